@@ -1,0 +1,15 @@
+//! The engine. Data flows in the order of this list; imports point backwards along it.
+//!
+//! | module | what comes in -> what goes out |
+//! |---|---|
+//! | [`error`] | the one error type |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod error;
+
+pub use error::{Context, Error, Result};

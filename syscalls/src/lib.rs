@@ -1,0 +1,2 @@
+//! The system calls that rustix lacks, one file each. The only unsafe code of the project.
+#![no_std]
