@@ -2,6 +2,7 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
+//! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`error`] | the one error type |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod container;
 pub mod error;
 
 pub use error::{Context, Error, Result};

@@ -1,0 +1,3 @@
+//! What a container is, on disk and in requests: its settings, its record, its state.
+
+pub mod config;
