@@ -1,2 +1,7 @@
 //! The system calls that rustix lacks, one file each. The only unsafe code of the project.
 #![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub(crate) mod raw;

@@ -1,0 +1,166 @@
+//! `ecall` on riscv64: the number in a7, arguments in a0 to a5, the result in a0; nothing else is lost.
+
+use core::arch::asm;
+
+/// 0 arguments.
+///
+/// # Safety
+/// As [`super::syscall0`].
+#[inline(always)]
+pub(super) unsafe fn syscall0(number: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            lateout("a0") result,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 1 argument.
+///
+/// # Safety
+/// As [`super::syscall1`].
+#[inline(always)]
+pub(super) unsafe fn syscall1(number: usize, a0: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 2 arguments.
+///
+/// # Safety
+/// As [`super::syscall2`].
+#[inline(always)]
+pub(super) unsafe fn syscall2(number: usize, a0: usize, a1: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            in("a1") a1,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 3 arguments.
+///
+/// # Safety
+/// As [`super::syscall3`].
+#[inline(always)]
+pub(super) unsafe fn syscall3(number: usize, a0: usize, a1: usize, a2: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            in("a1") a1,
+            in("a2") a2,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 4 arguments.
+///
+/// # Safety
+/// As [`super::syscall4`].
+#[inline(always)]
+pub(super) unsafe fn syscall4(number: usize, a0: usize, a1: usize, a2: usize, a3: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            in("a1") a1,
+            in("a2") a2,
+            in("a3") a3,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 5 arguments.
+///
+/// # Safety
+/// As [`super::syscall5`].
+#[inline(always)]
+pub(super) unsafe fn syscall5(number: usize, a0: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            in("a1") a1,
+            in("a2") a2,
+            in("a3") a3,
+            in("a4") a4,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// 6 arguments.
+///
+/// # Safety
+/// As [`super::syscall6`].
+#[inline(always)]
+pub(super) unsafe fn syscall6(
+    number: usize,
+    a0: usize,
+    a1: usize,
+    a2: usize,
+    a3: usize,
+    a4: usize,
+    a5: usize,
+) -> usize {
+    let result;
+    // SAFETY: the registers that the kernel loses are named, no stack is used, and memory counts as changed; what the
+    // call itself does is the caller's promise.
+    unsafe {
+        asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a0 => result,
+            in("a1") a1,
+            in("a2") a2,
+            in("a3") a3,
+            in("a4") a4,
+            in("a5") a5,
+            options(nostack),
+        );
+    }
+    result
+}
