@@ -3,7 +3,7 @@
 //! | module | what comes in -> what goes out |
 //! |---|---|
 //! | [`container`] | requests and files -> a container's settings, record and state |
-//! | [`error`] | the one error type |
+//! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,5 +13,7 @@ extern crate std;
 
 pub mod container;
 pub mod error;
+pub mod file;
+pub mod fork;
 
 pub use error::{Context, Error, Result};

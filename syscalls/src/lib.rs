@@ -5,3 +5,11 @@
 extern crate std;
 
 pub(crate) mod raw;
+
+pub mod clone;
+pub mod descriptor;
+pub mod exec;
+pub mod keyring;
+pub mod mount;
+pub mod namespace;
+pub mod signal;

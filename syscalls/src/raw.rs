@@ -42,7 +42,7 @@ syscalls! {
 
 /// The kernel's return word: the last page of the address space holds errno values, everything else is a result.
 #[inline(always)]
-fn decode(word: usize) -> Result<usize, Errno> {
+pub(crate) fn decode(word: usize) -> Result<usize, Errno> {
     if word > usize::MAX - 4095 {
         Err(Errno::from_raw_os_error((word as isize).wrapping_neg() as i32))
     } else {

@@ -1,0 +1,105 @@
+//! The one place where this process is copied. Work in parallel is more processes, each of one thread.
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    io::Errno,
+    process::{Pid, WaitId, WaitIdOptions, waitid},
+};
+use skiff_syscalls::{
+    clone::{self, CloneFlags, Fork},
+    descriptor, exec,
+};
+
+use crate::{Context, Result};
+
+/// A process that was forked here.
+#[derive(Debug)]
+pub struct Child {
+    /// Its number, for display.
+    pub pid: Pid,
+    /// Itself: readable when it has ended.
+    pub pidfd: OwnedFd,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By exit, with this code.
+    Exited(u8),
+    /// By this signal.
+    Killed(u8),
+}
+
+impl Ended {
+    /// The code that a shell gives: the exit code itself, or 128 and the signal's number.
+    pub fn code(self) -> u8 {
+        match self {
+            Ended::Exited(code) => code,
+            Ended::Killed(signal) => 128 | signal,
+        }
+    }
+}
+
+/// Runs `body` in a copy of this process, which exits with what it returns.
+///
+/// The child keeps `keep` and nothing else: descriptors 0, 1 and 2 too only if they are named there.
+///
+/// # Errors
+/// What clone3 gives.
+pub fn child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> Result<Child> {
+    match clone::fork(CloneFlags::empty(), None).context("fork", "")? {
+        Fork::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
+        Fork::Child => {
+            let mut keep = keep.to_vec();
+            let _ = descriptor::close_all_but(&mut keep);
+            exec::exit(body())
+        }
+    }
+}
+
+/// Waits for a child to end and takes its status.
+///
+/// # Errors
+/// ECHILD if it is not a child of this process.
+pub fn wait(pidfd: impl AsFd) -> Result<Ended, Errno> {
+    loop {
+        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => return Ok(ended(&status)),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Takes a child's status if it has ended.
+///
+/// # Errors
+/// ECHILD if it is not a child of this process.
+pub fn try_wait(pidfd: impl AsFd) -> Result<Option<Ended>, Errno> {
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
+    Ok(status.map(|status| ended(&status)))
+}
+
+fn ended(status: &rustix::process::WaitIdStatus) -> Ended {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ended::Exited(code as u8),
+        (None, signal) => Ended::Killed(signal.unwrap_or(0) as u8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_has_only_the_descriptors_that_it_keeps() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let child = child(&[writer.as_fd()], || {
+            let gone = rustix::io::fcntl_getfd(&reader).is_err();
+            let there = rustix::io::fcntl_getfd(&writer).is_ok();
+            i32::from(gone && there)
+        })
+        .unwrap();
+        assert_eq!(wait(&child.pidfd), Ok(Ended::Exited(1)));
+    }
+}

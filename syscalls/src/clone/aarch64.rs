@@ -1,0 +1,29 @@
+//! clone3 on another stack, in aarch64: the one instruction sequence that cannot be a plain call, because the child must not
+//! touch the frame that the parent returns to.
+
+/// clone3; the child calls `entry(argument)` on the stack that the arguments name.
+///
+/// # Safety
+/// `arguments` is the address of a valid `clone_args` of `size` bytes with a stack, `entry` that of an
+/// `extern "C" fn(usize) -> !`, and `argument` is what it wants.
+pub(super) unsafe fn clone_call(arguments: usize, size: usize, entry: usize, argument: usize) -> usize {
+    let result: usize;
+    // SAFETY: by the caller. In the child the stack pointer is the new stack's top.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x10",
+            "blr x9",
+            "brk 1",
+            "2:",
+            in("x8") linux_raw_sys::general::__NR_clone3 as usize,
+            inlateout("x0") arguments => result,
+            in("x1") size,
+            in("x9") entry,
+            in("x10") argument,
+        );
+    }
+    result
+}

@@ -1,0 +1,97 @@
+//! mount_setattr: change a mount's flags and propagation, also those of mounts that are not attached anywhere yet.
+
+use core::{ffi::CStr, mem::size_of};
+
+use linux_raw_sys::general::{__NR_mount_setattr, AT_EMPTY_PATH, AT_RECURSIVE, mount_attr};
+use rustix::{
+    fd::{AsRawFd, BorrowedFd},
+    io::Errno,
+};
+
+use crate::raw;
+
+bitflags::bitflags! {
+    /// `MOUNT_ATTR_*` flags.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct MountAttributes: u64 {
+        /// Read-only.
+        const RDONLY = linux_raw_sys::general::MOUNT_ATTR_RDONLY as u64;
+        /// Set-user-ID bits and file capabilities have no effect.
+        const NOSUID = linux_raw_sys::general::MOUNT_ATTR_NOSUID as u64;
+        /// Device nodes can't be opened.
+        const NODEV = linux_raw_sys::general::MOUNT_ATTR_NODEV as u64;
+        /// Programs can't be executed.
+        const NOEXEC = linux_raw_sys::general::MOUNT_ATTR_NOEXEC as u64;
+        /// Symlinks are not followed.
+        const NOSYMFOLLOW = linux_raw_sys::general::MOUNT_ATTR_NOSYMFOLLOW as u64;
+    }
+}
+
+/// How mounts below a mount travel to its peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// As it is.
+    Unchanged,
+    /// Nothing goes in or out.
+    Private,
+    /// What happens at the source is seen, nothing goes back.
+    Slave,
+    /// Both ways.
+    Shared,
+}
+
+/// Whether the mounts below take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// This mount alone.
+    One,
+    /// With all mounts below it.
+    Recursive,
+}
+
+/// Sets `set`, clears `clear`, and changes the propagation of the mount at `path` (which may be empty: the mount of
+/// `directory` itself).
+///
+/// # Kernel
+/// mount_setattr, 5.12.
+///
+/// # Errors
+/// EINVAL if `path` is no mount, EPERM for a locked flag.
+pub fn set_attributes(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    reach: Reach,
+    set: MountAttributes,
+    clear: MountAttributes,
+    propagation: Propagation,
+) -> Result<(), Errno> {
+    // MS_* of sys/mount.h, which mount_setattr takes as they are.
+    const MS_PRIVATE: u64 = 1 << 18;
+    const MS_SLAVE: u64 = 1 << 19;
+    const MS_SHARED: u64 = 1 << 20;
+    let attributes = mount_attr {
+        attr_set: set.bits(),
+        attr_clr: clear.bits(),
+        propagation: match propagation {
+            Propagation::Unchanged => 0,
+            Propagation::Private => MS_PRIVATE,
+            Propagation::Slave => MS_SLAVE,
+            Propagation::Shared => MS_SHARED,
+        },
+        userns_fd: 0,
+    };
+    const { assert!(size_of::<mount_attr>() == 32) };
+    let flags = AT_EMPTY_PATH | if reach == Reach::Recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: the kernel reads the path up to its zero byte and 32 bytes of attributes; nothing is written.
+    unsafe {
+        raw::syscall5(
+            __NR_mount_setattr,
+            directory.as_raw_fd() as usize,
+            path.as_ptr() as usize,
+            flags as usize,
+            &raw const attributes as usize,
+            size_of::<mount_attr>(),
+        )
+    }
+    .map(drop)
+}
