@@ -3,6 +3,7 @@
 //! | module | what comes in -> what goes out |
 //! |---|---|
 //! | [`container`] | requests and files -> a container's settings, record and state |
+//! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod api;
 pub mod container;
 pub mod error;
 pub mod file;
