@@ -1,3 +1,6 @@
 //! What a container is, on disk and in requests: its settings, its record, its state.
 
 pub mod config;
+pub mod record;
+pub mod shelf;
+pub mod state;

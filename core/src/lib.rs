@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
+//! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ extern crate std;
 
 pub mod api;
 pub mod container;
+pub mod engine;
 pub mod error;
 pub mod file;
 pub mod fork;

@@ -1,0 +1,380 @@
+//! The containers on disk: finding, making, renaming, removing them, so that any process may be killed at any time.
+//!
+//! ```text
+//! <data root>/containers/<id>/             a container: record.json, state, log.json, upper/, work/
+//!                        .new-<id>/        one in the making: its record.json is locked by whoever makes it
+//!                        by-name/<name>    a link to the id; it counts only if that record carries the name
+//! <data root>/trash/<id>/                  removed, still to be deleted
+//! <run root>/containers/<id>/              of a running one: lock (held by its monitor), sock, hosts, ...
+//! ```
+
+use alloc::{format, string::String, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{AtFlags, FlockOperation, Mode, OFlags},
+    io::Errno,
+};
+use serde::de::DeserializeOwned;
+use skiff_syscalls::descriptor;
+
+use super::{
+    record::Record,
+    state::{State, Status},
+};
+use crate::{Context, Error, Result, file};
+
+/// Largest record that is read, in bytes.
+const RECORD_LIMIT: usize = 4 << 20;
+
+/// All containers of one data root.
+#[derive(Debug)]
+pub struct Shelf {
+    containers: OwnedFd,
+    by_name: OwnedFd,
+    trash: OwnedFd,
+    running: OwnedFd,
+}
+
+/// One container that exists.
+#[derive(Debug)]
+pub struct Container {
+    /// What it was created as.
+    pub record: Record,
+    /// Its directory.
+    pub directory: OwnedFd,
+}
+
+impl Shelf {
+    /// Opens the shelf below the two roots, and makes what is missing.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open(data: impl AsFd, run: impl AsFd) -> Result<Shelf> {
+        let make = |at: &dyn Fn() -> Result<OwnedFd, Errno>, name: &str| at().context("open", name);
+        let containers = make(&|| file::subdirectory(&data, "containers", 0o711), "containers")?;
+        Ok(Shelf {
+            by_name: make(&|| file::subdirectory(&containers, "by-name", 0o700), "containers/by-name")?,
+            trash: make(&|| file::subdirectory(&data, "trash", 0o700), "trash")?,
+            running: make(&|| file::subdirectory(&run, "containers", 0o711), "containers")?,
+            containers,
+        })
+    }
+
+    /// Puts a new container with its first state on the shelf, under its id and its name.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the name is taken.
+    pub fn add(&self, record: &Record) -> Result<Container> {
+        let making = format!(".new-{}", record.id);
+        let add = || -> Result<OwnedFd> {
+            rustix::fs::mkdirat(&self.containers, making.as_str(), Mode::from_raw_mode(0o710))
+                .context("create directory", &making)?;
+            let directory = file::directory(&self.containers, making.as_str()).context("open", &making)?;
+            let json = serde_json::to_vec(record).expect("a record has only string keys");
+            let locked =
+                file::create(&directory, "record.json", &[], 0o600).context("create", "record.json")?;
+            descriptor::lock(locked.as_fd()).context("lock", "record.json")?;
+            file::write_all(&locked, &json).context("write", "record.json")?;
+            State::default().create(&directory, "state").context("create", "state")?;
+            self.claim_name(&record.name, &record.id)?;
+            rustix::fs::renameat(&self.containers, making.as_str(), &self.containers, record.id.as_str())
+                .context("rename", &making)?;
+            Ok(directory)
+        };
+        match add() {
+            Ok(directory) => Ok(Container { record: record.clone(), directory }),
+            Err(error) => {
+                let _ = file::remove_tree(&self.containers, making.as_str());
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes `name` a name of the container `id`.
+    fn claim_name(&self, name: &str, id: &str) -> Result<()> {
+        match rustix::fs::symlinkat(id, &self.by_name, name) {
+            Err(Errno::EXIST) => {}
+            other => return other.context("create link", name),
+        }
+        // Somebody has it, or had it and was killed. Only the holder of this lock takes a name away from the dead.
+        let list = file::beneath(&self.by_name, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+            .context("open", "by-name")?;
+        rustix::fs::flock(&list, FlockOperation::LockExclusive).context("lock", "by-name")?;
+        if let Some(owner) = self.name_owner(name)? {
+            return Err(Error::Conflict(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
+                 You have to remove (or rename) that container to be able to reuse that name."
+            )));
+        }
+        match rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            other => return other.context("remove link", name),
+        }
+        rustix::fs::symlinkat(id, &self.by_name, name).context("create link", name)
+    }
+
+    /// The id that `name` belongs to: of a container that carries it, or of one that is being made under it.
+    fn name_owner(&self, name: &str) -> Result<Option<String>> {
+        let id = match file::link_target(&self.by_name, name) {
+            Ok(id) => id,
+            Err(Errno::NOENT | Errno::INVAL | Errno::ILSEQ) => return Ok(None),
+            Err(errno) => return Err(Error::os("read link", name, errno)),
+        };
+        let making = format!(".new-{id}/record.json");
+        if let Ok(record) = file::beneath(&self.containers, making.as_str(), OFlags::RDONLY, Mode::empty())
+            && descriptor::is_locked(record.as_fd()).unwrap_or(false)
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.load::<Named>(&id)?.filter(|record| record.name == name).map(|_| id))
+    }
+
+    /// Reads the record of `id` as far as `T` goes; `None` if there is no such container.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it is there and no record.
+    pub fn load<T: DeserializeOwned>(&self, id: &str) -> Result<Option<T>> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let path = format!("{id}/record.json");
+        match file::read(&self.containers, path.as_str(), RECORD_LIMIT) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::Corrupt(format!("container {id}: record.json: {error}"))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(Error::os("read", path, errno)),
+        }
+    }
+
+    /// The ids of all containers, in no order.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let names = file::names(&self.containers, ".").context("list", "containers")?;
+        Ok(names.into_iter().filter(|name| is_id(name)).collect())
+    }
+
+    /// The id that a user means: a whole id, a name, or the beginning of one id only.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] if several ids begin like this.
+    pub fn resolve(&self, wanted: &str) -> Result<String> {
+        let name = wanted.strip_prefix('/').unwrap_or(wanted);
+        if is_id(name) && file::directory(&self.containers, name).is_ok() {
+            return Ok(name.into());
+        }
+        if !name.is_empty() && !name.contains('/') && name != ".." {
+            if let Ok(id) = file::link_target(&self.by_name, name)
+                && self.load::<Named>(&id)?.is_some_and(|record| record.name == name)
+            {
+                return Ok(id);
+            }
+            if name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let mut ids = self.ids()?.into_iter().filter(|id| id.starts_with(name));
+                match (ids.next(), ids.next()) {
+                    (Some(id), None) => return Ok(id),
+                    (None, _) => {}
+                    (Some(_), Some(_)) => {
+                        return Err(Error::Invalid(format!(
+                            "multiple IDs found with provided prefix: {name}"
+                        )));
+                    }
+                }
+            }
+        }
+        Err(Error::NotFound(format!("No such container: {wanted}")))
+    }
+
+    /// Finds a container by id, name or beginning of an id.
+    ///
+    /// # Errors
+    /// As [`Shelf::resolve`].
+    pub fn find(&self, wanted: &str) -> Result<Container> {
+        let id = self.resolve(wanted)?;
+        let gone = || Error::NotFound(format!("No such container: {wanted}"));
+        let record = self.load::<Record>(&id)?.ok_or_else(gone)?;
+        let directory = file::directory(&self.containers, id.as_str()).map_err(|_| gone())?;
+        Ok(Container { record, directory })
+    }
+
+    /// Opens the state file of a container, for reading or (by the holder of the lock) for writing.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn state_file(container: &Container, flags: OFlags) -> Result<OwnedFd> {
+        file::beneath(&container.directory, "state", flags, Mode::empty()).context("open", "state")
+    }
+
+    /// What the container `id` is doing: what its monitor wrote, unless that is gone.
+    ///
+    /// # Errors
+    /// As [`State::read`].
+    pub fn state(&self, id: &str) -> Result<State> {
+        let path = format!("{id}/state");
+        let open = file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty());
+        let mut state = match open {
+            Ok(open) => State::read(&open)?,
+            Err(Errno::NOENT) => return Err(Error::NotFound(format!("No such container: {id}"))),
+            Err(errno) => return Err(Error::os("open", path, errno)),
+        };
+        if state.status.is_active() && !self.is_monitored(id) {
+            // The monitor may have ended properly between the two looks.
+            if let Ok(open) = file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty()) {
+                state = State::read(&open)?;
+            }
+            if state.status.is_active() {
+                state.orphaned();
+            }
+        }
+        Ok(state)
+    }
+
+    /// Whether a living monitor holds the lock of the container `id`.
+    pub fn is_monitored(&self, id: &str) -> bool {
+        let path = format!("{id}/lock");
+        file::beneath(&self.running, path.as_str(), OFlags::RDONLY, Mode::empty())
+            .is_ok_and(|lock| descriptor::is_locked(lock.as_fd()).unwrap_or(false))
+    }
+
+    /// Takes the lock of the container `id`, which makes the caller the only one who may change its state, and gives
+    /// its directory in the run root.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if somebody else holds it.
+    pub fn lock(&self, id: &str) -> Result<Lock> {
+        let directory = file::subdirectory(&self.running, id, 0o711).context("create directory", id)?;
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        let file =
+            file::beneath(&directory, "lock", flags, Mode::from_raw_mode(0o600)).context("open", "lock")?;
+        match descriptor::lock(file.as_fd()) {
+            Ok(()) => Ok(Lock { file, directory }),
+            Err(Errno::AGAIN | Errno::ACCESS) => {
+                Err(Error::Conflict(format!("container {id} is busy: another command is working on it")))
+            }
+            Err(errno) => Err(Error::os("lock", id, errno)),
+        }
+    }
+
+    /// The directory of a running container in the run root.
+    ///
+    /// # Errors
+    /// ENOENT.
+    pub fn run_directory(&self, id: &str) -> Result<OwnedFd, Errno> {
+        file::directory(&self.running, id)
+    }
+
+    /// Gives a container another name. The caller holds no lock: the name itself is what is fought for.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the name is taken.
+    pub fn rename(&self, container: &mut Container, name: &str) -> Result<()> {
+        self.claim_name(name, &container.record.id)?;
+        let old = core::mem::replace(&mut container.record.name, name.into());
+        self.save(container)?;
+        let _ = rustix::fs::unlinkat(&self.by_name, old.as_str(), AtFlags::empty());
+        Ok(())
+    }
+
+    /// Writes a changed record.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn save(&self, container: &Container) -> Result<()> {
+        let json = serde_json::to_vec(&container.record).expect("a record has only string keys");
+        file::replace(&container.directory, "record.json", &json, 0o600).context("write", "record.json")
+    }
+
+    /// Takes a container off the shelf at once. Its name is free and its files are out of sight when this returns;
+    /// [`Shelf::empty_trash`] deletes them. The caller holds the lock.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn discard(&self, record: &Record, lock: Lock) -> Result<()> {
+        let id = record.id.as_str();
+        let state = format!("{id}/state");
+        let state = file::beneath(&self.containers, state.as_str(), OFlags::RDWR, Mode::empty());
+        match rustix::fs::renameat(&self.containers, id, &self.trash, id) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            other => return other.context("rename", id),
+        }
+        if file::link_target(&self.by_name, record.name.as_str()).is_ok_and(|target| target == id) {
+            let _ = rustix::fs::unlinkat(&self.by_name, record.name.as_str(), AtFlags::empty());
+        }
+        if let Ok(state) = state {
+            let mut last = State::read(&state).unwrap_or_default();
+            last.status = Status::Removed;
+            let _ = last.write(&state);
+        }
+        let _ = file::remove_tree(&self.running, id);
+        drop(lock);
+        Ok(())
+    }
+
+    /// Deletes what was discarded.
+    pub fn empty_trash(&self, id: &str) {
+        let _ = file::remove_tree(&self.trash, id);
+    }
+
+    /// Finishes what killed processes left: containers half made, trash, run directories without a container.
+    pub fn sweep(&self) {
+        for name in file::names(&self.containers, ".").unwrap_or_default() {
+            if !name.starts_with(".new-") {
+                continue;
+            }
+            let record = format!("{name}/record.json");
+            let alive = file::beneath(&self.containers, record.as_str(), OFlags::RDONLY, Mode::empty())
+                .is_ok_and(|record| descriptor::is_locked(record.as_fd()).unwrap_or(true));
+            // A directory without a record may have been made this very moment: it is left until it is old.
+            let old = rustix::fs::statat(&self.containers, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| {
+                    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+                    now - stat.st_mtime > 10
+                });
+            if !alive && old {
+                let _ = file::remove_tree(&self.containers, name.as_str());
+            }
+        }
+        for name in file::names(&self.trash, ".").unwrap_or_default() {
+            self.empty_trash(&name);
+        }
+    }
+}
+
+impl State {
+    /// What is true of an active container whose monitor is gone: it was killed with it.
+    pub fn orphaned(&mut self) {
+        self.status = Status::Exited;
+        self.exit_code = 137;
+        self.pid = 0;
+        self.monitor = 0;
+        if self.error.is_empty() {
+            self.error = "the container's monitor was killed".into();
+        }
+        if self.finished_ns < self.started_ns {
+            self.finished_ns = self.started_ns;
+        }
+    }
+}
+
+/// The right to change a container's state. The kernel takes it back when the last holder is gone.
+#[derive(Debug)]
+pub struct Lock {
+    /// The locked file.
+    pub file: OwnedFd,
+    /// The container's directory in the run root.
+    pub directory: OwnedFd,
+}
+
+/// As much of a record as a name check needs.
+#[derive(serde::Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// Whether this is a whole container id.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,41 @@
+//! The verbs, one file each: the only place that strings the stages together. A server child opens one [`Engine`] and
+//! runs the verbs of one client on it.
+
+use alloc::string::String;
+
+use rustix::fd::OwnedFd;
+
+use crate::{Result, container::shelf::Shelf, file};
+
+/// The two roots, opened, and what lies on their shelves.
+#[derive(Debug)]
+pub struct Engine {
+    /// Path of the data root, for messages and for mounts' display.
+    pub data_path: String,
+    /// Path of the run root.
+    pub run_path: String,
+    /// The data root.
+    pub data: OwnedFd,
+    /// The run root.
+    pub run: OwnedFd,
+    /// The containers.
+    pub shelf: Shelf,
+}
+
+impl Engine {
+    /// Where the data lives unless told otherwise.
+    pub const DATA_ROOT: &str = "/var/lib/skiff";
+    /// Where the state of what runs lives unless told otherwise.
+    pub const RUN_ROOT: &str = "/run/skiff";
+
+    /// Opens the roots, and makes what is missing.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open(data_path: &str, run_path: &str) -> Result<Engine> {
+        let data = file::make_host_directories(data_path, 0o711)?;
+        let run = file::make_host_directories(run_path, 0o711)?;
+        let shelf = Shelf::open(&data, &run)?;
+        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf })
+    }
+}
