@@ -5,6 +5,7 @@
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
+//! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -19,5 +20,6 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod fork;
+pub mod process;
 
 pub use error::{Context, Error, Result};

@@ -12,4 +12,5 @@ pub mod exec;
 pub mod keyring;
 pub mod mount;
 pub mod namespace;
+pub mod seccomp;
 pub mod signal;

@@ -1,0 +1,4 @@
+//! From settings to a running process: what it may do, what it sees, and how it is started and watched.
+
+pub mod capability;
+pub mod rights;
