@@ -13,6 +13,8 @@ pub mod filters;
 pub mod frame;
 pub mod head;
 pub mod json;
+pub mod route;
+pub mod server;
 pub mod target;
 pub mod wire;
 

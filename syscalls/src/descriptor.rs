@@ -47,6 +47,13 @@ fn close_range(first: u32, last: u32, flags: usize) -> Result<(), Errno> {
     unsafe { raw::syscall3(__NR_close_range, first as usize, last as usize, flags) }.map(drop)
 }
 
+/// Standard input, output and error of this process.
+pub fn standard() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: the three are open from the first instruction of `main` (the language's runtime opens /dev/null for the
+    // missing ones) and nothing in the project ever owns, and so closes, one of them.
+    unsafe { [BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] }
+}
+
 /// Locks the whole file for writing on behalf of the open file, without waiting. Every copy of the descriptor shares
 /// the lock; the kernel drops it with the last one.
 ///
