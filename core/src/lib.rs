@@ -7,6 +7,7 @@
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
+//! | [`error`] [`file`] [`fork`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, names of content |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ extern crate std;
 pub mod api;
 pub mod container;
 pub mod engine;
+pub mod digest;
 pub mod error;
 pub mod file;
 pub mod fork;
