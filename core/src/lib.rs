@@ -17,8 +17,8 @@ extern crate std;
 
 pub mod api;
 pub mod container;
-pub mod engine;
 pub mod digest;
+pub mod engine;
 pub mod error;
 pub mod file;
 pub mod fork;
