@@ -8,6 +8,7 @@
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
 //! | [`error`] [`file`] [`fork`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, names of content |
+//! | [`error`] [`file`] [`fork`] [`clock`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, times |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod api;
+pub mod clock;
 pub mod container;
 pub mod digest;
 pub mod engine;
