@@ -1,0 +1,357 @@
+//! The way to the engine: requests of the Docker Engine API in, replies, streams and raw connections out.
+//!
+//! With `-H unix://PATH` a connection goes to a daemon's socket. Without, each connection is a child of this process
+//! that serves the API on a socketpair; it ends when the connection is closed. One connection is kept for the next
+//! request where the reply allows it.
+
+// The verbs that use the rest of this come one by one.
+#![allow(dead_code)]
+
+use std::{cell::RefCell, io::Read};
+
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    io::Errno,
+    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
+use serde_json::Value;
+use skiff_core::api::{
+    client::Client as Connection,
+    head::{Headers, Method},
+};
+
+use crate::{failure::Failure, output};
+
+/// Most bytes of a reply that is read whole.
+const REPLY_BYTES_MAX: usize = 256 << 20;
+
+/// Where the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// In a child of this process, on these directories.
+    Local {
+        /// What stays: images, containers, volumes.
+        data_root: String,
+        /// What lives until the next boot.
+        run_root: String,
+    },
+    /// Behind a unix socket.
+    Socket(String),
+}
+
+/// A client of one engine.
+pub struct Client {
+    host: Host,
+    /// Requests and statuses go to stderr.
+    debug: bool,
+    idle: RefCell<Option<Connection>>,
+}
+
+/// What goes up with a request.
+pub enum Upload<'a> {
+    /// Nothing.
+    Nothing,
+    /// A JSON body.
+    Json(&'a Value),
+    /// Bytes of unknown length, in chunks, with their `Content-Type`.
+    Stream(&'a str, &'a mut dyn Read),
+}
+
+/// A reply whose head was read; the body comes in parts.
+pub struct Reply {
+    /// The status code, below 400.
+    pub status: u16,
+    /// The header fields.
+    pub headers: Headers,
+    connection: Connection,
+    keep_alive: bool,
+    /// Bytes of the body that [`Reply::line`] has read ahead; `at` is the first that is not used.
+    ahead: Vec<u8>,
+    at: usize,
+}
+
+/// A connection that carries raw bytes both ways.
+pub struct Hijacked {
+    /// The socket; shutting down its write side is the end of input.
+    pub socket: OwnedFd,
+    /// What came behind the head already.
+    pub first: Vec<u8>,
+    /// The header fields.
+    pub headers: Headers,
+}
+
+impl Client {
+    /// A client of the engine there; nothing is connected yet.
+    pub fn new(host: Host, debug: bool) -> Self {
+        Client { host, debug, idle: RefCell::new(None) }
+    }
+
+    /// Where the engine is.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether the engine is a child of this process.
+    pub fn is_local(&self) -> bool {
+        matches!(self.host, Host::Local { .. })
+    }
+
+    /// The JSON that a GET gives.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        parse(&self.bytes(Method::Get, path, Upload::Nothing)?)
+    }
+
+    /// The JSON that a POST gives; null if it gives none.
+    pub fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        parse(&self.bytes(Method::Post, path, body.map_or(Upload::Nothing, Upload::Json))?)
+    }
+
+    /// The JSON that a DELETE gives; null if it gives none.
+    pub fn delete(&self, path: &str) -> Result<Value, Failure> {
+        parse(&self.bytes(Method::Delete, path, Upload::Nothing)?)
+    }
+
+    /// A request's reply, whole.
+    pub fn bytes(&self, method: Method, path: &str, upload: Upload<'_>) -> Result<Vec<u8>, Failure> {
+        let mut reply = self.request(method, path, upload)?;
+        let body = reply.connection.whole_body(REPLY_BYTES_MAX)?;
+        self.keep(reply);
+        Ok(body)
+    }
+
+    /// Sends a request and reads the reply's head. A status of 400 or more is a failure with the engine's message.
+    pub fn request(&self, method: Method, path: &str, upload: Upload<'_>) -> Result<Reply, Failure> {
+        let idle = self.idle.borrow_mut().take();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        match upload {
+            Upload::Nothing => connection.send(method, path, &[], b"")?,
+            Upload::Json(value) => send_json(&mut connection, method, path, &[], value)?,
+            Upload::Stream(kind, source) => {
+                connection.begin(method, path, &[("Content-Type", kind)])?;
+                send_all(&mut connection, source)?;
+            }
+        }
+        self.answer(connection, method, path)
+    }
+
+    /// Sends a request that turns its connection into a raw one.
+    pub fn hijack(&self, path: &str, body: Option<&Value>) -> Result<Hijacked, Failure> {
+        let upgrade = [("Connection", "Upgrade"), ("Upgrade", "tcp")];
+        let mut connection = self.connect()?;
+        match body {
+            Some(value) => send_json(&mut connection, Method::Post, path, &upgrade, value)?,
+            None => connection.send(Method::Post, path, &upgrade, b"")?,
+        }
+        let reply = self.answer(connection, Method::Post, path)?;
+        if reply.status != 101 && reply.status != 200 {
+            return Err(Failure::new(format!("{path}: the engine answered {} instead of 101", reply.status)));
+        }
+        let (socket, first) = reply.connection.into_stream();
+        Ok(Hijacked { socket, first, headers: reply.headers })
+    }
+
+    fn answer(&self, mut connection: Connection, method: Method, path: &str) -> Result<Reply, Failure> {
+        let head = connection.response()?;
+        if self.debug {
+            output::note(&format!("{} {path}: {}\n", method.name(), head.status));
+        }
+        let mut reply = Reply {
+            status: head.status,
+            headers: head.headers,
+            connection,
+            keep_alive: head.keep_alive,
+            ahead: Vec::new(),
+            at: 0,
+        };
+        if reply.status < 400 {
+            return Ok(reply);
+        }
+        let body = reply.connection.whole_body(REPLY_BYTES_MAX)?;
+        let failure = Failure { message: engine_message(reply.status, &body), exit: 1, status: reply.status };
+        self.keep(reply);
+        Err(failure)
+    }
+
+    /// Keeps the connection of a reply that was read whole.
+    fn keep(&self, reply: Reply) {
+        if reply.keep_alive {
+            *self.idle.borrow_mut() = Some(reply.connection);
+        }
+    }
+
+    fn connect(&self) -> Result<Connection, Failure> {
+        match &self.host {
+            Host::Socket(path) => match connect_to(path) {
+                Ok(socket) => Ok(Connection::new(socket)),
+                Err(errno) => {
+                    let failure =
+                        Failure::from(skiff_core::Error::os("connect to", format!("unix://{path}"), errno));
+                    Err(failure.hint("`skiff serve` starts a daemon; without -H none is needed"))
+                }
+            },
+            Host::Local { data_root, run_root } => {
+                let _ = run_root;
+                Err(Failure::new(format!("no engine at {data_root} yet: use -H")))
+            }
+        }
+    }
+}
+
+fn connect_to(path: &str) -> Result<OwnedFd, Errno> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
+fn send_json(
+    connection: &mut Connection,
+    method: Method,
+    path: &str,
+    fields: &[(&str, &str)],
+    value: &Value,
+) -> Result<(), Failure> {
+    let mut all = vec![("Content-Type", "application/json")];
+    all.extend_from_slice(fields);
+    Ok(connection.send(method, path, &all, value.to_string().as_bytes())?)
+}
+
+/// Sends what the source gives. An engine that answers before it has everything is not an error here.
+fn send_all(connection: &mut Connection, source: &mut dyn Read) -> Result<(), Failure> {
+    let mut part = vec![0; 256 << 10];
+    loop {
+        let length = match source.read(&mut part) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            result => result.map_err(|error| Failure::io("read what is to be sent", "", &error))?,
+        };
+        if connection.send_chunk(&part[..length]).is_err() || length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+impl Reply {
+    /// The next bytes of the body; 0 at its end.
+    pub fn read(&mut self, out: &mut [u8]) -> Result<usize, Failure> {
+        if self.at < self.ahead.len() {
+            let length = out.len().min(self.ahead.len() - self.at);
+            out[..length].copy_from_slice(&self.ahead[self.at..self.at + length]);
+            self.at += length;
+            return Ok(length);
+        }
+        Ok(self.connection.read_body(out)?)
+    }
+
+    /// The next line of the body without its end; `None` at the end of the body.
+    pub fn line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut searched = self.at;
+        loop {
+            if let Some(length) = self.ahead[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = self.ahead[self.at..searched + length].to_vec();
+                self.at = searched + length + 1;
+                return Ok(Some(line));
+            }
+            searched = self.ahead.len();
+            if self.at > 0 {
+                self.ahead.drain(..self.at);
+                searched -= self.at;
+                self.at = 0;
+            }
+            self.ahead.resize(searched + (16 << 10), 0);
+            let length = self.connection.read_body(&mut self.ahead[searched..])?;
+            self.ahead.truncate(searched + length);
+            if length == 0 {
+                let last = std::mem::take(&mut self.ahead);
+                return Ok((!last.is_empty()).then_some(last));
+            }
+        }
+    }
+
+    /// The next JSON value of a stream that has one a line; `None` at its end.
+    pub fn object(&mut self) -> Result<Option<Value>, Failure> {
+        while let Some(line) = self.line()? {
+            if !line.trim_ascii().is_empty() {
+                return parse(&line).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The socket below, to wait on.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.connection.fd()
+    }
+
+    /// Whether there is something to read without waiting for the socket.
+    pub fn has_buffered(&self) -> bool {
+        self.at < self.ahead.len() || self.connection.has_buffered()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(bytes).map_err(|error| Failure::new(format!("read the engine's answer: {error}")))
+}
+
+/// The message of an error body, `{"message": "..."}`.
+fn engine_message(status: u16, body: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) if fields.get("message").is_some_and(Value::is_string) => {
+            fields["message"].as_str().unwrap_or_default().into()
+        }
+        _ => format!("the engine answered with status {status}"),
+    }
+}
+
+/// A path from its parts, percent-encoded; `/` within a part stays, as in names of images.
+pub fn path(parts: &[&str]) -> String {
+    let mut path = String::new();
+    for part in parts {
+        path.push('/');
+        encode(part, b"/:-._~", &mut path);
+    }
+    path
+}
+
+/// Appends `key=value` to a path's query.
+pub fn query(path: &mut String, key: &str, value: &str) {
+    path.push(if path.contains('?') { '&' } else { '?' });
+    path.push_str(key);
+    path.push('=');
+    encode(value, b"-._~", path);
+}
+
+fn encode(text: &str, plain: &[u8], out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_queries_are_encoded() {
+        let mut target = path(&["images", "localhost:5000/a b", "json"]);
+        assert_eq!(target, "/images/localhost:5000/a%20b/json");
+        query(&mut target, "filters", "{\"a\":1}");
+        query(&mut target, "all", "1");
+        assert_eq!(target, "/images/localhost:5000/a%20b/json?filters=%7B%22a%22%3A1%7D&all=1");
+    }
+
+    #[test]
+    fn an_error_body_gives_its_message() {
+        assert_eq!(engine_message(404, br#"{"message":"no such container: x"}"#), "no such container: x");
+        assert_eq!(engine_message(502, b"<html>"), "the engine answered with status 502");
+    }
+}
