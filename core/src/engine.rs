@@ -1,6 +1,11 @@
 //! The verbs, one file each: the only place that strings the stages together. A server child opens one [`Engine`] and
 //! runs the verbs of one client on it.
 
+pub mod host;
+pub mod list;
+pub mod size;
+pub mod wait;
+
 use alloc::string::String;
 
 use rustix::fd::OwnedFd;
