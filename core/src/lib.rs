@@ -2,6 +2,7 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
+//! | [`image`] | bytes -> names, configs |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
@@ -24,6 +25,7 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod fork;
+pub mod image;
 pub mod process;
 
 pub use error::{Context, Error, Result};
