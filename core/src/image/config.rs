@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn a_config_of_an_oci_builder_may_leave_nearly_everything_out() {
-        let config = ImageConfig::parse(br#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers"}}"#).unwrap();
+        let config =
+            ImageConfig::parse(br#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers"}}"#)
+                .unwrap();
         assert_eq!(config.config, Config::default());
         assert!(config.rootfs.diff_ids.is_empty());
     }

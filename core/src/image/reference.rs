@@ -207,7 +207,10 @@ mod tests {
         ] {
             match Reference::parse(text) {
                 Ok(reference) => {
-                    assert_eq!((reference.to_string().as_str(), reference.familiar().as_str()), (full, familiar));
+                    assert_eq!(
+                        (reference.to_string().as_str(), reference.familiar().as_str()),
+                        (full, familiar)
+                    );
                     assert_eq!(Reference::parse(full).unwrap(), reference);
                     assert_eq!(Reference::parse(familiar).unwrap(), reference);
                 }
@@ -233,9 +236,44 @@ mod tests {
         let tag = format!("a:{}", "t".repeat(129));
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for text in [
-            "", ":", "a:", ":a", "/a", "a/", "a//b", "A", "a/B", "-a", "a-", "a..b", "a___b", "a_.b", "a b", "a:b c",
-            "a:-", "a:.", "../a", "./a", "a/../b", "a@", "a@sha256:12", "a@md5:1", "a:b@sha256:x@y", "é", "a\n", "a\0",
-            "-x.io/a", "x.io:/a", "x.io:p/a", "[::1/a", "[]/a", "[::1]5/a", "x..io/a", &long, &tag, hex,
+            "",
+            ":",
+            "a:",
+            ":a",
+            "/a",
+            "a/",
+            "a//b",
+            "A",
+            "a/B",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a_.b",
+            "a b",
+            "a:b c",
+            "a:-",
+            "a:.",
+            "../a",
+            "./a",
+            "a/../b",
+            "a@",
+            "a@sha256:12",
+            "a@md5:1",
+            "a:b@sha256:x@y",
+            "é",
+            "a\n",
+            "a\0",
+            "-x.io/a",
+            "x.io:/a",
+            "x.io:p/a",
+            "[::1/a",
+            "[]/a",
+            "[::1]5/a",
+            "x..io/a",
+            &long,
+            &tag,
+            hex,
         ] {
             assert!(Reference::parse(text).is_err(), "{text:?}");
         }
