@@ -4,5 +4,4 @@ pub mod config;
 pub mod names;
 pub mod record;
 pub mod shelf;
-pub mod signals;
 pub mod state;

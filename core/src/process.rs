@@ -2,3 +2,6 @@
 
 pub mod capability;
 pub mod rights;
+//! From settings to a running process.
+
+pub mod cgroup;

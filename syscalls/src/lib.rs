@@ -6,6 +6,7 @@ extern crate std;
 
 pub(crate) mod raw;
 
+pub mod bpf;
 pub mod clone;
 pub mod descriptor;
 pub mod exec;

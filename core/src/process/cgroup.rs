@@ -1,0 +1,3 @@
+//! Control groups (cgroup2).
+
+pub mod devices;
