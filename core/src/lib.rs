@@ -6,9 +6,7 @@
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`process`] | settings -> a process with its rights, and its end |
-//! | [`error`] [`file`] [`fork`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork |
-//! | [`error`] [`file`] [`fork`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, names of content |
-//! | [`error`] [`file`] [`fork`] [`clock`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, times |
+//! | [`error`] [`file`] [`fork`] [`digest`] [`clock`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, names of content, times |
 #![no_std]
 #![forbid(unsafe_code)]
 

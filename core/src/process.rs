@@ -1,7 +1,5 @@
 //! From settings to a running process: what it may do, what it sees, and how it is started and watched.
 
 pub mod capability;
-pub mod rights;
-//! From settings to a running process.
-
 pub mod cgroup;
+pub mod rights;

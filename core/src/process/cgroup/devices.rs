@@ -98,13 +98,7 @@ pub const DEFAULT: [Rule; 11] = [
     allow_char(5, Some(2)), // ptmx
     allow_char(136, None),  // pts/*
     // fuse
-    Rule {
-        effect: Effect::Deny,
-        kind: Kind::Char,
-        major: Some(10),
-        minor: Some(229),
-        access: Access::all(),
-    },
+    Rule { effect: Effect::Deny, kind: Kind::Char, major: Some(10), minor: Some(229), access: Access::all() },
 ];
 
 impl Rule {
@@ -420,7 +414,8 @@ mod tests {
         assert_eq!((rule.kind, rule.major, rule.minor), (Kind::Block, Some(8), None));
         assert_eq!(rule.access, Access::READ | Access::WRITE);
         assert_eq!(Rule::parse("a *:* rwm").unwrap().kind, Kind::Any);
-        for wrong in ["", "c", "c 1", "c 1:3", "d 1:3 r", "c 1:3 x", "c 1:3 rr", "c +1:3 r", "c 1:3 r w", "c : r"]
+        for wrong in
+            ["", "c", "c 1", "c 1:3", "d 1:3 r", "c 1:3 x", "c 1:3 rr", "c +1:3 r", "c 1:3 r w", "c : r"]
         {
             assert!(Rule::parse(wrong).is_err(), "{wrong}");
         }

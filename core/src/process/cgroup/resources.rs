@@ -136,7 +136,9 @@ impl Resources {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
             let controller = file.split_once('.').map_or("", |(controller, _)| controller);
             if controller.is_empty() || controller == "cgroup" || !file.bytes().all(plain) {
-                return refuse(&format!("invalid control file '{file}': CONTROLLER.NAME, as hugetlb.2MB.max"));
+                return refuse(&format!(
+                    "invalid control file '{file}': CONTROLLER.NAME, as hugetlb.2MB.max"
+                ));
             }
             if value.is_empty() || value.contains(['\n', '\0']) {
                 return refuse(&format!("invalid value for {file}: one line"));
@@ -318,18 +320,16 @@ mod tests {
             "Devices":[],"CgroupParent":""}"#;
         let resources: Resources = serde_json::from_str(body).unwrap();
         resources.check(&mut || panic!("nothing depends on the machine")).unwrap();
-        let neutral = Resources {
-            memory_swappiness: Some(-1),
-            oom_kill_disable: Some(false),
-            ..Resources::default()
-        };
+        let neutral =
+            Resources { memory_swappiness: Some(-1), oom_kill_disable: Some(false), ..Resources::default() };
         assert_eq!(resources, neutral);
     }
 
     #[test]
     fn fields_have_dockers_names() {
         let json = serde_json::to_string(&Resources::default()).unwrap();
-        for name in ["CpuShares", "NanoCpus", "BlkioDeviceReadIOps", "CpusetCpus", "PidsLimit", "MemorySwap"] {
+        for name in ["CpuShares", "NanoCpus", "BlkioDeviceReadIOps", "CpusetCpus", "PidsLimit", "MemorySwap"]
+        {
             assert!(json.contains(&format!("\"{name}\":")), "{name} in {json}");
         }
         assert!(!json.contains("CgroupConf"));
@@ -361,10 +361,7 @@ mod tests {
                 r#"{"NanoCpus":2000000001}"#,
                 "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
             ),
-            (
-                r#"{"NanoCpus":-1}"#,
-                "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
-            ),
+            (r#"{"NanoCpus":-1}"#, "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"),
             (
                 r#"{"CpuPeriod":999}"#,
                 "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
@@ -372,14 +369,8 @@ mod tests {
             (r#"{"CpuQuota":999}"#, "CPU cfs quota can not be less than 1ms (i.e. 1000)"),
             (r#"{"CpuShares":-1}"#, "shares: invalid argument"),
             (r#"{"CpusetCpus":"0-"}"#, "Invalid value 0- for cpuset cpus"),
-            (
-                r#"{"CpusetCpus":"0-2"}"#,
-                "Requested CPUs are not available - requested 0-2, available: 0-1",
-            ),
-            (
-                r#"{"CpusetMems":"1"}"#,
-                "Requested memory nodes are not available - requested 1, available: 0",
-            ),
+            (r#"{"CpusetCpus":"0-2"}"#, "Requested CPUs are not available - requested 0-2, available: 0-1"),
+            (r#"{"CpusetMems":"1"}"#, "Requested memory nodes are not available - requested 1, available: 0"),
             (r#"{"BlkioWeight":9}"#, "Range of blkio weight is from 10 to 1000"),
             (
                 r#"{"BlkioWeightDevice":[{"Path":"/dev/vda","Weight":1001}]}"#,
