@@ -8,19 +8,51 @@
 pub mod body;
 pub mod client;
 pub mod connection;
+mod container_list;
 pub mod exchange;
 pub mod filters;
 pub mod frame;
 pub mod head;
+mod inspect;
 pub mod json;
+mod network;
 pub mod route;
 pub mod server;
+mod system;
+mod table;
 pub mod target;
 pub mod wire;
 
+use rustix::fd::OwnedFd;
 use target::ApiVersion;
+
+use crate::{Result, engine::Engine};
 
 /// The newest version that is spoken; also that of paths that name none.
 pub const API_VERSION: ApiVersion = ApiVersion(50);
 /// The oldest version that is spoken.
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
+
+/// Serves one connection until its end.
+pub fn serve_connection(fd: OwnedFd, engine: &Engine) {
+    connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, engine));
+}
+
+/// Runs the daemon on a unix socket until SIGTERM or SIGINT. `listening` is called once clients can connect.
+///
+/// # Errors
+/// If the roots can't be opened or the socket can't be listened on.
+pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOnce()) -> Result<()> {
+    let engine = Engine::open(data_path, run_path)?;
+    let listener = server::Listener::bind(socket)?;
+    engine.shelf.sweep();
+    drop(engine);
+    listening();
+    listener.run(&mut |connection| {
+        // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
+        match Engine::open(data_path, run_path) {
+            Ok(engine) => serve_connection(connection, &engine),
+            Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
+        }
+    })
+}

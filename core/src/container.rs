@@ -4,4 +4,5 @@ pub mod config;
 pub mod names;
 pub mod record;
 pub mod shelf;
+pub mod signals;
 pub mod state;

@@ -1,11 +1,16 @@
 //! The verbs, one file each: the only place that strings the stages together. A server child opens one [`Engine`] and
 //! runs the verbs of one client on it.
 
+pub mod host;
+pub mod list;
+pub mod size;
+pub mod wait;
+
 use alloc::string::String;
 
 use rustix::fd::OwnedFd;
 
-use crate::{Result, container::shelf::Shelf, file};
+use crate::{Result, container::shelf::Shelf, file, store::Store};
 
 /// The two roots, opened, and what lies on their shelves.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Engine {
     pub run: OwnedFd,
     /// The containers.
     pub shelf: Shelf,
+    /// The images.
+    pub store: Store,
 }
 
 impl Engine {
@@ -36,6 +43,7 @@ impl Engine {
         let data = file::make_host_directories(data_path, 0o711)?;
         let run = file::make_host_directories(run_path, 0o711)?;
         let shelf = Shelf::open(&data, &run)?;
-        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf })
+        let store = Store::open(&data)?;
+        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf, store })
     }
 }

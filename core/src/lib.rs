@@ -2,11 +2,13 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
+//! | [`image`] | bytes -> names, configs |
+//! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`process`] | settings -> a process with its rights, and its end |
-//! | [`error`] [`file`] [`fork`] [`digest`] [`clock`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, names of content, times |
+//! | [`error`] [`file`] [`fork`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, times, names of content |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +24,8 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod fork;
+pub mod image;
 pub mod process;
+pub mod store;
 
 pub use error::{Context, Error, Result};

@@ -1,0 +1,104 @@
+//! `GET /containers/{}/json`: everything about one container, in the shape that Docker gives it.
+
+use alloc::format;
+
+use super::{
+    container_list::{time, write_mounts, write_networks},
+    exchange::Exchange,
+    json::Json,
+};
+use crate::{
+    Result,
+    container::{
+        record::Record,
+        state::{State, Status},
+    },
+    engine::Engine,
+};
+
+/// `GET /containers/{}/json`
+pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let record = engine.shelf.find(exchange.name())?.record;
+    let state = engine.shelf.state(&record.id)?;
+    let mut json = Json::new();
+    write(&mut json, &record, &state, engine);
+    if exchange.query.flag("size") {
+        let [changed, total] = engine.container_size(&record);
+        json.key("SizeRw").unsigned(changed).key("SizeRootFs").unsigned(total);
+    }
+    json.close_object();
+    exchange.reply(200, json)
+}
+
+fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
+    let id = &record.id;
+    let in_run = |name: &str| format!("{}/containers/{id}/{name}", engine.run_path);
+    let in_data = |name: &str| format!("{}/containers/{id}/{name}", engine.data_path);
+    let mut words = record.arguments();
+    json.open_object().key("Id").string(id);
+    json.key("Created").string(&format!("{}", time(record.created_ns)));
+    json.key("Path").string(words.next().unwrap_or("")).key("Args").open_array();
+    for word in words {
+        json.string(word);
+    }
+    json.close_array().key("State");
+    write_state(json, record, state);
+    json.key("Image").string(&record.image);
+    json.key("ResolvConfPath").string(&in_run("resolv.conf"));
+    json.key("HostnamePath").string(&in_run("hostname"));
+    json.key("HostsPath").string(&in_run("hosts"));
+    let has_log = record.host.log_config.driver != "none";
+    json.key("LogPath").string(&if has_log { in_data("log.json") } else { "".into() });
+    json.key("Name").string(&format!("/{}", record.name));
+    json.key("RestartCount").unsigned(state.restarts.into());
+    json.key("Driver").string("overlay").key("Platform").string("linux");
+    for key in ["MountLabel", "ProcessLabel", "AppArmorProfile"] {
+        json.key(key).string("");
+    }
+    json.key("ExecIDs").null();
+    json.key("HostConfig").value(&record.host);
+    json.key("GraphDriver").open_object().key("Name").string("overlay").key("Data").open_object();
+    json.key("UpperDir").string(&in_data("upper")).key("WorkDir").string(&in_data("work"));
+    json.close_object().close_object();
+    json.key("Mounts");
+    write_mounts(json, &record.mounts);
+    json.key("Config").value(&record.config);
+    json.key("NetworkSettings").open_object();
+    for key in ["Bridge", "SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "MacAddress"] {
+        json.key(key).string("");
+    }
+    json.key("HairpinMode").boolean(false).key("IPPrefixLen").number(0);
+    json.key("LinkLocalIPv6Address").string("").key("LinkLocalIPv6PrefixLen").number(0);
+    json.key("GlobalIPv6Address").string("").key("GlobalIPv6PrefixLen").number(0);
+    json.key("IPv6Gateway").string("");
+    json.key("Ports").open_object().close_object();
+    json.key("SecondaryIPAddresses").null().key("SecondaryIPv6Addresses").null();
+    json.key("Networks");
+    write_networks(json, record);
+    json.close_object();
+}
+
+fn write_state(json: &mut Json, record: &Record, state: &State) {
+    let status = state.status;
+    json.open_object().key("Status").string(status.name());
+    json.key("Running").boolean(status.is_active());
+    json.key("Paused").boolean(status == Status::Paused);
+    json.key("Restarting").boolean(status == Status::Restarting);
+    json.key("OOMKilled").boolean(state.oom_killed).key("Dead").boolean(false);
+    json.key("Pid").number(state.pid.into()).key("ExitCode").number(state.exit_code.into());
+    json.key("Error").string(&state.error);
+    json.key("StartedAt").string(&format!("{}", time(state.started_ns)));
+    json.key("FinishedAt").string(&format!("{}", time(state.finished_ns)));
+    let probed = record
+        .config
+        .healthcheck
+        .as_ref()
+        .is_some_and(|check| check.test.first().is_some_and(|word| word != "NONE"));
+    if probed || !state.health.is_empty() {
+        let health = if state.health.is_empty() { "starting" } else { &state.health };
+        json.key("Health").open_object().key("Status").string(health);
+        json.key("FailingStreak").unsigned(state.failing_streak.into());
+        json.key("Log").open_array().close_array().close_object();
+    }
+    json.close_object();
+}

@@ -1,0 +1,144 @@
+//! `/_ping`, `/version`, `/info`, and the answers about what skiff does not have: swarm, plugins, registries' login.
+
+use super::{API_VERSION, API_VERSION_MIN, exchange::Exchange, json::Json};
+use crate::{
+    Result,
+    clock::Time,
+    engine::{
+        Engine,
+        host::{Host, cgroup2},
+    },
+};
+
+/// skiff's own version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `GET|HEAD /_ping`
+pub(super) fn ping(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    let fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Builder-Version", "1"),
+        ("Swarm", "inactive"),
+        ("Cache-Control", "no-cache, no-store, must-revalidate"),
+        ("Pragma", "no-cache"),
+    ];
+    exchange.reply_with(200, &fields, b"OK")
+}
+
+/// `GET /version`
+pub(super) fn version(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    let host = Host::look();
+    let newest = alloc::format!("1.{}", API_VERSION.0);
+    let oldest = alloc::format!("1.{}", API_VERSION_MIN.0);
+    let mut json = Json::new();
+    json.open_object();
+    json.key("Platform").open_object().key("Name").string("skiff").close_object();
+    json.key("Components").open_array().open_object();
+    json.key("Name").string("Engine").key("Version").string(VERSION);
+    json.key("Details").open_object();
+    for (key, value) in details(&host, &newest, &oldest) {
+        json.key(key).string(value);
+    }
+    json.key("Experimental").string("false");
+    json.close_object().close_object().close_array();
+    json.key("Version").string(VERSION);
+    for (key, value) in details(&host, &newest, &oldest) {
+        json.key(key).string(value);
+    }
+    json.close_object();
+    exchange.reply(200, json)
+}
+
+fn details<'a>(host: &'a Host, newest: &'a str, oldest: &'a str) -> [(&'static str, &'a str); 8] {
+    [
+        ("ApiVersion", newest),
+        ("MinAPIVersion", oldest),
+        ("GitCommit", ""),
+        ("GoVersion", ""),
+        ("Os", "linux"),
+        ("Arch", host.architecture()),
+        ("KernelVersion", &host.kernel),
+        ("BuildTime", ""),
+    ]
+}
+
+/// `GET /info`
+pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let host = Host::look();
+    let [running, paused, stopped] = engine.container_counts()?;
+    let cgroup = cgroup2();
+    let mut json = Json::new();
+    json.open_object();
+    json.key("ID").string(&host.hostname);
+    json.key("Containers").unsigned((running + paused + stopped) as u64);
+    json.key("ContainersRunning").unsigned(running as u64);
+    json.key("ContainersPaused").unsigned(paused as u64);
+    json.key("ContainersStopped").unsigned(stopped as u64);
+    json.key("Driver").string("overlay").key("DriverStatus").open_array().close_array();
+    json.key("Plugins").open_object();
+    json.key("Volume").strings(&["local"]).key("Network").strings(&["host", "null"]);
+    json.key("Authorization").null().key("Log").strings(&["json-file", "none"]).close_object();
+    let controllers = controllers(cgroup.as_ref().map(|(root, _)| root));
+    let has = |name: &str| controllers.split_ascii_whitespace().any(|word| word == name);
+    json.key("MemoryLimit").boolean(has("memory")).key("SwapLimit").boolean(has("memory"));
+    json.key("CpuCfsPeriod").boolean(has("cpu")).key("CpuCfsQuota").boolean(has("cpu"));
+    json.key("CPUShares").boolean(has("cpu")).key("CPUSet").boolean(has("cpuset"));
+    json.key("PidsLimit").boolean(has("pids")).key("OomKillDisable").boolean(false);
+    json.key("IPv4Forwarding").boolean(true).key("Debug").boolean(false);
+    json.key("NFd").number(0).key("NGoroutines").number(1).key("NEventsListener").number(0);
+    json.key("SystemTime").string(&alloc::format!("{}", Time::now()));
+    json.key("LoggingDriver").string("json-file").key("CgroupDriver").string("cgroupfs");
+    json.key("CgroupVersion").string(if cgroup.is_some() { "2" } else { "1" });
+    json.key("KernelVersion").string(&host.kernel).key("OperatingSystem").string(&host.system);
+    json.key("OSVersion").string(&host.system_version).key("OSType").string("linux");
+    json.key("Architecture").string(&host.machine).key("NCPU").unsigned(host.processors as u64);
+    json.key("MemTotal").unsigned(host.memory_bytes).key("IndexServerAddress").string("");
+    json.key("RegistryConfig").null().key("GenericResources").null();
+    json.key("DockerRootDir").string(&engine.data_path);
+    json.key("HttpProxy").string("").key("HttpsProxy").string("").key("NoProxy").string("");
+    json.key("Name").string(&host.hostname).key("Labels").open_array().close_array();
+    json.key("ExperimentalBuild").boolean(false).key("ServerVersion").string(VERSION);
+    json.key("Runtimes").open_object().key("skiff").open_object().key("path").string("skiff");
+    json.close_object().close_object().key("DefaultRuntime").string("skiff");
+    json.key("Swarm").open_object().key("NodeID").string("").key("NodeAddr").string("");
+    json.key("LocalNodeState").string("inactive").key("ControlAvailable").boolean(false);
+    json.key("Error").string("").key("RemoteManagers").null().close_object();
+    json.key("LiveRestoreEnabled").boolean(true).key("Isolation").string("");
+    json.key("InitBinary").string("skiff");
+    json.key("SecurityOptions").strings(&["name=seccomp,profile=builtin", "name=cgroupns"]);
+    json.key("Warnings").open_array();
+    match cgroup {
+        None => {
+            json.string("WARNING: no cgroup2 tree: containers can't be limited or counted");
+        }
+        Some((_, false)) => {
+            json.string("WARNING: hybrid cgroups: controllers that are mounted as version 1 can't be used");
+        }
+        Some((_, true)) => {}
+    }
+    json.close_array().close_object();
+    exchange.reply(200, json)
+}
+
+fn controllers(root: Option<&rustix::fd::OwnedFd>) -> alloc::string::String {
+    let bytes = root.and_then(|root| crate::file::read(root, "cgroup.controllers", 4096).ok());
+    alloc::string::String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+}
+
+/// `POST /swarm/leave` and the like.
+pub(super) fn no_swarm(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    exchange.reply_message(503, "This node is not part of a swarm")
+}
+
+/// `GET /plugins`
+pub(super) fn plugins(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    let mut json = Json::new();
+    json.open_array().close_array();
+    exchange.reply(200, json)
+}
+
+/// `GET /plugins/{}/json`
+pub(super) fn plugin(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    let message = alloc::format!("plugin \"{}\" not found", exchange.name());
+    exchange.reply_message(404, &message)
+}

@@ -1,0 +1,36 @@
+//! The route table: one line for each request that is answered.
+
+use super::{
+    container_list,
+    head::Method::{self, Delete, Get, Head, Post},
+    inspect, network,
+    route::Route,
+    system,
+    target::ApiVersion,
+};
+use crate::{Result, engine::Engine};
+
+type Handler = fn(&mut super::exchange::Exchange<'_>, &Engine) -> Result<()>;
+
+/// A route that every version has.
+const fn always(method: Method, pattern: &'static str, handler: Handler) -> Route<Engine> {
+    Route { method, pattern, since: ApiVersion(0), handler }
+}
+
+/// All routes; the first that fits answers.
+pub(super) const ROUTES: &[Route<Engine>] = &[
+    always(Get, "_ping", system::ping),
+    always(Head, "_ping", system::ping),
+    always(Get, "version", system::version),
+    always(Get, "info", system::info),
+    always(Get, "containers/json", container_list::list),
+    always(Get, "containers/{}/json", inspect::inspect),
+    always(Get, "networks", network::list),
+    always(Get, "networks/{}", network::inspect),
+    always(Delete, "networks/{}", network::remove),
+    always(Post, "networks/prune", network::prune),
+    always(Get, "plugins", system::plugins),
+    always(Get, "plugins/{*}/json", system::plugin),
+    always(Post, "swarm/leave", system::no_swarm),
+    always(Get, "swarm", system::no_swarm),
+];

@@ -1,0 +1,194 @@
+//! Taking away what nobody needs: everything that the listed images and the containers' images reach is marked, the
+//! rest is moved to `tmp/` at once and deleted when the store is unlocked again.
+
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+
+use rustix::{
+    fd::OwnedFd,
+    fs::{FlockOperation, OFlags},
+    io::Errno,
+};
+
+use super::{Locked, Store, blobs::blob_path, layers::layer_path, publish};
+use crate::{
+    Context, Error, Result,
+    digest::{BlobDigest, DiffId, Digest, ImageId},
+    file,
+    image::config::ImageConfig,
+};
+
+/// What was taken off the shelves. Its files are deleted when this is dropped, which the caller does without the lock.
+#[derive(Debug)]
+pub struct Removed {
+    /// The layers.
+    pub layers: Vec<DiffId>,
+    /// Bytes of file content in them.
+    pub size_bytes: u64,
+    root: OwnedFd,
+    paths: Vec<String>,
+}
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            let _ = file::remove_tree(&self.root, path.as_str());
+        }
+    }
+}
+
+impl Store {
+    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` needs. While the config of one of
+    /// these can't be read nothing is taken away, since it can't be known what it needs.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn collect(&self, alone: &Locked, in_use: &[ImageId]) -> Result<Removed> {
+        let root = self.root.try_clone().context("duplicate", "data root")?;
+        let mut removed = Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() };
+        let mut layers: BTreeSet<DiffId> = BTreeSet::new();
+        let mut blobs: BTreeSet<BlobDigest> = BTreeSet::new();
+        for id in self.image_ids()?.iter().chain(in_use) {
+            match self.blob(&id.config_blob()).and_then(|json| ImageConfig::parse(&json)) {
+                Ok(config) => layers.extend(config.rootfs.diff_ids),
+                Err(Error::NotFound(_)) if in_use.contains(id) => {}
+                Err(_) => return Ok(removed),
+            }
+            blobs.insert(id.config_blob());
+        }
+        for name in self.listed("blobs/sha256")? {
+            if let Some(blob) = Digest::from_hex(&name).map(BlobDigest)
+                && !blobs.contains(&blob)
+            {
+                publish::remove_file(self, alone, &blob_path(&blob))?;
+            }
+        }
+        for name in self.listed("layers")? {
+            if let Some(layer) = Digest::from_hex(&name).map(DiffId)
+                && !layers.contains(&layer)
+            {
+                let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
+                file::subdirectory(&self.root, "tmp", 0o700).context("create directory", "tmp")?;
+                let (from, to) = (layer_path(&layer), format!("tmp/{}", publish::random_name()));
+                rustix::fs::renameat(&self.root, from.as_str(), &self.root, to.as_str())
+                    .context("rename", &from)?;
+                removed.paths.push(to);
+                removed.layers.push(layer);
+                removed.size_bytes += size_bytes;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Deletes what killed processes left in `tmp/`, unless somebody is at work right now. Failures are left to the next
+    /// sweep.
+    pub fn sweep(&self) {
+        let Ok(names) = file::names(&self.root, "tmp") else { return };
+        if names.is_empty() {
+            return;
+        }
+        let mut dead = Vec::new();
+        if let Ok(_alone) = self.lock(FlockOperation::NonBlockingLockExclusive) {
+            for name in names {
+                let path = format!("tmp/{name}");
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+                let open = file::beneath(&self.root, path.as_str(), flags, rustix::fs::Mode::empty());
+                match open.and_then(|open| {
+                    rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open)
+                }) {
+                    // The lock is kept, so that no second sweep deletes the same.
+                    Ok(open) => dead.push((path, open)),
+                    Err(Errno::AGAIN | Errno::NOENT) => {}
+                    Err(_) => {
+                        let _ = file::remove_tree(&self.root, path.as_str());
+                    }
+                }
+            }
+        }
+        for (path, _open) in &dead {
+            let _ = file::remove_tree(&self.root, path.as_str());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::{
+        image::config::RootFs,
+        store::{ImageRecord, LayerFacts, tests::ScratchStore},
+    };
+
+    fn add(store: &Store, layers: &[&[u8]]) -> ImageId {
+        let locked = store.share().unwrap();
+        let mut scratches = Vec::new();
+        let mut publication = store.publication(&locked).unwrap();
+        let mut config = ImageConfig { os: "linux".into(), ..ImageConfig::default() };
+        config.rootfs = RootFs { kind: "layers".into(), diff_ids: Vec::new() };
+        for content in layers {
+            let scratch = store.scratch(&locked).unwrap();
+            file::subdirectory(scratch.directory(), "tree", 0o755).unwrap();
+            let layer = DiffId(Digest::of(content));
+            let facts = LayerFacts { size_bytes: 5, ..LayerFacts::default() };
+            publication = publication.layer(&layer, &scratch, &facts).unwrap();
+            config.rootfs.diff_ids.push(layer);
+            scratches.push(scratch);
+        }
+        let (publication, id) = publication.image(&config.to_json(), &ImageRecord::default()).unwrap();
+        publication.commit().unwrap();
+        id
+    }
+
+    #[test]
+    fn only_what_no_image_and_no_container_needs_is_taken_away() {
+        let scratch = ScratchStore::new("collect");
+        let store = &scratch.store;
+        let (one, two) = (add(store, &[b"a", b"b"]), add(store, &[b"a", b"c"]));
+        let alone = store.alone().unwrap();
+        store.unlist(&alone, &one).unwrap();
+        assert!(store.collect(&alone, &[one]).unwrap().layers.is_empty());
+        assert!(store.image(&one).is_ok());
+        let removed = store.collect(&alone, &[]).unwrap();
+        assert_eq!(
+            (removed.layers.as_slice(), removed.size_bytes),
+            ([DiffId(Digest::of(b"b"))].as_slice(), 5)
+        );
+        drop(removed);
+        assert!(store.image(&one).is_err());
+        assert!(store.has_layer(&DiffId(Digest::of(b"a"))) && !store.has_layer(&DiffId(Digest::of(b"b"))));
+        assert_eq!(store.image(&two).unwrap().lower_dirs(store).unwrap().len(), 2);
+        assert!(file::names(store.root(), "tmp").unwrap().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_taken_away_while_it_is_unknown_what_an_image_needs() {
+        let scratch = ScratchStore::new("unknown");
+        let store = &scratch.store;
+        let (one, two) = (add(store, &[b"a"]), add(store, &[b"b"]));
+        let path = blob_path(&two.config_blob());
+        file::replace(store.root(), "blob", b"{}", 0o600).unwrap();
+        rustix::fs::renameat(store.root(), "blob", store.root(), path.as_str()).unwrap();
+        let alone = store.alone().unwrap();
+        store.unlist(&alone, &one).unwrap();
+        assert!(store.collect(&alone, &[]).unwrap().layers.is_empty());
+    }
+
+    #[test]
+    fn a_sweep_deletes_what_the_dead_left_and_nothing_that_is_being_made() {
+        let scratch = ScratchStore::new("sweep");
+        let store = &scratch.store;
+        let living = store.scratch(&store.share().unwrap()).unwrap();
+        for name in ["dead", "dead/x", "dead/x/y"] {
+            file::subdirectory(store.root(), &format!("tmp/{name}"), 0o700).unwrap();
+        }
+        file::create(store.root(), "tmp/file", b"x", 0o600).unwrap();
+        {
+            let _at_work = store.share().unwrap();
+            store.sweep();
+            assert_eq!(file::names(store.root(), "tmp").unwrap().len(), 3);
+        }
+        store.sweep();
+        assert_eq!(file::names(store.root(), "tmp").unwrap(), [living.path["tmp/".len()..].to_string()]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Extracted layers, each under its DiffID and shared by all images that have it.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use rustix::{
+    fd::OwnedFd,
+    fs::{AtFlags, FlockOperation, Mode},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Locked, Publication, Store, publish};
+use crate::{Context, Error, Result, digest::DiffId, file};
+
+/// What is worth knowing of a layer without reading all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerFacts {
+    /// Bytes of file content.
+    pub size_bytes: u64,
+    /// Bytes of the uncompressed tar.
+    pub tar_bytes: u64,
+    /// Files, directories and everything else that it brings; whiteouts are not counted.
+    pub entries: u64,
+}
+
+/// A directory in the making, locked by whoever makes it. It is removed unless it is published.
+#[derive(Debug)]
+pub struct Scratch {
+    /// Below the data root.
+    pub(super) path: String,
+    directory: OwnedFd,
+    parent: OwnedFd,
+}
+
+impl Scratch {
+    /// The directory.
+    pub fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = file::remove_tree(&self.parent, self.path.as_str());
+    }
+}
+
+impl Store {
+    /// A new empty directory below `tmp/`.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn scratch(&self, _locked: &Locked) -> Result<Scratch> {
+        file::subdirectory(&self.root, "tmp", 0o700).context("create directory", "tmp")?;
+        let path = format!("tmp/{}", publish::random_name());
+        rustix::fs::mkdirat(&self.root, path.as_str(), Mode::from_raw_mode(0o700))
+            .context("create directory", &path)?;
+        let parent = self.root.try_clone().context("duplicate", "data root")?;
+        let directory = publish::open_directory(&self.root, &path).context("open", &path)?;
+        // Nobody else can hold it: only a sweep takes such locks, and none runs while the store is locked.
+        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).context("lock", &path)?;
+        Ok(Scratch { path, directory, parent })
+    }
+
+    /// Whether the layer is there.
+    pub fn has_layer(&self, layer: &DiffId) -> bool {
+        rustix::fs::statat(&self.root, layer_path(layer).as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// The layer's sizes.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the layer is missing or damaged.
+    pub fn layer_facts(&self, layer: &DiffId) -> Result<LayerFacts> {
+        let path = format!("{}/layer.json", layer_path(layer));
+        let bytes =
+            file::read(&self.root, path.as_str(), 4096).map_err(|errno| missing(layer, &path, errno))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
+    }
+
+    /// Opens the trees of these layers (lowest first) in overlay order: the uppermost first, and nothing below one
+    /// that hides everything below it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if one is missing.
+    pub fn open_layers(&self, layers: &[DiffId]) -> Result<Vec<OwnedFd>> {
+        let mut open = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let path = layer_path(layer);
+            let tree = format!("{path}/tree");
+            match file::directory(&self.root, tree.as_str()) {
+                Ok(tree) => open.push(tree),
+                Err(Errno::NOENT) => {
+                    let base = format!("{path}/base");
+                    let base = file::directory(&self.root, base.as_str());
+                    open.push(base.map_err(|errno| missing(layer, &tree, errno))?);
+                    break;
+                }
+                Err(errno) => return Err(Error::os("open", tree, errno)),
+            }
+        }
+        Ok(open)
+    }
+}
+
+fn missing(layer: &DiffId, path: &str, errno: Errno) -> Error {
+    match errno {
+        Errno::NOENT => Error::Corrupt(format!("layer {layer} is missing from the data root")),
+        errno => Error::os("open", path.to_string(), errno),
+    }
+}
+
+impl Publication<'_> {
+    /// A layer that was extracted into `scratch` as `tree` or `base`.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn layer(self, layer: &DiffId, scratch: &Scratch, facts: &LayerFacts) -> Result<Self> {
+        let json = serde_json::to_vec(facts).expect("plain numbers");
+        file::create(&scratch.directory, "layer.json", &json, 0o600).context("write", "layer.json")?;
+        Ok(self.directory(scratch, &layer_path(layer)))
+    }
+}
+
+/// Where a layer lies below the data root.
+pub(super) fn layer_path(layer: &DiffId) -> String {
+    format!("layers/{}", layer.0.hex().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{digest::Digest, store::tests::ScratchStore};
+
+    fn add(store: &Store, content: &[u8], tree: &str) -> DiffId {
+        let locked = store.share().unwrap();
+        let scratch = store.scratch(&locked).unwrap();
+        rustix::fs::mkdirat(scratch.directory(), tree, Mode::RWXU).unwrap();
+        let layer = DiffId(Digest::of(content));
+        let facts = LayerFacts { size_bytes: 7, ..LayerFacts::default() };
+        store.publication(&locked).unwrap().layer(&layer, &scratch, &facts).unwrap().commit().unwrap();
+        layer
+    }
+
+    #[test]
+    fn layers_are_opened_top_first_and_end_at_one_that_hides_the_rest() {
+        let scratch = ScratchStore::new("layers");
+        let store = &scratch.store;
+        let layers = [
+            add(store, b"0", "tree"),
+            add(store, b"1", "base"),
+            add(store, b"2", "tree"),
+            add(store, b"3", "tree"),
+        ];
+        let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+        let open = store.open_layers(&layers).unwrap();
+        let path = format!("{}/tree", layer_path(&layers[3]));
+        assert_eq!(inode(&open[0]), inode(&file::directory(store.root(), path.as_str()).unwrap()));
+        assert_eq!(open.len(), 3);
+        assert_eq!(store.layer_facts(&layers[0]).unwrap().size_bytes, 7);
+        let absent = DiffId(Digest::of(b"4"));
+        assert!(matches!(store.open_layers(&[absent]), Err(Error::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_layer_that_is_there_stays_when_it_comes_again() {
+        let scratch = ScratchStore::new("layer-again");
+        let store = &scratch.store;
+        let layer = add(store, b"x", "tree");
+        let before = store.open_layers(&[layer]).unwrap();
+        add(store, b"x", "tree");
+        let after = store.open_layers(&[layer]).unwrap();
+        let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+        assert_eq!(inode(&before[0]), inode(&after[0]));
+        assert!(file::names(store.root(), "tmp").unwrap().is_empty());
+    }
+}
