@@ -4,3 +4,4 @@ pub mod capability;
 pub mod cgroup;
 pub mod control;
 pub mod rights;
+pub mod seccomp;
