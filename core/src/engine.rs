@@ -3,7 +3,13 @@
 
 pub mod host;
 pub mod list;
+pub mod pause;
+pub mod remove;
+pub mod rename;
+pub mod signal;
 pub mod size;
+pub mod stats;
+pub mod top;
 pub mod wait;
 
 use alloc::string::String;

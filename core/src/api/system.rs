@@ -4,10 +4,8 @@ use super::{API_VERSION, API_VERSION_MIN, exchange::Exchange, json::Json};
 use crate::{
     Result,
     clock::Time,
-    engine::{
-        Engine,
-        host::{Host, cgroup2},
-    },
+    engine::{Engine, host::Host},
+    process::cgroup::{self, Controllers, Layout},
 };
 
 /// skiff's own version.
@@ -66,7 +64,7 @@ fn details<'a>(host: &'a Host, newest: &'a str, oldest: &'a str) -> [(&'static s
 pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let host = Host::look();
     let [running, paused, stopped] = engine.container_counts()?;
-    let cgroup = cgroup2();
+    let cgroup = cgroup::Host::find().ok();
     let mut json = Json::new();
     json.open_object();
     json.key("ID").string(&host.hostname);
@@ -78,12 +76,15 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("Plugins").open_object();
     json.key("Volume").strings(&["local"]).key("Network").strings(&["host", "null"]);
     json.key("Authorization").null().key("Log").strings(&["json-file", "none"]).close_object();
-    let controllers = controllers(cgroup.as_ref().map(|(root, _)| root));
-    let has = |name: &str| controllers.split_ascii_whitespace().any(|word| word == name);
-    json.key("MemoryLimit").boolean(has("memory")).key("SwapLimit").boolean(has("memory"));
-    json.key("CpuCfsPeriod").boolean(has("cpu")).key("CpuCfsQuota").boolean(has("cpu"));
-    json.key("CPUShares").boolean(has("cpu")).key("CPUSet").boolean(has("cpuset"));
-    json.key("PidsLimit").boolean(has("pids")).key("OomKillDisable").boolean(false);
+    let controllers = cgroup.as_ref().map_or(Controllers::empty(), cgroup::Host::controllers);
+    let has = |controller| controllers.contains(controller);
+    json.key("MemoryLimit")
+        .boolean(has(Controllers::MEMORY))
+        .key("SwapLimit")
+        .boolean(has(Controllers::MEMORY));
+    json.key("CpuCfsPeriod").boolean(has(Controllers::CPU)).key("CpuCfsQuota").boolean(has(Controllers::CPU));
+    json.key("CPUShares").boolean(has(Controllers::CPU)).key("CPUSet").boolean(has(Controllers::CPUSET));
+    json.key("PidsLimit").boolean(has(Controllers::PIDS)).key("OomKillDisable").boolean(false);
     json.key("IPv4Forwarding").boolean(true).key("Debug").boolean(false);
     json.key("NFd").number(0).key("NGoroutines").number(1).key("NEventsListener").number(0);
     json.key("SystemTime").string(&alloc::format!("{}", Time::now()));
@@ -107,22 +108,17 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("InitBinary").string("skiff");
     json.key("SecurityOptions").strings(&["name=seccomp,profile=builtin", "name=cgroupns"]);
     json.key("Warnings").open_array();
-    match cgroup {
+    match cgroup.map(|host| host.layout()) {
         None => {
             json.string("WARNING: no cgroup2 tree: containers can't be limited or counted");
         }
-        Some((_, false)) => {
+        Some(Layout::Hybrid | Layout::Detached) => {
             json.string("WARNING: hybrid cgroups: controllers that are mounted as version 1 can't be used");
         }
-        Some((_, true)) => {}
+        Some(Layout::Pure) => {}
     }
     json.close_array().close_object();
     exchange.reply(200, json)
-}
-
-fn controllers(root: Option<&rustix::fd::OwnedFd>) -> alloc::string::String {
-    let bytes = root.and_then(|root| crate::file::read(root, "cgroup.controllers", 4096).ok());
-    alloc::string::String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
 }
 
 /// `POST /swarm/leave` and the like.

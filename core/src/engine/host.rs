@@ -2,8 +2,6 @@
 
 use alloc::string::{String, ToString};
 
-use rustix::fd::OwnedFd;
-
 use crate::file::{self, CWD};
 
 /// The host, as the kernel and /etc/os-release describe it.
@@ -62,19 +60,6 @@ fn os_release<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
         .map(|value| value.trim().trim_matches(['"', '\'']))
-}
-
-/// Opens the root of the cgroup2 tree: the only one there is, or the one of a hybrid host.
-pub fn cgroup2() -> Option<(OwnedFd, bool)> {
-    const MAGIC: i128 = 0x6367_7270;
-    for (path, pure) in [("/sys/fs/cgroup", true), ("/sys/fs/cgroup/unified", false)] {
-        if let Ok(root) = file::directory(CWD, path)
-            && rustix::fs::fstatfs(&root).is_ok_and(|stat| i128::from(stat.f_type) == MAGIC)
-        {
-            return Some((root, pure));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,0 +1,104 @@
+//! What happens to containers after their creation: kill, stop, pause, rename, wait, remove, prune.
+
+use alloc::{format, string::String};
+
+use super::{exchange::Exchange, filters::Filters, json::Json};
+use crate::{
+    Error, Result,
+    clock::Time,
+    engine::{Engine, remove::Running, wait::Condition},
+};
+
+/// `POST /containers/{}/kill`
+pub(super) fn kill(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    engine.kill(exchange.name(), exchange.query.text("signal")?)?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/{}/stop`
+pub(super) fn stop(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let (signal, grace) = (exchange.query.text("signal")?, exchange.query.integer("t")?);
+    engine.stop(exchange.name(), signal, grace)?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/{}/pause`
+pub(super) fn pause(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    engine.pause(exchange.name())?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/{}/unpause`
+pub(super) fn unpause(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    engine.unpause(exchange.name())?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/{}/rename`
+pub(super) fn rename(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let new = exchange.query.text("name")?.unwrap_or("");
+    engine.rename(exchange.name(), new)?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/{}/wait`: the head goes out as soon as nothing can be missed any more; clients start the container
+/// only then.
+pub(super) fn wait(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let condition = Condition::parse(exchange.query.text("condition")?.unwrap_or(""))?;
+    let waiter = engine.waiter(exchange.name(), condition)?;
+    exchange.stream("application/json")?;
+    let Some(state) = waiter.wait(Some(exchange.fd()), None)? else {
+        // The client has gone: nobody reads an answer.
+        return Err(Error::Unchanged);
+    };
+    let mut json = Json::new();
+    json.open_object().key("StatusCode").number(state.exit_code.into()).close_object().line_break();
+    exchange.chunk(&json.into_bytes())
+}
+
+/// `DELETE /containers/{}`
+pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    if exchange.query.flag("link") {
+        return Err(Error::Unsupported("remove link: legacy links are not supported".into()));
+    }
+    let running = if exchange.query.flag("force") { Running::Kill } else { Running::Refuse };
+    engine.remove(exchange.name(), running)?;
+    exchange.reply_empty(204)
+}
+
+/// `POST /containers/prune`
+pub(super) fn prune(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let filters = Filters::parse(exchange.query.text("filters")?, &["label", "label!", "until"])?;
+    let now = Time::now();
+    let until = filters.values("until").first().map(|text| Time::parse_when(text, now)).transpose()?;
+    let (removed, bytes) = engine.prune(|record| {
+        filters.allows_labels(|key| record.config.labels.get(key).map(String::as_str))
+            && until.is_none_or(|until| record.created_ns < until.unix_nanos())
+    })?;
+    let mut json = Json::new();
+    json.open_object().key("ContainersDeleted");
+    if removed.is_empty() {
+        json.null();
+    } else {
+        json.strings(&removed);
+    }
+    json.key("SpaceReclaimed").unsigned(bytes).close_object();
+    exchange.reply(200, json)
+}
+
+/// `GET /containers/{}/top`
+pub(super) fn top(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let table = engine.top(exchange.name(), exchange.query.text("ps_args")?.unwrap_or(""))?;
+    let mut json = Json::new();
+    json.open_object().key("Titles").strings(&table.titles).key("Processes").open_array();
+    for row in &table.rows {
+        json.strings(row);
+    }
+    json.close_array().close_object();
+    exchange.reply(200, json)
+}
+
+/// The requests that later versions answer, so that a client hears more than "not found".
+pub(super) fn not_yet(_: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    Err(Error::Unsupported(format!("skiff {} does not answer this request yet", env!("CARGO_PKG_VERSION"))))
+}
