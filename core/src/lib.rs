@@ -2,6 +2,7 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
+//! | [`layer`] | the bytes of a tar -> a directory tree |
 //! | [`image`] | bytes -> names, configs |
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
@@ -25,6 +26,7 @@ pub mod error;
 pub mod file;
 pub mod fork;
 pub mod image;
+pub mod layer;
 pub mod process;
 pub mod store;
 
