@@ -50,7 +50,7 @@ impl Extension {
     pub fn parse(mut records: &[u8]) -> Result<Self, Wrong> {
         let mut all = Extension::default();
         while !records.is_empty() {
-            let (key, value, rest) = record(records)?;
+            let Record { key, value, rest } = record(records)?;
             all.apply(key, value)?;
             records = rest;
         }
@@ -87,8 +87,14 @@ impl Extension {
     }
 }
 
-/// Key, value, and what comes after the first record.
-fn record(records: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Wrong> {
+struct Record<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    /// The records behind it.
+    rest: &'a [u8],
+}
+
+fn record(records: &[u8]) -> Result<Record<'_>, Wrong> {
     const BAD: Wrong = "malformed PAX record";
     let blank = records.iter().take(20).position(|byte| *byte == b' ').ok_or(BAD)?;
     let length = usize::try_from(decimal(&records[..blank])?).map_err(|_| BAD)?;
@@ -102,7 +108,7 @@ fn record(records: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Wrong> {
     if key.is_empty() || key.contains(&0) {
         return Err(BAD);
     }
-    Ok((key, value, rest))
+    Ok(Record { key, value, rest })
 }
 
 fn if_any<T>(value: &[u8], read: impl Fn(&[u8]) -> Result<T, Wrong>) -> Result<Option<T>, Wrong> {

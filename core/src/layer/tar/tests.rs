@@ -91,10 +91,12 @@ pub fn archive(blocks: &[Block]) -> Vec<u8> {
     all
 }
 
+pub type Entries = Vec<(Entry, Vec<u8>)>;
+
 /// Everything that a reader says, content joined; the error last.
-pub fn read(archive: &[u8], cut: usize) -> (Vec<(Entry, Vec<u8>)>, bool, Result<(), Fault>) {
+pub fn read(archive: &[u8], cut: usize) -> (Entries, bool, Result<(), Fault>) {
     let mut reader = Reader::new();
-    let (mut entries, mut ended) = (Vec::<(Entry, Vec<u8>)>::new(), false);
+    let (mut entries, mut ended) = (Entries::new(), false);
     for mut slice in archive.chunks(cut.max(1)) {
         loop {
             match reader.next(&mut slice) {
@@ -117,7 +119,7 @@ pub fn read(archive: &[u8], cut: usize) -> (Vec<(Entry, Vec<u8>)>, bool, Result<
     (entries, ended, reader.finish())
 }
 
-fn good(blocks: &[Block]) -> Vec<(Entry, Vec<u8>)> {
+fn good(blocks: &[Block]) -> Entries {
     let archive = archive(blocks);
     let (entries, ended, result) = read(&archive, usize::MAX);
     assert_eq!((ended, result), (true, Ok(())));

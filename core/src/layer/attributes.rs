@@ -1,0 +1,120 @@
+//! Owner, mode, extended attributes and times of one node, given to it in the order in which they don't undo each other.
+
+use alloc::vec::Vec;
+
+use rustix::{
+    fd::AsFd,
+    fs::{Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr, futimens},
+    io::Errno,
+};
+
+use super::{
+    pax::{Moment, Xattr},
+    tar::Entry,
+};
+use crate::{Context, Error, Result};
+
+/// What a node is to get besides its content.
+#[derive(Debug, Clone)]
+pub struct Attributes {
+    /// Permission bits, up to 07777.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// Access and change; `None` leaves what the kernel set.
+    pub times: Option<Timestamps>,
+    /// Those that are kept.
+    pub xattrs: Vec<Xattr>,
+}
+
+/// Who made the nodes: an owner that a new node has anyway need not be set.
+#[derive(Debug, Clone, Copy)]
+pub struct Maker {
+    uid: u32,
+    gid: u32,
+}
+
+impl Maker {
+    /// This process.
+    pub fn this() -> Self {
+        Maker { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+    }
+
+    /// The owner that has to be set, if any.
+    pub fn change(&self, uid: u32, gid: u32) -> Option<(Uid, Gid)> {
+        ((uid, gid) != (self.uid, self.gid)).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+}
+
+impl Attributes {
+    /// Those of an entry. From the outside only `security.capability` and `user.*` are taken, and nothing that overlayfs
+    /// would read.
+    pub fn of(entry: &Entry) -> Self {
+        let kept = |(name, _): &&Xattr| {
+            name == b"security.capability"
+                || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+        };
+        Attributes {
+            mode: entry.mode,
+            uid: entry.uid,
+            gid: entry.gid,
+            times: Some(times(entry)),
+            xattrs: entry.xattrs.iter().filter(kept).cloned().collect(),
+        }
+    }
+
+    /// Those of a directory that nobody describes.
+    pub fn of_missing_directory() -> Self {
+        Attributes { mode: 0o755, uid: 0, gid: 0, times: None, xattrs: Vec::new() }
+    }
+
+    /// Gives all of them to a file or directory that this process has just made. Tells whether an attribute was left
+    /// out because the file system has none.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn apply(&self, node: impl AsFd, maker: Maker, shown: impl core::fmt::Display) -> Result<Skipped> {
+        let node = node.as_fd();
+        // A change of owner clears capabilities and set-id bits, so it comes first.
+        if let Some((uid, gid)) = maker.change(self.uid, self.gid) {
+            fchown(node, Some(uid), Some(gid)).context("change owner of", &shown)?;
+        }
+        let mut skipped = Skipped::None;
+        for (name, value) in &self.xattrs {
+            match fsetxattr(node, name.as_slice(), value, XattrFlags::empty()) {
+                Ok(()) => {}
+                Err(Errno::OPNOTSUPP) => skipped = Skipped::Xattrs,
+                Err(errno) => {
+                    return Err(Error::os("set extended attribute of", alloc::format!("{shown}"), errno));
+                }
+            }
+        }
+        fchmod(node, Mode::from_raw_mode(self.mode)).context("change mode of", &shown)?;
+        if let Some(times) = &self.times {
+            futimens(node, times).context("set times of", &shown)?;
+        }
+        Ok(skipped)
+    }
+}
+
+/// Whether something could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skipped {
+    /// Nothing.
+    None,
+    /// Extended attributes, which the file system does not have.
+    Xattrs,
+}
+
+/// An entry's times as the kernel takes them: none before 1970, none read before it was written.
+pub fn times(entry: &Entry) -> Timestamps {
+    let clamp = |moment: Moment| match moment.seconds {
+        ..0 => Timespec { tv_sec: 0, tv_nsec: 0 },
+        tv_sec => Timespec { tv_sec, tv_nsec: moment.nanos.into() },
+    };
+    let mtime = clamp(entry.mtime);
+    let atime = entry.atime.map_or(mtime, clamp);
+    Timestamps { last_access: atime.max(mtime), last_modification: mtime }
+}
