@@ -89,9 +89,10 @@ pub struct Fault {
     pub wrong: Wrong,
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Error::Corrupt(format!("read tar at byte {}: {}", fault.at, fault.wrong))
+impl Fault {
+    /// As everybody else tells errors.
+    pub fn error(self) -> Error {
+        Error::Corrupt(format!("read tar at byte {}: {}", self.at, self.wrong))
     }
 }
 

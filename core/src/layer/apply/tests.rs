@@ -12,7 +12,7 @@ use rustix::fs::{fgetxattr, readlinkat};
 
 use super::*;
 use crate::layer::tar::{
-    Reader,
+    Fault, Reader,
     tests::{Block, archive},
 };
 
@@ -45,11 +45,11 @@ impl Scratch {
         let archive = archive(blocks);
         let (mut reader, mut applier) = (Reader::new(), Applier::new(self.root()));
         for mut slice in archive.chunks(1000) {
-            while let Some(event) = reader.next(&mut slice)? {
+            while let Some(event) = reader.next(&mut slice).map_err(Fault::error)? {
                 applier.take(&event)?;
             }
         }
-        reader.finish()?;
+        reader.finish().map_err(Fault::error)?;
         let applied = applier.finish();
         assert_eq!(file::read(&self.outer, "canary", 100).unwrap(), b"alive");
         assert_eq!(mode(&file::CWD.as_fd(), &format!("{}/canary", self.path)), 0o100_644);
