@@ -143,8 +143,8 @@ fn limit_bounding(keep: CapabilitySet) -> Result<(), Errno> {
             Ok(()) => {}
             // The first number that the kernel doesn't know.
             Err(Errno::INVAL) => break,
-            // Without SETPCAP nothing can be taken out, which is fine as long as it is not in.
-            Err(Errno::PERM) if capability_is_in_bounding_set(one) == Ok(false) => {}
+            // Without SETPCAP nothing can be taken out, which is fine for what is not in, or unknown to the kernel.
+            Err(Errno::PERM) if capability_is_in_bounding_set(one) != Ok(true) => {}
             Err(errno) => return Err(errno),
         }
     }
