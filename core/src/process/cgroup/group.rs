@@ -177,6 +177,12 @@ impl Group {
                     let Write { limit, file, .. } = line;
                     return Err(Error::Unsupported(format!("{limit}: this kernel has no {file}")));
                 }
+                Err(Errno::OPNOTSUPP) if line.controller == Controllers::IO => {
+                    let limit = line.limit;
+                    return Err(Error::Unsupported(format!(
+                        "{limit}: the device can't do it: it uses neither the BFQ scheduler nor iocost"
+                    )));
+                }
                 Err(errno) => {
                     let (file, value) = to;
                     return Err(Error::os(format!("{}: write {value} to", line.limit), file, errno));
