@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod filters;
 pub mod frame;
 pub mod head;
+mod image_list;
 mod inspect;
 pub mod json;
 mod lifecycle;

@@ -72,6 +72,7 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("ContainersRunning").unsigned(running as u64);
     json.key("ContainersPaused").unsigned(paused as u64);
     json.key("ContainersStopped").unsigned(stopped as u64);
+    json.key("Images").unsigned(engine.store.image_ids()?.len() as u64);
     json.key("Driver").string("overlay").key("DriverStatus").open_array().close_array();
     json.key("Plugins").open_object();
     json.key("Volume").strings(&["local"]).key("Network").strings(&["host", "null"]);

@@ -3,7 +3,7 @@
 use super::{
     container_list,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    inspect, lifecycle, network,
+    image_list, inspect, lifecycle, network,
     route::Route,
     stats, system,
     target::ApiVersion,
@@ -42,6 +42,9 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "commit", lifecycle::not_yet),
     always(Post, "build", lifecycle::not_yet),
     always(Delete, "containers/{}", lifecycle::remove),
+    always(Get, "images/json", image_list::list),
+    always(Get, "images/{*}/json", image_list::inspect),
+    always(Get, "images/{*}/history", image_list::history),
     always(Get, "networks", network::list),
     always(Get, "networks/{}", network::inspect),
     always(Delete, "networks/{}", network::remove),
