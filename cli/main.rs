@@ -5,8 +5,11 @@
 mod arguments;
 mod client;
 mod failure;
+mod format;
 mod help;
 mod output;
+mod table;
+mod template;
 mod verbs;
 
 use argh::{ArgsInfo, FromArgs};
