@@ -4,20 +4,16 @@
 //! that serves the API on a socketpair; it ends when the connection is closed. One connection is kept for the next
 //! request where the reply allows it.
 
-// The verbs that use the rest of this come one by one.
-#![allow(dead_code)]
+#![allow(dead_code)] // attach, exec and run, which use the raw connections, come next
 
 use std::{cell::RefCell, io::Read};
 
-use rustix::{
-    fd::{BorrowedFd, OwnedFd},
-    io::Errno,
-    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
-};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use serde_json::Value;
 use skiff_core::api::{
     client::Client as Connection,
     head::{Headers, Method},
+    local, server,
 };
 
 use crate::{failure::Failure, output};
@@ -184,27 +180,15 @@ impl Client {
 
     fn connect(&self) -> Result<Connection, Failure> {
         match &self.host {
-            Host::Socket(path) => match connect_to(path) {
+            Host::Socket(path) => match server::connect(path) {
                 Ok(socket) => Ok(Connection::new(socket)),
-                Err(errno) => {
-                    let failure =
-                        Failure::from(skiff_core::Error::os("connect to", format!("unix://{path}"), errno));
-                    Err(failure.hint("`skiff serve` starts a daemon; without -H none is needed"))
+                Err(error) => {
+                    Err(Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed"))
                 }
             },
-            Host::Local { data_root, run_root } => {
-                let _ = run_root;
-                Err(Failure::new(format!("no engine at {data_root} yet: use -H")))
-            }
+            Host::Local { data_root, run_root } => Ok(Connection::new(local::spawn(data_root, run_root)?)),
         }
     }
-}
-
-fn connect_to(path: &str) -> Result<OwnedFd, Errno> {
-    let address = SocketAddrUnix::new(path)?;
-    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    net::connect(&socket, &address)?;
-    Ok(socket)
 }
 
 fn send_json(

@@ -30,7 +30,7 @@ impl Layout {
             None | Some("table") if quiet => self.rows(self.quiet, rows),
             None | Some("table") => self.table(self.table, rows),
             Some(format) => match format.strip_prefix("table") {
-                Some(columns) if columns.starts_with(|c: char| c.is_whitespace() || c == '\\') => {
+                Some(columns) if columns.starts_with(|c: char| c.is_whitespace() || "\\{".contains(c)) => {
                     self.table(&unescape(columns.trim_start()), rows)
                 }
                 _ => self.rows(&unescape(format), rows),

@@ -8,6 +8,7 @@ mod failure;
 mod format;
 mod help;
 mod output;
+mod streams;
 mod table;
 mod template;
 mod verbs;
@@ -103,7 +104,10 @@ fn command(program: &Program, words: &[String]) -> Outcome {
     };
     count_is_right(entry, &info, &called, &normal)?;
     let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
-    let context = Context { client: Client::new(host(program)?, program.debug), called };
+    let data_root = root(&program.data_root, "SKIFF_ROOT", skiff_core::engine::Engine::DATA_ROOT);
+    let run_root = root(&program.run_root, "SKIFF_RUN", skiff_core::engine::Engine::RUN_ROOT);
+    let host = host(program, &data_root, &run_root)?;
+    let context = Context { client: Client::new(host, program.debug), called, data_root, run_root };
     (entry.start)(&context, &normal)
 }
 
@@ -161,18 +165,19 @@ fn count_is_right(
     Err(Failure::new(format!("'skiff {called}' {wrong}")).hint(&usage))
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn root(given: &Option<String>, name: &str, default: &str) -> String {
+    given.clone().or_else(|| variable(name)).unwrap_or_else(|| default.into())
+}
+
 /// Where the engine is, from flags, then environment, then defaults.
-fn host(program: &Program) -> Result<Host, Failure> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+fn host(program: &Program, data_root: &str, run_root: &str) -> Result<Host, Failure> {
     let address = program.host.clone().or_else(|| variable("SKIFF_HOST")).or_else(|| variable("DOCKER_HOST"));
-    let root = |given: &Option<String>, name: &str, default: &str| {
-        given.clone().or_else(|| variable(name)).unwrap_or_else(|| default.into())
-    };
     match address {
-        None => Ok(Host::Local {
-            data_root: root(&program.data_root, "SKIFF_ROOT", "/var/lib/skiff"),
-            run_root: root(&program.run_root, "SKIFF_RUN", "/run/skiff"),
-        }),
+        None => Ok(Host::Local { data_root: data_root.into(), run_root: run_root.into() }),
         Some(address) => match address.strip_prefix("unix://") {
             Some(path) if path.starts_with('/') => Ok(Host::Socket(path.into())),
             _ => Err(Failure::misuse("", &format!("host {address} is not supported: it is unix:///PATH"))),

@@ -27,3 +27,8 @@ pub fn complain(message: &str) {
 pub fn note(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
+
+/// Bytes to stderr.
+pub fn write_error(bytes: &[u8]) {
+    let _ = std::io::stderr().write_all(bytes);
+}

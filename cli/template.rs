@@ -94,6 +94,7 @@ mod tests {
             ("", ""),
             ("plain } text {", "plain } text {"),
             ("{{.Name}}", "/web"),
+            ("{{.State.PID}}", "1234"),
             ("{{ .State.Pid }}/{{.State.Status}}", "1234/running"),
             ("{{.State.Running}}", "true"),
             ("{{.HostConfig.Memory}} {{.Ratio}}", "1073741824 1.5"),

@@ -1,13 +1,38 @@
 //! The commands: one table, one file per command. A command takes its flags and the client, and gives an exit code.
 
+use std::fmt::Write;
+
 use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
+use serde_json::{Map, Value};
 
 use crate::{
     client::Client,
     failure::{Failure, Outcome},
+    output,
 };
 
+pub mod events;
+pub mod history;
+pub mod images;
+pub mod import;
+pub mod info;
+pub mod inspect;
+pub mod kill;
+pub mod logs;
+pub mod pause;
+pub mod port;
+pub mod prune;
+pub mod ps;
+pub mod rename;
+pub mod rm;
+pub mod rmi;
+pub mod serve;
+pub mod stats;
+pub mod stop;
+pub mod tag;
+pub mod top;
 pub mod version;
+pub mod wait;
 
 /// What every command gets.
 pub struct Context {
@@ -15,6 +40,10 @@ pub struct Context {
     pub client: Client,
     /// How the command was called: `ps`, `container ls`.
     pub called: String,
+    /// Where a server would find what stays.
+    pub data_root: String,
+    /// Where it would keep what lives until the next boot.
+    pub run_root: String,
 }
 
 /// A command: its flags are the fields, its first doc line is what `--help` says.
@@ -53,4 +82,113 @@ fn bad_value(context: &Context, output: &str) -> Failure {
 }
 
 /// All commands, in the order in which `--help` lists them.
-pub const VERBS: &[Entry] = &[entry::<version::Version>("version", "[OPTIONS]", 0)];
+pub const VERBS: &[Entry] = &[
+    entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
+    entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
+    entry::<kill::Kill>("kill|container kill", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
+    entry::<stop::Restart>("restart|container restart", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
+    entry::<pause::Pause>("pause|container pause", "CONTAINER [CONTAINER...]", 1),
+    entry::<pause::Unpause>("unpause|container unpause", "CONTAINER [CONTAINER...]", 1),
+    entry::<wait::Wait>("wait|container wait", "CONTAINER [CONTAINER...]", 1),
+    entry::<rm::Rm>("rm|container rm|container remove", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
+    entry::<prune::Prune>("container prune", "[OPTIONS]", 0),
+    entry::<rename::Rename>("rename|container rename", "CONTAINER NEW_NAME", 2),
+    entry::<logs::Logs>("logs|container logs", "[OPTIONS] CONTAINER", 1),
+    entry::<top::Top>("top|container top", "CONTAINER [ps OPTIONS]", 1),
+    entry::<stats::Stats>("stats|container stats", "[OPTIONS] [CONTAINER...]", 0),
+    entry::<port::Port>("port|container port", "CONTAINER [PRIVATE_PORT[/PROTO]]", 1),
+    entry::<inspect::Inspect>(
+        "inspect|container inspect|image inspect|volume inspect|network inspect",
+        "[OPTIONS] NAME|ID [NAME|ID...]",
+        1,
+    ),
+    entry::<images::Images>("images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", 0),
+    entry::<import::Import>("import|image import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", 1),
+    entry::<rmi::Rmi>("rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", 1),
+    entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
+    entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),
+    entry::<events::Events>("events|system events", "[OPTIONS]", 0),
+    entry::<info::Info>("info|system info", "[OPTIONS]", 0),
+    entry::<version::Version>("version", "[OPTIONS]", 0),
+    entry::<serve::Serve>("serve", "[OPTIONS]", 0),
+];
+
+/// Does something to each of the names, in order. Failures are told at the end; then the exit code is 1.
+fn each(names: &[String], mut action: impl FnMut(&str) -> Result<(), Failure>) -> Outcome {
+    let mut failures = Vec::new();
+    for name in names {
+        if let Err(failure) = action(name) {
+            if failure.message.is_empty() {
+                return Err(failure);
+            }
+            failures.push(failure);
+        }
+    }
+    for failure in &failures {
+        output::complain(&failure.message);
+    }
+    Ok(u8::from(!failures.is_empty()))
+}
+
+/// Docker's `--filter name=value`s as the API's JSON.
+fn filters(given: &[String]) -> Result<String, Failure> {
+    let mut all = Map::new();
+    for filter in given {
+        let Some((name, value)) = filter.split_once('=') else {
+            return Err(Failure::new(format!("invalid filter '{filter}': it is NAME=VALUE")));
+        };
+        let values = all.entry(name.trim().to_lowercase()).or_insert_with(|| Map::new().into());
+        if let Value::Object(values) = values {
+            values.insert(value.trim().into(), true.into());
+        }
+    }
+    Ok(if all.is_empty() { String::new() } else { Value::Object(all).to_string() })
+}
+
+/// A member's text; empty if it is none.
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+/// A member's number; 0 if it is none.
+fn number(value: &Value, key: &str) -> i64 {
+    value.get(key).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// A member's items; none if it is no array.
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The first 12 digits of an id.
+fn short_id(id: &str) -> &str {
+    let hex = id.strip_prefix("sha256:").unwrap_or(id);
+    hex.get(..12).unwrap_or(hex)
+}
+
+/// `2006-01-02 15:04:05 +0000 UTC`, as lists show times.
+fn time_text(seconds: i64) -> String {
+    let text = skiff_core::clock::Time::from_unix(seconds, 0).fixed();
+    format!("{} {} +0000 UTC", &text[..10], &text[11..19])
+}
+
+/// `5 minutes ago`
+fn ago(seconds: i64) -> String {
+    let now = skiff_core::clock::Time::now();
+    let nanos = now.since(skiff_core::clock::Time::from_unix(seconds, 0));
+    skiff_core::clock::duration::in_words(nanos) + " ago"
+}
+
+/// Asks on the terminal whether to go on; anything but yes is no.
+fn confirmed(warning: &str) -> Result<bool, Failure> {
+    output::write(format!("WARNING! {warning}\nAre you sure you want to continue? [y/N] ").as_bytes())?;
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// `key: value` lines of a text that is built up.
+fn field(out: &mut String, indent: usize, name: &str, value: &str) {
+    // Writing to a string can't fail.
+    let _ = writeln!(out, "{:indent$}{name}: {value}", "");
+}

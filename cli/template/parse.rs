@@ -77,9 +77,9 @@ pub fn parse(text: &str) -> Result<Vec<Node>, String> {
     let mut parser = Parser { text, at: 0, trim: false, variables: vec!["$".into()], loops: 0 };
     let (nodes, end) = parser.nodes().map_err(|reason| parser.error(&reason))?;
     match end {
-        End::Text => Ok(nodes),
-        End::End => Err(parser.error("unexpected {{end}}")),
-        End::Else(_) => Err(parser.error("unexpected {{else}}")),
+        Stop::Input => Ok(nodes),
+        Stop::End => Err(parser.error("unexpected {{end}}")),
+        Stop::Else(_) => Err(parser.error("unexpected {{else}}")),
     }
 }
 
@@ -94,8 +94,8 @@ struct Parser<'a> {
 }
 
 /// What a list of nodes ended with.
-enum End {
-    Text,
+enum Stop {
+    Input,
     End,
     /// `else`, perhaps with `if` or `with`.
     Else(Option<Kind>),
@@ -113,7 +113,7 @@ impl Parser<'_> {
         &self.text[self.at..]
     }
 
-    fn nodes(&mut self) -> Parsed<(Vec<Node>, End)> {
+    fn nodes(&mut self) -> Parsed<(Vec<Node>, Stop)> {
         let mut nodes = Vec::new();
         loop {
             let rest = &self.text[self.at..];
@@ -133,7 +133,7 @@ impl Parser<'_> {
             }
             let Some(open) = open else {
                 self.at = self.text.len();
-                return Ok((nodes, End::Text));
+                return Ok((nodes, Stop::Input));
             };
             self.at += open + 2 + usize::from(trims);
             self.spaces();
@@ -146,7 +146,7 @@ impl Parser<'_> {
             match self.keyword() {
                 "end" => {
                     self.close("unexpected word in end")?;
-                    return Ok((nodes, End::End));
+                    return Ok((nodes, Stop::End));
                 }
                 "else" => {
                     let next = match self.keyword() {
@@ -157,7 +157,7 @@ impl Parser<'_> {
                             None
                         }
                     };
-                    return Ok((nodes, End::Else(next)));
+                    return Ok((nodes, Stop::Else(next)));
                 }
                 "if" => nodes.push(self.block(Kind::If)?),
                 "with" => nodes.push(self.block(Kind::With)?),
@@ -189,15 +189,15 @@ impl Parser<'_> {
         let (body, end) = self.nodes()?;
         self.loops -= usize::from(kind == Kind::Range);
         let otherwise = match end {
-            End::Text => return Err("unexpected EOF".into()),
-            End::End => Vec::new(),
-            End::Else(Some(_)) if kind == Kind::Range => return Err("unexpected if in range's else".into()),
+            Stop::Input => return Err("unexpected EOF".into()),
+            Stop::End => Vec::new(),
+            Stop::Else(Some(_)) if kind == Kind::Range => return Err("unexpected if in range's else".into()),
             // The nested block's `end` is also this one's.
-            End::Else(Some(next)) => vec![self.block(next)?],
-            End::Else(None) => match self.nodes()? {
-                (nodes, End::End) => nodes,
-                (_, End::Else(_)) => return Err("expected end; found {{else}}".into()),
-                (_, End::Text) => return Err("unexpected EOF".into()),
+            Stop::Else(Some(next)) => vec![self.block(next)?],
+            Stop::Else(None) => match self.nodes()? {
+                (nodes, Stop::End) => nodes,
+                (_, Stop::Else(_)) => return Err("expected end; found {{else}}".into()),
+                (_, Stop::Input) => return Err("unexpected EOF".into()),
             },
         };
         self.variables.truncate(known);

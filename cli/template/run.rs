@@ -1,6 +1,6 @@
 //! Nodes and data -> text. Values are JSON; null is Go's nil.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Missing,
@@ -145,16 +145,14 @@ impl Run<'_> {
     fn command(&mut self, command: &[Operand], last: Option<Value>, dot: &Value) -> Ran<Value> {
         let (first, rest) = (&command[0], &command[1..]);
         let Term::Function(name) = &first.term else {
-            if let (Some(label), Some(key)) = (first.fields.last(), rest.first()) {
-                if label == "Label" {
-                    let key = self.operand(key, dot)?;
-                    if self.headers {
-                        return Ok(key);
-                    }
-                    let labels = dot.get(super::LABELS);
-                    let value = labels.and_then(|labels| labels.get(key.as_str().unwrap_or("")));
-                    return Ok(value.cloned().unwrap_or_else(|| "".into()));
+            if let (Some("Label"), Some(key)) = (first.fields.last().map(String::as_str), rest.first()) {
+                let key = self.operand(key, dot)?;
+                if self.headers {
+                    return Ok(key);
                 }
+                let labels = dot.get(super::LABELS);
+                let value = labels.and_then(|labels| labels.get(key.as_str().unwrap_or("")));
+                return Ok(value.cloned().unwrap_or_else(|| "".into()));
             }
             if !rest.is_empty() || last.is_some() {
                 return Err(self.error(first, &format!("can't give argument to non-function {}", first.text)));
@@ -203,7 +201,10 @@ impl Run<'_> {
         let mut above = "";
         for field in &operand.fields {
             value = match value {
-                Value::Object(mut fields) => match fields.remove(field) {
+                Value::Object(mut fields) => match fields
+                    .remove(field)
+                    .or_else(|| go_name(&mut fields, field))
+                {
                     Some(found) => found,
                     // Maps of the user's own keys have whatever the user put there.
                     None if is_free_map(above) => Value::Null,
@@ -227,6 +228,13 @@ impl Run<'_> {
         }
         Ok(value)
     }
+}
+
+/// A field by the name that it has in Go: people write `.ID` and `.APIVersion` for `Id` and `ApiVersion`.
+fn go_name(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let initials = name.as_bytes().windows(2).any(|pair| pair.iter().all(u8::is_ascii_uppercase));
+    let key = fields.keys().find(|key| initials && key.eq_ignore_ascii_case(name))?.clone();
+    fields.remove(&key)
 }
 
 /// The field that the pipeline is, if it is nothing else.

@@ -17,6 +17,7 @@ mod image_list;
 mod inspect;
 pub mod json;
 mod lifecycle;
+pub mod local;
 mod network;
 pub mod route;
 pub mod server;

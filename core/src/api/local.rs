@@ -1,0 +1,48 @@
+//! The server without a daemon: one connection, served by a child of the process that asks. Runs in the client up to
+//! the fork, then in the server child.
+
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{CWD, Mode, OFlags},
+    net::{AddressFamily, SocketFlags, SocketType},
+};
+use skiff_syscalls::signal::{self, SignalSet};
+
+use super::{connection, serve_connection};
+use crate::{Context, Result, engine::Engine, fork};
+
+/// Starts a server child on these roots; gives the client's end of its connection. The child ends with the connection.
+///
+/// It leaves the caller's session, so that what is typed at the terminal ends the client only, and holds none of the
+/// caller's files, so that nobody waits for a pipe that the child still has.
+///
+/// # Errors
+/// The kernel's, if there are no more processes or files.
+pub fn spawn(data_path: &str, run_path: &str) -> Result<OwnedFd> {
+    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let (near, far) = pair.context("open", "socket pair")?;
+    fork::child(&[far.as_fd()], || {
+        let _ = rustix::process::setsid();
+        signal::reset_all();
+        signal::set_mask(SignalSet::EMPTY);
+        serve(&far, data_path, run_path).map_or(1, |()| 0)
+    })?;
+    Ok(near)
+}
+
+fn serve(far: &OwnedFd, data_path: &str, run_path: &str) -> Result<()> {
+    // Above the standard descriptors, which must not be free for what is opened later.
+    let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
+    let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let null = rustix::io::fcntl_dupfd_cloexec(&null.context("open", "/dev/null")?, 3);
+    let null = null.context("duplicate", "/dev/null")?;
+    rustix::stdio::dup2_stdin(&null).context("set", "stdin")?;
+    rustix::stdio::dup2_stdout(&null).context("set", "stdout")?;
+    rustix::stdio::dup2_stderr(&null).context("set", "stderr")?;
+    drop(null);
+    match Engine::open(data_path, run_path) {
+        Ok(engine) => serve_connection(connection, &engine),
+        Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
+    }
+    Ok(())
+}
