@@ -13,8 +13,8 @@
 //!
 //! # Adding a scenario
 //! Write a function, or a shell script for busybox's `sh -eu`, and a line in [`SCENARIOS`]. A function fails by
-//! panicking, a script by a status that is not 0; what it prints is shown then. `skip("reason")`, or status 77 after
-//! printing the reason, counts as a skip. Scenarios share the booted system and run one after the other, as root, with
+//! panicking, a script by a status that is not 0; what it prints is shown then. Status 77 ([`SKIP`]) after printing the
+//! reason counts as a skip. Scenarios share the booted system and run one after the other, as root, with
 //! an empty environment but for PATH: leave nothing behind. There is `skiff` and all of busybox in the PATH, a disk of
 //! 16 MiB of nothing at /dev/vda, tmpfs at /tmp and /run, and no network.
 #![forbid(unsafe_code)]
@@ -71,7 +71,7 @@ impl Scenario {
 /// All of them, in the order in which they run.
 const SCENARIOS: &[Scenario] = &[
     rust("pivot_root_is_refused_in_an_initramfs", initramfs::pivot_root_is_refused).in_initramfs(),
-    shell("skiff_runs_in_an_initramfs", "skiff --version").in_initramfs(),
+    shell("skiff_starts_in_an_initramfs", "skiff --version").in_initramfs(),
     shell("the_system_is_what_it_says", include_str!("system.sh")),
     rust("cgroup2_is_pure_and_complete", cgroup::pure_and_complete),
     rust("cgroup2_is_found_where_nobody_mounted_it", cgroup::found_where_nobody_mounted_it),
@@ -91,13 +91,6 @@ const SCENARIOS: &[Scenario] = &[
 
 /// The status that means: skipped.
 const SKIP: i32 = 77;
-
-/// Ends a scenario that can't run here.
-#[allow(dead_code, reason = "for scenarios to come")]
-fn skip(reason: &str) -> ! {
-    println!("{reason}");
-    std::process::exit(SKIP);
-}
 
 fn main() -> std::process::ExitCode {
     if std::process::id() == 1 {
