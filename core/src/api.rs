@@ -5,6 +5,7 @@
 //! wire (socket + buffer) -> head, body -> target -> exchange -> route table -> handler (one file per resource) -> engine
 //! ```
 
+mod attach;
 pub mod body;
 pub mod client;
 pub mod connection;

@@ -1,6 +1,7 @@
 //! The verbs, one file each: the only place that strings the stages together. A server child opens one [`Engine`] and
 //! runs the verbs of one client on it.
 
+pub mod attach;
 pub mod host;
 pub mod list;
 pub mod pause;

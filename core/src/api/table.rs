@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    container_list,
+    attach, container_list,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_list, inspect, lifecycle, network,
     route::Route,
@@ -32,6 +32,8 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/{}/unpause", lifecycle::unpause),
     always(Post, "containers/{}/rename", lifecycle::rename),
     always(Post, "containers/{}/wait", lifecycle::wait),
+    always(Post, "containers/{}/attach", attach::attach),
+    always(Post, "containers/{}/resize", attach::resize),
     always(Get, "containers/{}/top", lifecycle::top),
     always(Get, "containers/{}/stats", stats::stats),
     always(Get, "containers/{}/changes", lifecycle::not_yet),

@@ -103,6 +103,20 @@ impl Engine {
 }
 
 impl Waiter<'_> {
+    /// Readable when the state has changed.
+    pub(super) fn changes(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+
+    /// What the container is doing now; what was readable is not any more.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the state can't be read.
+    pub(super) fn now(&self) -> Result<State> {
+        drain(&self.changes);
+        self.engine.true_state(&self.id, &self.file)
+    }
+
     /// Waits, and gives the state that ended the wait; `None` if the client has gone or the time is over first.
     ///
     /// # Errors

@@ -4,6 +4,10 @@
 //! ```text
 //! question: kind u8 | a i32 | b i32 | bytes          answer: errno i32 (0: done) | text of the failure
 //! ```
+//! A client that attaches before the start has no monitor to ask. Its server child offers the connection instead: it
+//! listens on `attach.<pid>` in the same directory, and the monitor collects what is offered before it starts the
+//! process, so that no output is lost.
+//!
 //! Numbers are in the machine's order: both ends are the same machine, though not always the same binary, so kinds are
 //! never given another meaning. A descriptor may come with a question.
 
@@ -23,6 +27,8 @@ use crate::{Context, Error, Result};
 
 /// The socket's name in the container's run directory.
 const NAME: &str = "sock";
+/// How the names of offers begin.
+const OFFER: &str = "attach.";
 /// Longest message.
 const MESSAGE_MAX: usize = 64 << 10;
 /// Length of a question without its bytes.
@@ -130,8 +136,19 @@ fn seqpacket(flags: SocketFlags) -> Result<OwnedFd> {
 }
 
 /// Its path may be longer than an address; through the directory's descriptor it is short.
-fn address(directory: BorrowedFd<'_>) -> Result<SocketAddrUnix> {
-    SocketAddrUnix::new(format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd())).context("name", NAME)
+fn address(directory: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
+    SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd())).context("name", name)
+}
+
+fn bind(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    match rustix::fs::unlinkat(directory, name, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).context("remove", name),
+    }
+    rustix::net::bind(&socket, &address(directory, name)?).context("bind", name)?;
+    rustix::net::listen(&socket, 64).context("listen on", name)?;
+    Ok(socket)
 }
 
 /// Listens in the container's run directory; accepting does not block. For the monitor, which holds the lock.
@@ -139,15 +156,7 @@ fn address(directory: BorrowedFd<'_>) -> Result<SocketAddrUnix> {
 /// # Errors
 /// Of the kernel.
 pub fn listen(directory: impl AsFd) -> Result<OwnedFd> {
-    let directory = directory.as_fd();
-    let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    match rustix::fs::unlinkat(directory, NAME, rustix::fs::AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno).context("remove", NAME),
-    }
-    rustix::net::bind(&socket, &address(directory)?).context("bind", NAME)?;
-    rustix::net::listen(&socket, 64).context("listen on", NAME)?;
-    Ok(socket)
+    bind(directory.as_fd(), NAME)
 }
 
 /// The next question, the descriptor that came with it, and the connection to answer on; `None` if nobody asks.
@@ -155,10 +164,7 @@ pub fn listen(directory: impl AsFd) -> Result<OwnedFd> {
 pub fn accept(socket: impl AsFd) -> Option<(Question, Option<OwnedFd>, OwnedFd)> {
     loop {
         let connection = rustix::net::accept_with(socket.as_fd(), SocketFlags::CLOEXEC).ok()?;
-        // An honest asker has sent before it waits; a slow one must not hold the monitor up.
-        let wait = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
-        let mut ready = [rustix::event::PollFd::new(&connection, rustix::event::PollFlags::IN)];
-        if !matches!(rustix::event::poll(&mut ready, Some(&wait)), Ok(1)) {
+        if !is_ready(&connection) {
             continue;
         }
         match receive(&connection) {
@@ -199,22 +205,13 @@ pub fn answer(connection: OwnedFd, result: Result<(), &Error>) {
 /// The monitor's refusal.
 pub fn ask(directory: impl AsFd, question: &Question, along: Option<BorrowedFd<'_>>) -> Result<Option<()>> {
     let socket = seqpacket(SocketFlags::CLOEXEC)?;
-    match rustix::net::connect(&socket, &address(directory.as_fd())?) {
+    match rustix::net::connect(&socket, &address(directory.as_fd(), NAME)?) {
         Ok(()) => {}
         Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
         Err(errno) => return Err(errno).context("connect to", "the container's monitor"),
     }
-    let bytes = question.to_bytes();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds: Vec<BorrowedFd<'_>> = along.into_iter().collect();
-    if !fds.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-    }
-    match rustix::net::sendmsg(&socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
-        Ok(_) => {}
-        Err(Errno::PIPE | Errno::CONNRESET) => return Ok(None),
-        Err(errno) => return Err(errno).context("send to", "the container's monitor"),
+    if !send(&socket, question, along)? {
+        return Ok(None);
     }
     let bytes = match receive(&socket) {
         Ok((bytes, _)) if bytes.is_empty() => return Ok(None),
@@ -231,6 +228,102 @@ pub fn ask(directory: impl AsFd, question: &Question, along: Option<BorrowedFd<'
         501 => Err(Error::Unsupported(text())),
         _ => Err(Error::Corrupt(text())),
     }
+}
+
+/// Sends a question and what comes along; false if the peer is gone.
+fn send(socket: &OwnedFd, question: &Question, along: Option<BorrowedFd<'_>>) -> Result<bool> {
+    let bytes = question.to_bytes();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds: Vec<BorrowedFd<'_>> = along.into_iter().collect();
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+    }
+    match rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
+        Ok(_) => Ok(true),
+        Err(Errno::PIPE | Errno::CONNRESET) => Ok(false),
+        Err(errno) => Err(errno).context("send to", "the container's monitor"),
+    }
+}
+
+/// A client's connection that waits for the container's start.
+#[derive(Debug)]
+pub struct Offer {
+    socket: OwnedFd,
+    directory: OwnedFd,
+    name: String,
+}
+
+impl Offer {
+    /// Offers from now on; see [`Offer::socket`] and [`Offer::hand_over`].
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn new(directory: OwnedFd) -> Result<Offer> {
+        let name = format!("{OFFER}{}", rustix::process::getpid().as_raw_nonzero());
+        let socket = bind(directory.as_fd(), &name)?;
+        Ok(Offer { socket, directory, name })
+    }
+
+    /// Readable when a monitor collects.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Gives the connection to the monitor that collects; false if none does.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn hand_over(&self, attach: Attach, connection: BorrowedFd<'_>) -> Result<bool> {
+        match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) {
+            Ok(monitor) => send(&monitor, &Question::Attach(attach), Some(connection)),
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno).context("accept on", &self.name),
+        }
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        let _ = rustix::fs::unlinkat(&self.directory, self.name.as_str(), rustix::fs::AtFlags::empty());
+    }
+}
+
+/// Takes the connections that are offered in the container's run directory. For the monitor, before it starts the
+/// process. What a killed process has left is removed.
+pub fn collect(directory: impl AsFd) -> Vec<(Attach, OwnedFd)> {
+    let directory = directory.as_fd();
+    let mut taken = Vec::new();
+    for name in crate::file::names(directory, ".").unwrap_or_default() {
+        if !name.starts_with(OFFER) {
+            continue;
+        }
+        let take = || -> Result<Option<(Attach, OwnedFd)>> {
+            let socket = seqpacket(SocketFlags::CLOEXEC)?;
+            rustix::net::connect(&socket, &address(directory, &name)?).context("connect to", &name)?;
+            let answer = if is_ready(&socket) {
+                receive(&socket).context("receive from", &name)?
+            } else {
+                (Vec::new(), None)
+            };
+            Ok(match (Question::from_bytes(&answer.0), answer.1) {
+                (Some(Question::Attach(attach)), Some(connection)) => Some((attach, connection)),
+                _ => None,
+            })
+        };
+        match take() {
+            Ok(found) => taken.extend(found),
+            Err(_) => drop(rustix::fs::unlinkat(directory, name.as_str(), rustix::fs::AtFlags::empty())),
+        }
+    }
+    taken
+}
+
+/// Whether something can be read within a second: an honest peer has sent already.
+fn is_ready(socket: &OwnedFd) -> bool {
+    let wait = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut ready = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN)];
+    matches!(rustix::event::poll(&mut ready, Some(&wait)), Ok(1))
 }
 
 fn receive(socket: &OwnedFd) -> Result<(Vec<u8>, Option<OwnedFd>), Errno> {
@@ -322,6 +415,40 @@ mod tests {
         assert_eq!(monitor.join().unwrap(), questions());
         let mut buffer = [0; 8];
         assert_eq!(rustix::io::read(&reader, &mut buffer), Ok(5));
+        file::remove_tree(CWD, path.as_str()).unwrap();
+    }
+
+    #[test]
+    fn a_monitor_collects_what_was_offered_before_the_start() {
+        let path = format!("/tmp/skiff-offer-{}", rustix::process::getpid().as_raw_nonzero());
+        let directory = file::make_host_directories(&path, 0o700).unwrap();
+        assert!(collect(&directory).is_empty());
+        // As a killed process leaves it.
+        drop(bind(directory.as_fd(), "attach.1").unwrap());
+        let attach = Attach { stdout: true, early: b"x".to_vec(), ..Attach::default() };
+        let offer = Offer::new(rustix::io::dup(&directory).unwrap()).unwrap();
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let offered = attach.clone();
+        let waiter = std::thread::spawn(move || {
+            assert_eq!(offer.hand_over(Attach::default(), writer.as_fd()), Ok(false), "nobody collects yet");
+            let mut ready =
+                [rustix::event::PollFd::from_borrowed_fd(offer.socket(), rustix::event::PollFlags::IN)];
+            rustix::event::poll(&mut ready, None).unwrap();
+            assert_eq!(offer.hand_over(offered, writer.as_fd()), Ok(true));
+        });
+        let taken = loop {
+            let taken = collect(&directory);
+            if !taken.is_empty() {
+                break taken;
+            }
+        };
+        waiter.join().unwrap();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].0, attach);
+        rustix::io::write(&taken[0].1, b"hello").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(rustix::io::read(&reader, &mut buffer), Ok(5));
+        assert_eq!(file::names(&directory, ".").unwrap(), [""; 0]);
         file::remove_tree(CWD, path.as_str()).unwrap();
     }
 }
