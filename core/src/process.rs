@@ -5,3 +5,7 @@ pub mod cgroup;
 pub mod control;
 pub mod rights;
 pub mod seccomp;
+pub mod rootfs;
+pub mod step;
+pub mod user;
+pub mod launch;

@@ -13,5 +13,6 @@ pub mod exec;
 pub mod keyring;
 pub mod mount;
 pub mod namespace;
+pub mod network;
 pub mod seccomp;
 pub mod signal;

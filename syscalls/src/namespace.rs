@@ -1,4 +1,4 @@
-//! A process's namespaces, opened through its pidfd.
+//! Namespaces: of another process, opened through its pidfd, and of this one, left for a new one.
 
 use linux_raw_sys::general::__NR_ioctl;
 use rustix::{
@@ -23,4 +23,16 @@ pub fn mount_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         let fd = raw::syscall3(__NR_ioctl, pidfd.as_raw_fd() as usize, PIDFD_GET_MNT_NAMESPACE, 0)?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
+}
+
+/// Leaves the control group namespace for a new one, whose root is the group that this process is in.
+///
+/// # Kernel
+/// unshare(CLONE_NEWCGROUP), 4.6.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN.
+pub fn unshare_cgroup() -> Result<(), Errno> {
+    // SAFETY: only CLONE_FILES makes unshare unsafe.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }
 }

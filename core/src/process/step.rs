@@ -1,0 +1,417 @@
+//! What the child does between clone3 and execve: a list of steps that the parent has decided on, run by one loop.
+//!
+//! The child runs [`run`] in the parent's memory (vfork) or in a copy of it. It makes no decisions and reports the first
+//! step that failed. Targets are paths inside the container's root; each is resolved once, by openat2 beneath the root,
+//! and then only its descriptor is used.
+
+use alloc::{ffi::CString, vec::Vec};
+use core::ffi::CStr;
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{FileType, Mode, OFlags, ResolveFlags},
+    io::Errno,
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_move, move_mount,
+        open_tree, unmount,
+    },
+    process::{Resource, Rlimit, Signal},
+    thread::ThreadNameSpaceType,
+};
+use skiff_syscalls::{
+    descriptor, keyring,
+    mount::{MountAttributes, Propagation, Reach, set_attributes},
+    namespace, network, signal,
+};
+
+use super::rights::{Failed, Identity, Rights};
+use crate::file::{self, CWD};
+
+/// What a mount is put onto.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
+}
+
+/// One thing that the child does.
+#[derive(Debug)]
+pub enum Step {
+    /// Join namespaces of a process of another container, by its pidfd.
+    Join(OwnedFd, ThreadNameSpaceType),
+    /// Leave the control group namespace of the engine for one whose root is the container's group.
+    NewCgroupNamespace,
+    /// Cut the mount namespace off from the host's.
+    PrivateMounts,
+    /// Attach the container's root, made by the parent, at a path of the host.
+    AttachRoot(CString),
+    /// Mount a new file system that belongs to the child's own namespaces.
+    Mount {
+        /// The file system's name.
+        kind: &'static CStr,
+        /// Flags of the mount.
+        attributes: MountAttrFlags,
+        /// Where.
+        target: CString,
+    },
+    /// Attach a mount that the parent has made.
+    Attach {
+        /// The mount.
+        mount: OwnedFd,
+        /// Where.
+        target: CString,
+        /// Onto what.
+        onto: Onto,
+    },
+    /// Put the terminal at dev/console.
+    Console,
+    /// Hide a path: a directory behind an empty read-only one, a file behind the null device.
+    Mask(CString),
+    /// Make a path read-only with what is mounted below it.
+    ReadOnly(CString),
+    /// Write a value below /proc.
+    Proc {
+        /// Path below /proc.
+        path: CString,
+        /// What is written.
+        value: Vec<u8>,
+        /// Whether a kernel that refuses stops the start.
+        required: bool,
+    },
+    /// Bring the loopback interface up.
+    Loopback,
+    /// Make the root read-only.
+    ReadOnlyRoot,
+    /// Make the container's root the root, and take the host's away.
+    Pivot(CString),
+    /// The host name.
+    Hostname(Vec<u8>),
+    /// The NIS domain name.
+    Domainname(Vec<u8>),
+    /// Be the leader of a session, with this terminal if there is one.
+    Session(Option<OwnedFd>),
+    /// The three standard descriptors.
+    Stdio([OwnedFd; 3]),
+    /// A resource limit.
+    Limit(Resource, Rlimit),
+    /// A session keyring of its own.
+    Keyring,
+    /// Start in this directory.
+    WorkingDirectory(CString),
+    /// Become the user, with these rights.
+    Become(Identity, Rights),
+    /// Die with the parent; the descriptor is the parent's pidfd.
+    DieWithParent(OwnedFd),
+    /// Default signal actions, nothing blocked, no other descriptors after execve.
+    Clean,
+}
+
+impl Step {
+    /// The words for an error message: operation and subject.
+    pub fn describe(&self) -> (&'static str, &[u8]) {
+        match self {
+            Step::Join(..) => ("join namespace", b""),
+            Step::NewCgroupNamespace => ("create cgroup namespace", b""),
+            Step::PrivateMounts => ("make mounts private", b"/"),
+            Step::AttachRoot(at) => ("attach root file system at", at.as_bytes()),
+            Step::Mount { target, .. } => ("mount on", target.as_bytes()),
+            Step::Attach { target, .. } => ("mount on", target.as_bytes()),
+            Step::Console => ("mount on", b"/dev/console"),
+            Step::Mask(path) => ("mask", path.as_bytes()),
+            Step::ReadOnly(path) => ("make read-only", path.as_bytes()),
+            Step::Proc { path, .. } => ("write /proc/", path.as_bytes()),
+            Step::Loopback => ("bring up interface", b"lo"),
+            Step::ReadOnlyRoot => ("make read-only", b"/"),
+            Step::Pivot(_) => ("pivot_root", b""),
+            Step::Hostname(name) => ("set hostname", name),
+            Step::Domainname(name) => ("set domainname", name),
+            Step::Session(_) => ("create session", b""),
+            Step::Stdio(_) => ("redirect standard streams", b""),
+            Step::Limit(..) => ("set resource limit", b""),
+            Step::Keyring => ("create session keyring", b""),
+            Step::WorkingDirectory(path) => ("change directory to", path.as_bytes()),
+            Step::Become(..) => ("change identity", b""),
+            Step::DieWithParent(_) => ("set parent death signal", b""),
+            Step::Clean => ("clean up before execve", b""),
+        }
+    }
+}
+
+/// What steps hand to later ones.
+struct Progress<'a> {
+    /// The container's root.
+    root: BorrowedFd<'a>,
+    /// The container's own /proc.
+    proc: Option<OwnedFd>,
+    /// The empty directory that masks are copies of, once it is attached.
+    empty: Option<OwnedFd>,
+}
+
+/// Runs the steps.
+///
+/// # Errors
+/// The index of the first step that failed and what failed in it; the operation is empty where the step says it all.
+pub fn run(steps: &[Step], root: BorrowedFd<'_>) -> Result<(), (usize, Failed)> {
+    let mut progress = Progress { root, proc: None, empty: None };
+    for (index, step) in steps.iter().enumerate() {
+        let done = match step {
+            Step::Become(identity, rights) => rights.apply(identity),
+            other => progress.step(other).map_err(|errno| Failed { operation: "", errno }),
+        };
+        done.map_err(|failed| (index, failed))?;
+    }
+    Ok(())
+}
+
+impl Progress<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), Errno> {
+        match step {
+            Step::Join(process, kinds) => {
+                rustix::thread::move_into_thread_name_spaces(process.as_fd(), *kinds)
+            }
+            Step::NewCgroupNamespace => namespace::unshare_cgroup(),
+            Step::PrivateMounts => set_attributes(
+                CWD,
+                c"/",
+                Reach::Recursive,
+                MountAttributes::empty(),
+                MountAttributes::empty(),
+                Propagation::Private,
+            ),
+            Step::AttachRoot(at) => {
+                move_mount(self.root, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            }
+            Step::Mount { kind, attributes, target } => {
+                let target = self.target(target, Onto::Directory)?;
+                let mount = new_mount(kind, &[], *attributes)?;
+                attach(&mount, &target)?;
+                if *kind == c"proc" {
+                    self.proc = Some(mount);
+                }
+                Ok(())
+            }
+            Step::Attach { mount, target, onto } => attach(mount, &self.target(target, *onto)?),
+            Step::Console => self.console(),
+            Step::Mask(path) => self.mask(path),
+            Step::ReadOnly(path) => self.read_only(path),
+            Step::Proc { path, value, required } => match self.write_proc(path, value) {
+                Err(Errno::PERM | Errno::ACCESS | Errno::ROFS | Errno::NOENT) if !required => Ok(()),
+                other => other,
+            },
+            Step::Loopback => network::loopback_up(),
+            Step::ReadOnlyRoot => set_read_only(self.root, Reach::One),
+            Step::Pivot(attached_at) => self.pivot(attached_at),
+            Step::Hostname(name) => rustix::system::sethostname(name),
+            Step::Domainname(name) => rustix::system::setdomainname(name),
+            Step::Session(terminal) => {
+                rustix::process::setsid()?;
+                terminal.as_ref().map_or(Ok(()), rustix::process::ioctl_tiocsctty)
+            }
+            Step::Stdio([stdin, stdout, stderr]) => {
+                rustix::stdio::dup2_stdin(stdin)?;
+                rustix::stdio::dup2_stdout(stdout)?;
+                rustix::stdio::dup2_stderr(stderr)
+            }
+            Step::Limit(resource, limit) => set_limit(*resource, limit),
+            Step::Keyring => match keyring::join_new_session() {
+                // A kernel without keys has none to leak; a quota or an outer filter is no reason not to start.
+                Err(Errno::NOSYS | Errno::DQUOT | Errno::PERM) => Ok(()),
+                other => other,
+            },
+            Step::WorkingDirectory(path) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                let directory = file::in_root(CWD, path, flags, Mode::empty())?;
+                rustix::process::fchdir(directory)
+            }
+            Step::Become(identity, rights) => rights.apply(identity).map_err(|failed| failed.errno),
+            Step::DieWithParent(parent) => die_with(parent.as_fd()),
+            Step::Clean => {
+                signal::reset_all();
+                signal::set_mask(signal::SignalSet::EMPTY);
+                descriptor::close_on_exec_from(3)
+            }
+        }
+    }
+
+    /// The place to mount onto, made if it is missing.
+    fn target(&self, path: &CStr, onto: Onto) -> Result<OwnedFd, Errno> {
+        let flags = match onto {
+            Onto::Directory => OFlags::PATH | OFlags::DIRECTORY,
+            Onto::File => OFlags::PATH,
+        };
+        match file::in_root(self.root, path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        let bytes = path.to_bytes();
+        if onto == Onto::Directory {
+            return file::make_directories(self.root, bytes);
+        }
+        let (parent, name) =
+            bytes.split_at(bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1));
+        let parent = file::make_directories(self.root, if parent.is_empty() { b"." } else { parent })?;
+        drop(file::create(&parent, name, &[], 0o644)?);
+        file::in_root(self.root, path, flags, Mode::empty())
+    }
+
+    /// The terminal is the first of the container's own devpts.
+    fn console(&self) -> Result<(), Errno> {
+        let target = self.target(c"dev/console", Onto::File)?;
+        let terminal = open_tree(
+            file::in_root(self.root, c"dev/pts/0", OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?,
+            c"",
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
+        )?;
+        attach(&terminal, &target)
+    }
+
+    fn mask(&mut self, path: &CStr) -> Result<(), Errno> {
+        let target = match file::in_root(self.root, path, OFlags::PATH, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            other => other?,
+        };
+        let stat = rustix::fs::fstat(&target)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return attach(&self.null_device()?, &target);
+        }
+        let clone =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        if let Some(empty) = &self.empty {
+            return attach(&open_tree(empty, c"", clone)?, &target);
+        }
+        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let empty =
+            new_mount(c"tmpfs", &[(c"size", c"0k"), (c"nr_inodes", c"2"), (c"mode", c"755")], attributes)?;
+        attach(&empty, &target)?;
+        self.empty = Some(empty);
+        Ok(())
+    }
+
+    /// A copy of the mount of dev/null, after a look at what it really is.
+    fn null_device(&self) -> Result<OwnedFd, Errno> {
+        let node = file::in_root(self.root, c"dev/null", OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let stat = rustix::fs::fstat(&node)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+            || stat.st_rdev != rustix::fs::makedev(1, 3)
+        {
+            return Err(Errno::NODEV);
+        }
+        open_tree(
+            &node,
+            c"",
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
+        )
+    }
+
+    fn read_only(&self, path: &CStr) -> Result<(), Errno> {
+        let target = match file::in_root(self.root, path, OFlags::PATH, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            other => other?,
+        };
+        let copy = open_tree(
+            &target,
+            c"",
+            OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE
+                | OpenTreeFlags::AT_EMPTY_PATH,
+        )?;
+        set_read_only(copy.as_fd(), Reach::Recursive)?;
+        attach(&copy, &target)
+    }
+
+    fn write_proc(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+        let proc = self.proc.as_ref().ok_or(Errno::NOENT)?;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let open = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve)?;
+        file::write_all(open, value)
+    }
+
+    fn pivot(&self, attached_at: &CStr) -> Result<(), Errno> {
+        rustix::process::fchdir(self.root)?;
+        match rustix::process::pivot_root(c".", c".") {
+            Ok(()) => {
+                unmount(c".", UnmountFlags::DETACH)?;
+                rustix::process::chdir(c"/")
+            }
+            // The kernel's initial root file system can't be pivoted away; it is covered instead.
+            Err(Errno::INVAL) => {
+                mount_move(attached_at, c"/")?;
+                rustix::process::chroot(c".")?;
+                rustix::process::chdir(c"/")
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// A new mount of a file system, not attached anywhere.
+///
+/// # Errors
+/// ENODEV if the kernel doesn't have the file system, EINVAL for an option.
+pub fn new_mount(
+    kind: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Errno> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        if value.is_empty() {
+            fsconfig_set_flag(&context, *key)?;
+        } else {
+            fsconfig_set_string(&context, *key, *value)?;
+        }
+    }
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", target, c"", flags)
+}
+
+fn set_read_only(mount: BorrowedFd<'_>, reach: Reach) -> Result<(), Errno> {
+    set_attributes(
+        mount,
+        c"",
+        reach,
+        MountAttributes::RDONLY,
+        MountAttributes::empty(),
+        Propagation::Unchanged,
+    )
+}
+
+fn set_limit(resource: Resource, wanted: &Rlimit) -> Result<(), Errno> {
+    match rustix::process::setrlimit(resource, *wanted) {
+        // An engine without CAP_SYS_RESOURCE cannot go beyond its own hard limit, and goes as far as it can.
+        Err(Errno::PERM) => {
+            let own = rustix::process::getrlimit(resource).maximum;
+            let least = |limit: Option<u64>| match (limit, own) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            let limit = Rlimit { current: least(wanted.current), maximum: least(wanted.maximum) };
+            rustix::process::setrlimit(resource, limit)
+        }
+        other => other,
+    }
+}
+
+/// SIGKILL when the parent ends; it may have ended already.
+fn die_with(parent: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut watched = [rustix::event::PollFd::from_borrowed_fd(parent, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    match rustix::event::poll(&mut watched, Some(&now))? {
+        0 => Ok(()),
+        _ => Err(Errno::SRCH),
+    }
+}
