@@ -12,6 +12,8 @@ pub mod size;
 pub mod stats;
 pub mod top;
 pub mod wait;
+pub mod create;
+pub mod run;
 
 use alloc::string::String;
 

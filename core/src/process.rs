@@ -3,9 +3,11 @@
 pub mod capability;
 pub mod cgroup;
 pub mod control;
+pub mod launch;
+pub mod monitor;
 pub mod rights;
 pub mod seccomp;
 pub mod rootfs;
+pub mod seccomp;
 pub mod step;
 pub mod user;
-pub mod launch;

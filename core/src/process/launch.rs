@@ -273,7 +273,10 @@ impl Program {
             Errno::ACCESS | Errno::PERM => (126, "permission denied".to_string()),
             Errno::ISDIR => (126, "is a directory".to_string()),
             Errno::NOEXEC => (126, "exec format error".to_string()),
-            errno => (126, crate::error::errno_text(errno).map_or("cannot be executed", |(_, text)| text).to_string()),
+            errno => (
+                126,
+                crate::error::errno_text(errno).map_or("cannot be executed", |(_, text)| text).to_string(),
+            ),
         };
         Error::Start { exit_code, message: format!("exec: \"{name}\": {why}") }
     }
@@ -302,7 +305,10 @@ fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlags, Vec<Step
     let mut flags = CloneFlags::NEWNS;
     let mut steps = Vec::new();
     if !matches!(host.userns_mode.as_str(), "" | "host") {
-        return Err(Error::Unsupported(format!("user namespace mode {:?} is not there yet", host.userns_mode)));
+        return Err(Error::Unsupported(format!(
+            "user namespace mode {:?} is not there yet",
+            host.userns_mode
+        )));
     }
     if host.pid_mode != "host" && joined.pid.is_none() {
         flags |= CloneFlags::NEWPID;
@@ -349,7 +355,8 @@ fn file_systems(
     let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID;
     let strict = nosuid | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV;
     let read_only = if host.privileged { strict } else { strict | MountAttrFlags::MOUNT_ATTR_RDONLY };
-    let mount = |kind, attributes, target: &core::ffi::CStr| Step::Mount { kind, attributes, target: target.into() };
+    let mount =
+        |kind, attributes, target: &core::ffi::CStr| Step::Mount { kind, attributes, target: target.into() };
     let attach = |mount, target: &str, onto| -> Result<Step> {
         Ok(Step::Attach { mount, target: c_path(target)?, onto })
     };
@@ -402,7 +409,8 @@ fn file_systems(
     let score = host.oom_score_adj.to_string().into_bytes();
     steps.push(Step::Proc { path: c"self/oom_score_adj".into(), value: score, required: false });
 
-    let unconfined = host.privileged || host.security_opt.iter().any(|option| option == "systempaths=unconfined");
+    let unconfined =
+        host.privileged || host.security_opt.iter().any(|option| option == "systempaths=unconfined");
     let paths = |own: &Option<Vec<String>>, standard: &[&str]| -> Result<Vec<CString>> {
         match own {
             Some(paths) => paths.iter().map(|path| c_path(path)).collect(),
@@ -425,8 +433,9 @@ fn mount_point(point: &MountPoint) -> Result<Step> {
         let mount = rootfs::tmpfs(&options, attributes).context("mount tmpfs for", &point.destination)?;
         (mount, Onto::Directory)
     } else {
-        let base = rustix::fs::openat(CWD, point.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .context("open mount source", &point.source)?;
+        let base =
+            rustix::fs::openat(CWD, point.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .context("open mount source", &point.source)?;
         let source = if point.subpath.is_empty() {
             base
         } else {
@@ -528,7 +537,8 @@ fn open_streams(tty: bool, stdin: bool, pts: BorrowedFd<'_>, size: [u32; 2]) -> 
     };
     if tty {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master = rustix::fs::openat(pts, "ptmx", flags, Mode::empty()).context("open", "/dev/pts/ptmx")?;
+        let master =
+            rustix::fs::openat(pts, "ptmx", flags, Mode::empty()).context("open", "/dev/pts/ptmx")?;
         rustix::pty::unlockpt(&master).context("unlock", "terminal")?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = ioctl_tiocgptpeer(&master, flags).context("open", "terminal")?;
