@@ -26,6 +26,7 @@ pub mod ps;
 pub mod rename;
 pub mod rm;
 pub mod rmi;
+pub mod run;
 pub mod serve;
 pub mod stats;
 pub mod stop;
@@ -83,6 +84,7 @@ fn bad_value(context: &Context, output: &str) -> Failure {
 
 /// All commands, in the order in which `--help` lists them.
 pub const VERBS: &[Entry] = &[
+    entry::<run::Run>("run|container run", "[OPTIONS] IMAGE COMMAND [ARG...]", 1),
     entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
     entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<kill::Kill>("kill|container kill", "[OPTIONS] CONTAINER [CONTAINER...]", 1),

@@ -21,6 +21,7 @@ mod lifecycle;
 pub mod local;
 mod network;
 pub mod route;
+mod run;
 pub mod server;
 mod stats;
 mod system;

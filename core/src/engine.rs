@@ -2,18 +2,18 @@
 //! runs the verbs of one client on it.
 
 pub mod attach;
+pub mod create;
 pub mod host;
 pub mod list;
 pub mod pause;
 pub mod remove;
 pub mod rename;
+pub mod run;
 pub mod signal;
 pub mod size;
 pub mod stats;
 pub mod top;
 pub mod wait;
-pub mod create;
-pub mod run;
 
 use alloc::string::String;
 

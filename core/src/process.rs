@@ -6,7 +6,6 @@ pub mod control;
 pub mod launch;
 pub mod monitor;
 pub mod rights;
-pub mod seccomp;
 pub mod rootfs;
 pub mod seccomp;
 pub mod step;

@@ -93,3 +93,10 @@ fn fcntl_lock(file: BorrowedFd<'_>, command: u32, request: &mut flock) -> Result
     }
     .map(drop)
 }
+
+/// Descriptor 0.
+pub fn stdin() -> BorrowedFd<'static> {
+    // SAFETY: no owner of descriptor 0 exists in this project, so nobody closes it; if it was closed when the program
+    // was executed, a call on it gives EBADF.
+    unsafe { rustix::stdio::stdin() }
+}

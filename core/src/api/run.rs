@@ -18,7 +18,14 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             return Err(error);
         }
     };
-    let hijacked = exchange.hijack_with(true, &[("Skiff-Container", &id)])?;
+    let hijacked = match exchange.hijack_with(true, &[("Skiff-Container", &id)]) {
+        Ok(hijacked) => hijacked,
+        Err(gone) => {
+            started.kill();
+            engine.take_back(&container, lock);
+            return Err(gone);
+        }
+    };
     let early = hijacked.early.to_vec();
     let connection = rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")?;
     engine.watch(&container, lock, started, Some((connection, early)))

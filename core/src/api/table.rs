@@ -5,7 +5,7 @@ use super::{
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_list, inspect, lifecycle, network,
     route::Route,
-    stats, system,
+    run, stats, system,
     target::ApiVersion,
 };
 use crate::{Result, engine::Engine};
@@ -47,6 +47,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Get, "images/json", image_list::list),
     always(Get, "images/{*}/json", image_list::inspect),
     always(Get, "images/{*}/history", image_list::history),
+    always(Post, "skiff/run", run::run),
     always(Get, "networks", network::list),
     always(Get, "networks/{}", network::inspect),
     always(Delete, "networks/{}", network::remove),

@@ -113,6 +113,14 @@ pub struct Started {
     pub mounts: Option<OwnedFd>,
 }
 
+impl Started {
+    /// Ends the process, and takes its status.
+    pub fn kill(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let _ = crate::fork::wait(&self.pidfd);
+    }
+}
+
 /// The child's three descriptors, and our ends of them.
 struct Streams {
     child: [OwnedFd; 3],
@@ -129,6 +137,8 @@ struct Streams {
 pub fn start(launch: Launch<'_>) -> Result<Started> {
     let record = launch.record;
     let (config, host) = (&record.config, &record.host);
+    // Modes are meant as they are written; the payload gets the usual mask back.
+    rustix::process::umask(Mode::empty());
     let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
     let root = rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?;
     let user = user::look_up(root.as_fd(), &config.user, &host.group_add)?;

@@ -19,7 +19,6 @@ use crate::{
         shelf::{Container, Lock, Shelf},
         state::{State, Status},
     },
-    file,
     fork::{self, Ended},
 };
 
@@ -44,7 +43,7 @@ pub fn watch(
     shelf: &Shelf,
     container: &Container,
     lock: Lock,
-    started: Started,
+    mut started: Started,
     attached: Option<Attached>,
 ) -> Result<()> {
     let file = Shelf::state_file(container, OFlags::RDWR)?;
@@ -56,7 +55,8 @@ pub fn watch(
         ..State::default()
     };
     let written = state.write(&file);
-    let mut streams = Streams::new(&started, attached);
+    let stdin = started.stdin.take();
+    let mut streams = Streams::new(&started, stdin, attached);
     let ended = streams.carry(&started);
     state.status = Status::Exited;
     state.exit_code = i32::from(ended.code());
@@ -93,18 +93,16 @@ struct Streams<'a> {
 }
 
 impl<'a> Streams<'a> {
-    fn new(started: &'a Started, attached: Option<Attached>) -> Self {
+    fn new(started: &'a Started, stdin: Option<OwnedFd>, attached: Option<Attached>) -> Self {
         let tty = started.stderr.is_none();
         let stderr = started.stderr.as_ref().map(|fd| (fd.as_fd(), Stream::Stderr));
-        for fd in
-            [Some(&started.stdout), started.stderr.as_ref(), started.stdin.as_ref()].into_iter().flatten()
-        {
+        for fd in [Some(&started.stdout), started.stderr.as_ref(), stdin.as_ref()].into_iter().flatten() {
             let _ = rustix::io::ioctl_fionbio(fd, true);
         }
         let (client, pending) = attached.map_or((None, Vec::new()), |a| (Some(a.connection), a.early));
         Streams {
             outputs: [Some((started.stdout.as_fd(), Stream::Stdout)), stderr],
-            stdin: started.stdin.as_ref().and_then(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 3).ok()),
+            stdin,
             pending,
             input_ended: client.is_none(),
             tty,
@@ -232,26 +230,5 @@ impl<'a> Streams<'a> {
         let json = format!("{{\"StatusCode\":{},\"Error\":\"\"}}", ended.code());
         self.send(Stream::Exit, json.as_bytes());
         self.client = None;
-    }
-}
-
-/// Makes sure that descriptors 0, 1 and 2 are open, so that none of ours gets such a number.
-///
-/// # Errors
-/// If there is no /dev/null.
-pub fn occupy_standard_descriptors() -> Result<(), Errno> {
-    use rustix::fd::{AsRawFd, IntoRawFd};
-    loop {
-        let null = rustix::fs::openat(
-            file::CWD,
-            "/dev/null",
-            OFlags::RDWR | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )?;
-        if null.as_raw_fd() > 2 {
-            return Ok(());
-        }
-        // Stays open for the life of the process.
-        let _ = null.into_raw_fd();
     }
 }

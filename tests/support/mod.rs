@@ -1,0 +1,86 @@
+//! A scratch engine: roots of its own, which are removed at the end, and the real binary run on them.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// An engine's two roots in a directory that goes with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes an empty one.
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("skiff-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    /// A path below the scratch directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// `skiff` with these arguments, on the scratch roots.
+    pub fn skiff(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
+        command.args(arguments).env("SKIFF_ROOT", self.path("data")).env("SKIFF_RUN", self.path("run"));
+        command.env_remove("DOCKER_HOST").env_remove("SKIFF_HOST").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `skiff run --rm` with these arguments to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.skiff(&[&["run", "--rm"], arguments].concat()).output().unwrap()
+    }
+
+    /// What `skiff run --rm ... host sh -c SCRIPT` prints; it has to succeed.
+    pub fn sh(&self, flags: &[&str], script: &str) -> String {
+        let output = self.run(&[flags, &["host", "sh", "-c", script]].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{flags:?} {script}: {:?}\n{error}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asserts that `run` fails like this, with one line on stderr that has `words` in it, and leaves nothing behind.
+    pub fn refused(&self, arguments: &[&str], code: i32, words: &str) {
+        let output = self.run(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(words), "{arguments:?}: {error}");
+        assert!(error.lines().count() <= 2, "{arguments:?}: {error}");
+        assert_eq!(self.containers(), 0, "{arguments:?} left a container");
+    }
+
+    /// How many containers there are on disk, half-made ones included.
+    pub fn containers(&self) -> usize {
+        let Ok(entries) = std::fs::read_dir(self.path("data/containers")) else { return 0 };
+        entries.filter(|entry| entry.as_ref().unwrap().file_name() != "by-name").count()
+    }
+
+    /// Runs with input on stdin.
+    pub fn with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self
+            .skiff(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || stdin.write_all(input).unwrap());
+            child.wait_with_output().unwrap()
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
