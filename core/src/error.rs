@@ -7,6 +7,7 @@ use alloc::{
     borrow::Cow,
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::fmt;
 
@@ -64,6 +65,51 @@ impl Error {
             Error::Unsupported(_) => 501,
             Error::Os { .. } | Error::Corrupt(_) => 500,
         }
+    }
+
+    /// For a pipe to another process of this engine.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (kind, number, operation, text) = match self {
+            Error::Os { operation, subject, errno } => {
+                (b'o', errno.raw_os_error(), operation.as_ref(), subject.as_str())
+            }
+            Error::Invalid(m) => (b'i', 0, "", m.as_str()),
+            Error::NotFound(m) => (b'n', 0, "", m.as_str()),
+            Error::Conflict(m) => (b'c', 0, "", m.as_str()),
+            Error::Unchanged => (b'u', 0, "", ""),
+            Error::Unsupported(m) => (b's', 0, "", m.as_str()),
+            Error::Corrupt(m) => (b'x', 0, "", m.as_str()),
+            Error::Start { exit_code, message } => (b'e', i32::from(*exit_code), "", message.as_str()),
+        };
+        let mut bytes = Vec::with_capacity(6 + operation.len() + text.len());
+        bytes.push(kind);
+        bytes.extend_from_slice(&number.to_le_bytes());
+        bytes.extend_from_slice(operation.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    }
+
+    /// What [`Error::to_bytes`] made; `None` for anything else, such as what a killed process left unfinished.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&kind, rest) = bytes.split_first()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let number = i32::from_le_bytes(*number);
+        let (operation, text) = core::str::from_utf8(rest).ok()?.split_once('\0')?;
+        let text = text.to_string();
+        Some(match kind {
+            b'o' if (1..4096).contains(&number) => {
+                Error::os(operation.to_string(), text, Errno::from_raw_os_error(number))
+            }
+            b'i' => Error::Invalid(text),
+            b'n' => Error::NotFound(text),
+            b'c' => Error::Conflict(text),
+            b'u' => Error::Unchanged,
+            b's' => Error::Unsupported(text),
+            b'x' => Error::Corrupt(text),
+            b'e' => Error::Start { exit_code: u8::try_from(number).ok()?, message: text },
+            _ => return None,
+        })
     }
 
     /// Adds a line that tells what the reader can do about it.
@@ -185,6 +231,29 @@ mod tests {
         let error = Error::os("mount overlay on", "/x", Errno::NOSPC);
         assert_eq!(error.to_string(), "mount overlay on /x: ENOSPC (no space left on device)");
         assert_eq!(error.status(), 500);
+    }
+
+    #[test]
+    fn an_error_crosses_a_pipe_whole_or_not_at_all() {
+        let text = || String::from("text");
+        for error in [
+            Error::os("open", "/x", Errno::NOSPC),
+            Error::os("fork", "", Errno::AGAIN),
+            Error::Invalid(text()),
+            Error::NotFound(text()),
+            Error::Conflict(text()),
+            Error::Unchanged,
+            Error::Unsupported(text()),
+            Error::Corrupt(text()),
+            Error::Start { exit_code: 127, message: text() },
+        ] {
+            assert_eq!(Error::from_bytes(&error.to_bytes()), Some(error));
+        }
+        for bytes in
+            [&b""[..], b"o", b"o\x01\0\0\0open", b"o\0\0\0\0open\0", b"?\0\0\0\0\0", b"i\0\0\0\0\0\xff"]
+        {
+            assert_eq!(Error::from_bytes(bytes), None);
+        }
     }
 
     #[test]

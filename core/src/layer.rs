@@ -7,3 +7,4 @@ pub mod inflate;
 pub mod name;
 pub mod pax;
 pub mod tar;
+pub mod unpack;

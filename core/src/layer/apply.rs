@@ -44,7 +44,7 @@ pub struct Applier {
 type Target = (OwnedFd, Vec<u8>);
 
 /// What became of a layer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Applied {
     /// Its sizes, as far as they are known here.
     pub facts: LayerFacts,

@@ -127,7 +127,7 @@ fn corrupt(why: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use alloc::{vec, vec::Vec};
 
     use zlib_rs::{Deflate, DeflateFlush};

@@ -1,0 +1,221 @@
+//! A layer as it arrives, compressed or not -> its tree and its DiffID.
+//!
+//! ```text
+//! this process: read | inflate | sha256  ── pipe ──>  child: parse | write the tree
+//!                                        <── pipe ──  its result
+//! ```
+
+use alloc::{format, vec, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, BorrowedFd},
+    io::Errno,
+    pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    apply::{Applied, Applier},
+    inflate::{Format, Gunzip, MAGIC_BYTES},
+    tar::{Event, Fault, Reader},
+};
+use crate::{
+    Context, Error, Result,
+    digest::{DiffId, Hasher},
+    file, fork,
+};
+
+/// Where a layer comes from: fills a slice from its front and tells how far; 0 is the end.
+pub type Source<'a> = dyn FnMut(&mut [u8]) -> Result<usize> + 'a;
+
+/// Most bytes of one uncompressed layer.
+const PLAIN_LIMIT: u64 = 1 << 40;
+/// Most bytes behind the end of the archive. Writers fill their last record, which is seldom more than 10 KiB.
+const TAIL_LIMIT: u64 = 64 << 20;
+/// Of the compressed and of the plain side, each.
+const BUFFER_BYTES: usize = 256 << 10;
+const RESULT_LIMIT: usize = 64 << 10;
+
+/// An unpacked layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// The name of its content.
+    pub layer: DiffId,
+    /// What became of it.
+    pub applied: Applied,
+}
+
+/// Unpacks a layer into the empty directory `tree`.
+///
+/// # Errors
+/// Of the source; [`Error::Corrupt`] for damaged or hostile archives; [`Error::Unsupported`] for compressions that are
+/// not read; of the file system. The tree is then to be thrown away.
+pub fn unpack(source: &mut Source<'_>, tree: BorrowedFd<'_>) -> Result<Unpacked> {
+    let (content, to_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
+    let (result, from_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
+    // Fewer switches between the two processes; an unprivileged one may not be allowed to.
+    let _ = fcntl_setpipe_size(&to_child, 1 << 20);
+    let child = fork::child(&[content.as_fd(), from_child.as_fd(), tree], || {
+        let answer = match extract(&mut |buffer| rustix::io::read(&content, buffer), tree) {
+            Ok(applied) => serde_json::to_vec(&applied).expect("plain values"),
+            Err(error) => error.to_bytes(),
+        };
+        i32::from(file::write_all(&from_child, &answer).is_err())
+    })?;
+    drop((content, from_child));
+    let mut broken = false;
+    let fed = feed(source, &mut |plain| match file::write_all(&to_child, plain) {
+        Err(errno) => {
+            broken = errno == Errno::PIPE;
+            Err(Error::os("write", "pipe to the extracting process", errno))
+        }
+        Ok(()) => Ok(()),
+    });
+    drop(to_child);
+    let answer = file::read_all(result, RESULT_LIMIT);
+    let ended = fork::wait(&child.pidfd).context("wait for", "the extracting process")?;
+    let answer = answer.context("read", "result of the extracting process")?;
+    let fed = match fed {
+        Ok(fed) => Some(fed),
+        // The other end has gone, and says why.
+        Err(_) if broken => None,
+        Err(error) => return Err(error),
+    };
+    match (serde_json::from_slice::<Applied>(&answer), fed) {
+        (Ok(mut applied), Some((layer, tar_bytes))) => {
+            applied.facts.tar_bytes = tar_bytes;
+            Ok(Unpacked { layer, applied })
+        }
+        _ => Err(Error::from_bytes(&answer)
+            .unwrap_or_else(|| Error::Corrupt(format!("extract layer: its process ended early: {ended:?}")))),
+    }
+}
+
+/// Reads, inflates and hashes all of the source, and hands the plain bytes on.
+fn feed(source: &mut Source<'_>, plain_to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<(DiffId, u64)> {
+    let mut read = vec![0; BUFFER_BYTES];
+    let mut filled = 0;
+    while filled < MAGIC_BYTES {
+        match source(&mut read[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    let mut hash = Hasher::new();
+    let mut total = 0;
+    let mut hand_on = |plain: &[u8]| {
+        total += plain.len() as u64;
+        if total > PLAIN_LIMIT {
+            return Err(Error::Corrupt("read layer: larger than 1 TiB".into()));
+        }
+        hash.update(plain);
+        plain_to(plain)
+    };
+    match Format::detect(&read[..filled]) {
+        Format::Unsupported(name) => {
+            return Err(Error::Unsupported(format!("read layer: {name} is not supported yet"))
+                .hint("recompress it with gzip, or leave it uncompressed"));
+        }
+        Format::Plain => {
+            while filled > 0 {
+                hand_on(&read[..filled])?;
+                filled = source(&mut read)?;
+            }
+        }
+        Format::Gzip => {
+            let mut gunzip = Gunzip::new(PLAIN_LIMIT);
+            let mut plain = vec![0; BUFFER_BYTES];
+            while filled > 0 {
+                let mut packed = &read[..filled];
+                loop {
+                    let count = gunzip.next(&mut packed, &mut plain)?;
+                    if count > 0 {
+                        hand_on(&plain[..count])?;
+                    }
+                    if count < plain.len() {
+                        break;
+                    }
+                }
+                filled = source(&mut read)?;
+            }
+            gunzip.finish()?;
+        }
+    }
+    Ok((DiffId(hash.finish()), total))
+}
+
+/// Parses a plain tar and writes its tree.
+fn extract(read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>, tree: BorrowedFd<'_>) -> Result<Applied> {
+    let root = tree.try_clone_to_owned().context("duplicate", "tree")?;
+    let (mut reader, mut applier) = (Reader::new(), Applier::new(root));
+    let mut buffer: Vec<u8> = vec![0; BUFFER_BYTES];
+    let mut tail: Option<u64> = None;
+    loop {
+        let count = match read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(Error::os("read", "pipe", errno)),
+        };
+        let mut slice = &buffer[..count];
+        if let Some(bytes) = &mut tail {
+            *bytes += count as u64;
+            if *bytes > TAIL_LIMIT {
+                return Err(Error::Corrupt("read tar: more than 64 MiB behind its end".into()));
+            }
+        }
+        while let Some(event) = reader.next(&mut slice).map_err(Fault::error)? {
+            if event == Event::End {
+                tail = Some(0);
+            }
+            applier.take(&event)?;
+        }
+    }
+    reader.finish().map_err(Fault::error)?;
+    applier.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{digest::Digest, layer::inflate::tests::gzip};
+
+    fn fed(bytes: &[u8], step: usize) -> Result<(Vec<u8>, DiffId)> {
+        let (mut rest, mut plain) = (bytes, Vec::new());
+        let (layer, total) = feed(
+            &mut |buffer| {
+                let count = step.min(rest.len()).min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                rest = &rest[count..];
+                Ok(count)
+            },
+            &mut |bytes| {
+                plain.extend_from_slice(bytes);
+                Ok(())
+            },
+        )?;
+        assert_eq!(total, plain.len() as u64);
+        Ok((plain, layer))
+    }
+
+    #[test]
+    fn the_name_of_a_layer_is_that_of_its_plain_bytes_however_it_comes() {
+        let plain: Vec<u8> = (0..300_000_u32).map(|n| (n / 7) as u8).collect();
+        let packed = [gzip(&plain[..1000]), gzip(&plain[1000..])].concat();
+        for step in [1 << 20, 100_003, 5] {
+            assert!(fed(&plain, step).unwrap() == (plain.clone(), DiffId(Digest::of(&plain))));
+            assert!(fed(&packed, step).unwrap() == (plain.clone(), DiffId(Digest::of(&plain))));
+        }
+        assert_eq!(fed(b"", 1).unwrap().1, DiffId(Digest::of(b"")));
+        assert_eq!(fed(b"abc", 1).unwrap().0, b"abc");
+    }
+
+    #[test]
+    fn a_compression_that_is_not_read_is_named() {
+        let error = fed(b"\x28\xb5\x2f\xfd and more", 1).unwrap_err();
+        let text =
+            "read layer: zstd is not supported yet\nhint: recompress it with gzip, or leave it uncompressed";
+        assert_eq!(error, Error::Unsupported(text.into()));
+        assert!(fed(&gzip(b"x")[..15], 4).is_err());
+    }
+}
