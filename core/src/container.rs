@@ -1,6 +1,7 @@
 //! What a container is, on disk and in requests: its settings, its record, its state.
 
 pub mod config;
+pub mod log;
 pub mod names;
 pub mod record;
 pub mod shelf;

@@ -9,7 +9,7 @@
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`process`] | settings -> a process with its rights, and its end |
-//! | [`error`] [`file`] [`fork`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, times, names of content |
+//! | [`error`] [`file`] [`fork`] [`journal`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, files of lines that rotate, times, names of content |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ pub mod error;
 pub mod file;
 pub mod fork;
 pub mod image;
+pub mod journal;
 pub mod layer;
 pub mod process;
 pub mod store;
