@@ -507,6 +507,6 @@ mod tests {
     #[test]
     fn every_name_of_the_profile_is_there_once_and_the_program_is_short() {
         assert_eq!(ALWAYS.split(' ').count(), 361);
-        assert!(STANDARD.len() < 240, "{}", STANDARD.len());
+        assert!(STANDARD.len() < 180, "{}", STANDARD.len());
     }
 }
