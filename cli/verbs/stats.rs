@@ -238,7 +238,7 @@ fn line(name: &str, sample: &Value, short: bool) -> Value {
     let id = text(sample, "id");
     let pressure = |resource: &str| {
         let some =
-            sample.get("pressure_stats").and_then(|all| all.get(resource)).and_then(|one| one.get("some"));
+            sample.get("pressure").and_then(|all| all.get(resource)).and_then(|one| one.get("some"));
         let share = some.and_then(|some| some.get("avg10")).and_then(Value::as_f64);
         share.map_or_else(|| "-".into(), |share| fixed(share, 2) + "%")
     };
@@ -273,7 +273,7 @@ mod tests {
             "precpu_stats": {"cpu_usage": {"total_usage": 1_000_000_000}, "system_cpu_usage": 10_000_000_000_u64},
             "memory_stats": {"usage": 5_000_000, "limit": 1 << 30, "stats": {"inactive_file": 1_000_000}},
             "networks": {"eth0": {"rx_bytes": 1234, "tx_bytes": 567}},
-            "pressure_stats": {"cpu": {"some": {"avg10": 1.5}}},
+            "pressure": {"cpu": {"some": {"avg10": 1.5}}},
         });
         let shown = LAYOUT.text(None, false, &[line("web", &sample, true)]).unwrap();
         assert_eq!(
