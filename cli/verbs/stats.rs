@@ -237,8 +237,7 @@ fn line(name: &str, sample: &Value, short: bool) -> Value {
     }
     let id = text(sample, "id");
     let pressure = |resource: &str| {
-        let some =
-            sample.get("pressure").and_then(|all| all.get(resource)).and_then(|one| one.get("some"));
+        let some = sample.get("pressure").and_then(|all| all.get(resource)).and_then(|one| one.get("some"));
         let share = some.and_then(|some| some.get("avg10")).and_then(Value::as_f64);
         share.map_or_else(|| "-".into(), |share| fixed(share, 2) + "%")
     };

@@ -1,9 +1,12 @@
 //! A scratch engine: roots of its own, which are removed at the end, and the real binary run on them.
 
+// Each test file uses its part of this.
+#![allow(dead_code)]
+
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -31,6 +34,36 @@ impl Scratch {
         command.args(arguments).env("SKIFF_ROOT", self.path("data")).env("SKIFF_RUN", self.path("run"));
         command.env_remove("DOCKER_HOST").env_remove("SKIFF_HOST").stdin(Stdio::null());
         command
+    }
+
+    /// What `skiff` with these arguments prints; it has to succeed.
+    pub fn text(&self, arguments: &[&str]) -> String {
+        let output = self.skiff(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {:?}\n{error}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asserts that `skiff` with these arguments ends with this code and says `words` on stderr.
+    pub fn fails(&self, arguments: &[&str], code: i32, words: &str) {
+        let output = self.skiff(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.starts_with("skiff: ") && error.contains(words), "{arguments:?}: {error}");
+    }
+
+    /// A container that runs until the value is dropped: `host`, with a shell that waits for its stdin to end.
+    pub fn running(&self, name: &str) -> Running {
+        let mut child = self
+            .skiff(&["run", "--rm", "-i", "--name", name, "host", "sh", "-c", "echo ready; cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        assert_eq!(&ready, b"ready\n");
+        Running(child)
     }
 
     /// Runs `skiff run --rm` with these arguments to its end.
@@ -76,6 +109,16 @@ impl Scratch {
             scope.spawn(move || stdin.write_all(input).unwrap());
             child.wait_with_output().unwrap()
         })
+    }
+}
+
+/// A container with a client that is attached to it.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
