@@ -4,6 +4,8 @@
 pub mod attach;
 pub mod create;
 pub mod host;
+pub mod image;
+pub mod import;
 pub mod list;
 pub mod pause;
 pub mod remove;
