@@ -49,6 +49,8 @@ pub enum Upload<'a> {
     Nothing,
     /// A JSON body.
     Json(&'a Value),
+    /// A JSON body that is text already.
+    Text(&'a str),
     /// Bytes of unknown length, in chunks, with their `Content-Type`.
     Stream(&'a str, &'a mut dyn Read),
 }
@@ -102,6 +104,11 @@ impl Client {
         parse(&self.bytes(Method::Post, path, body.map_or(Upload::Nothing, Upload::Json))?)
     }
 
+    /// The JSON that a POST of JSON text gives.
+    pub fn post_text(&self, path: &str, body: &str) -> Result<Value, Failure> {
+        parse(&self.bytes(Method::Post, path, Upload::Text(body))?)
+    }
+
     /// The JSON that a DELETE gives; null if it gives none.
     pub fn delete(&self, path: &str) -> Result<Value, Failure> {
         parse(&self.bytes(Method::Delete, path, Upload::Nothing)?)
@@ -124,7 +131,8 @@ impl Client {
         };
         match upload {
             Upload::Nothing => connection.send(method, path, &[], b"")?,
-            Upload::Json(value) => send_json(&mut connection, method, path, &[], value)?,
+            Upload::Json(value) => send_json(&mut connection, method, path, &[], &value.to_string())?,
+            Upload::Text(text) => send_json(&mut connection, method, path, &[], text)?,
             Upload::Stream(kind, source) => {
                 connection.begin(method, path, &[("Content-Type", kind)])?;
                 send_all(&mut connection, source)?;
@@ -133,12 +141,12 @@ impl Client {
         self.answer(connection, method, path)
     }
 
-    /// Sends a request that turns its connection into a raw one.
-    pub fn hijack(&self, path: &str, body: Option<&Value>) -> Result<Hijacked, Failure> {
+    /// Sends a request, with JSON text if there is some, that turns its connection into a raw one.
+    pub fn hijack(&self, path: &str, body: Option<&str>) -> Result<Hijacked, Failure> {
         let upgrade = [("Connection", "Upgrade"), ("Upgrade", "tcp")];
         let mut connection = self.connect()?;
         match body {
-            Some(value) => send_json(&mut connection, Method::Post, path, &upgrade, value)?,
+            Some(text) => send_json(&mut connection, Method::Post, path, &upgrade, text)?,
             None => connection.send(Method::Post, path, &upgrade, b"")?,
         }
         let reply = self.answer(connection, Method::Post, path)?;
@@ -196,11 +204,11 @@ fn send_json(
     method: Method,
     path: &str,
     fields: &[(&str, &str)],
-    value: &Value,
+    json: &str,
 ) -> Result<(), Failure> {
     let mut all = vec![("Content-Type", "application/json")];
     all.extend_from_slice(fields);
-    Ok(connection.send(method, path, &all, value.to_string().as_bytes())?)
+    Ok(connection.send(method, path, &all, json.as_bytes())?)
 }
 
 /// Sends what the source gives. An engine that answers before it has everything is not an error here.

@@ -3,14 +3,19 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod attached;
 mod client;
+mod create;
+mod escape;
 mod failure;
 mod format;
 mod help;
 mod output;
+mod session;
 mod streams;
 mod table;
 mod template;
+mod terminal;
 mod verbs;
 
 use argh::{ArgsInfo, FromArgs};

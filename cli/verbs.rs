@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     client::Client,
+    create,
     failure::{Failure, Outcome},
     output,
 };
@@ -84,7 +85,20 @@ fn bad_value(context: &Context, output: &str) -> Failure {
 
 /// All commands, in the order in which `--help` lists them.
 pub const VERBS: &[Entry] = &[
-    entry::<run::Run>("run|container run", "[OPTIONS] IMAGE COMMAND [ARG...]", 1),
+    Entry {
+        names: "run|container run",
+        usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        least: 1,
+        info: create::flags::of_run,
+        start: run::start_run,
+    },
+    Entry {
+        names: "create|container create",
+        usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        least: 1,
+        info: create::flags::of_create,
+        start: run::start_create,
+    },
     entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
     entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<kill::Kill>("kill|container kill", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
@@ -148,7 +162,7 @@ fn filters(given: &[String]) -> Result<String, Failure> {
 }
 
 /// A member's text; empty if it is none.
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or("")
 }
 

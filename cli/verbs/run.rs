@@ -1,258 +1,293 @@
-//! `skiff run`: POST /skiff/run -> the container's output, input and exit code.
+//! `skiff run` and `skiff create`: flags -> a container, and with `run` its output, input and exit code.
+//!
+//! Without a daemon `run` is one request, POST /skiff/run, whose last frame tells the end. With one it is Docker's
+//! sequence: create, attach, wait, start.
 
-use argh::{ArgsInfo, FromArgs};
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::Errno,
-    net::{SendFlags, Shutdown},
-};
-use serde_json::{Map, Value, json};
-use skiff_core::api::frame::{FrameDecoder, Stream};
+use skiff_core::api::head::Method;
 
-use super::{Context, Verb};
+use super::{Context, items, text};
 use crate::{
-    client::Hijacked,
+    attached::{self, Attach},
+    client::{Upload, path, query},
+    create::{
+        Creation, creation,
+        flags::{Flags, invalid},
+    },
+    escape::Escape,
     failure::{EXIT_USAGE, Failure, Outcome},
     output,
+    session::{End, Form},
+    terminal,
 };
 
-/// run a program in a new container
-#[derive(FromArgs, ArgsInfo)]
-pub struct Run {
-    /// remove the container when it ends (required for now)
-    #[argh(switch)]
-    rm: bool,
-    /// keep stdin open
-    #[argh(switch, short = 'i')]
-    interactive: bool,
-    /// name of the container
-    #[argh(option, arg_name = "name")]
-    name: Option<String>,
-    /// environment variable; a name alone takes the caller's value
-    #[argh(option, short = 'e', arg_name = "name[=value]")]
-    env: Vec<String>,
-    /// working directory inside
-    #[argh(option, short = 'w', arg_name = "path")]
-    workdir: Option<String>,
-    /// user inside, by name or number
-    #[argh(option, short = 'u', arg_name = "user[:group]")]
-    user: Option<String>,
-    /// supplementary group
-    #[argh(option, arg_name = "group")]
-    group_add: Vec<String>,
-    /// program instead of the image's entry point
-    #[argh(option, arg_name = "program")]
-    entrypoint: Option<String>,
-    /// host name inside
-    #[argh(option, short = 'h', arg_name = "name")]
-    hostname: Option<String>,
-    /// network: none (default) or host
-    #[argh(option, arg_name = "mode")]
-    network: Option<String>,
-    /// bind mount
-    #[argh(option, short = 'v', arg_name = "source:path[:options]")]
-    volume: Vec<String>,
-    /// tmpfs mount
-    #[argh(option, arg_name = "path[:options]")]
-    tmpfs: Vec<String>,
-    /// the root file system can't be written
-    #[argh(switch)]
-    read_only: bool,
-    /// add a capability, or ALL
-    #[argh(option, arg_name = "name")]
-    cap_add: Vec<String>,
-    /// drop a capability, or ALL
-    #[argh(option, arg_name = "name")]
-    cap_drop: Vec<String>,
-    /// all rights, all devices, nothing masked
-    #[argh(switch)]
-    privileged: bool,
-    /// no-new-privileges, seccomp=unconfined, systempaths=unconfined
-    #[argh(option, arg_name = "option")]
-    security_opt: Vec<String>,
-    /// kernel setting of the container's namespaces
-    #[argh(option, arg_name = "name=value")]
-    sysctl: Vec<String>,
-    /// add a line to /etc/hosts
-    #[argh(option, arg_name = "name:ip")]
-    add_host: Vec<String>,
-    /// label
-    #[argh(option, short = 'l', arg_name = "name[=value]")]
-    label: Vec<String>,
-    #[argh(positional, greedy)]
-    words: Vec<String>,
+/// A container that is to be made, and how.
+struct Order {
+    creation: Creation,
+    name: String,
+    platform: String,
+    cidfile: Option<Cidfile>,
 }
 
-impl Verb for Run {
-    fn run(self, context: &Context) -> Outcome {
-        if !context.client.is_local() {
-            return Err(Failure::new("run through a daemon is not there yet").exit(EXIT_USAGE));
+impl Order {
+    fn read(flags: &Flags, words: &[String]) -> Result<Order, String> {
+        match flags.one("--pull").unwrap_or("missing") {
+            "missing" | "never" => {}
+            "always" => return Err("--pull always: pulling from a registry is not there yet".into()),
+            other => return Err(invalid("--pull", other, "it is one of missing, never, always")),
         }
-        let path = match &self.name {
-            Some(name) => format!("/skiff/run?name={}", encoded(name)),
-            None => "/skiff/run".into(),
-        };
-        let interactive = self.interactive;
-        let body = self.body()?;
-        let hijacked = context.client.hijack(&path, Some(&body)).map_err(|failure| {
-            let exit = start_exit(&failure.message);
-            failure.exit(exit)
-        })?;
-        stay(hijacked, interactive)
+        let platform = flags.text("--platform");
+        check_platform(&platform)?;
+        let creation = creation(flags, words)?;
+        let cidfile = flags.one("--cidfile").map(Cidfile::new).transpose()?;
+        Ok(Order { creation, name: flags.text("--name"), platform, cidfile })
+    }
+
+    fn target(&self, mut target: String) -> String {
+        for (key, value) in [("name", &self.name), ("platform", &self.platform)] {
+            if !value.is_empty() {
+                query(&mut target, key, value);
+            }
+        }
+        target
+    }
+
+    /// Makes the container and gives its id.
+    fn create(&mut self, context: &Context) -> Result<String, Failure> {
+        let body = self.creation.open_body() + "}";
+        let answer = context
+            .client
+            .post_text(&self.target("/containers/create".into()), &body)
+            .map_err(|failure| self.not_created(failure))?;
+        for warning in items(&answer, "Warnings").iter().filter_map(|warning| warning.as_str()) {
+            output::note(&format!("WARNING: {warning}\n"));
+        }
+        let id = text(&answer, "Id").to_owned();
+        self.write_id(&id)?;
+        Ok(id)
+    }
+
+    fn write_id(&mut self, id: &str) -> Result<(), Failure> {
+        self.cidfile.take().map_or(Ok(()), |file| file.write(id))
+    }
+
+    /// Docker's words before an image would be pulled.
+    fn not_created(&self, failure: Failure) -> Failure {
+        if failure.status == 404 && failure.message.to_ascii_lowercase().starts_with("no such image") {
+            output::note(&format!(
+                "Unable to find image '{}' locally\n",
+                with_tag(&self.creation.config.image)
+            ));
+        }
+        failure.exit(EXIT_USAGE)
     }
 }
 
-impl Run {
-    /// The body of a create request.
-    fn body(self) -> Result<Value, Failure> {
-        let (image, command) = self.words.split_first().expect("the table asks for one word at least");
-        let environment = self.env.iter().filter_map(|one| match one.contains('=') {
-            true => Some(one.clone()),
-            false => std::env::var(one).ok().map(|value| format!("{one}={value}")),
-        });
-        Ok(json!({
-            "Image": image,
-            "Cmd": command,
-            "Entrypoint": self.entrypoint.map(|program| vec![program]),
-            "Env": environment.collect::<Vec<_>>(),
-            "WorkingDir": self.workdir,
-            "User": self.user,
-            "Hostname": self.hostname,
-            "OpenStdin": self.interactive,
-            "StdinOnce": self.interactive,
-            "AttachStdin": self.interactive,
-            "AttachStdout": true,
-            "AttachStderr": true,
-            "Labels": pairs(&self.label),
-            "HostConfig": {
-                "AutoRemove": self.rm,
-                "NetworkMode": self.network,
-                "GroupAdd": self.group_add,
-                "Binds": self.volume.iter().map(|bind| absolute(bind)).collect::<Result<Vec<_>, _>>()?,
-                "Tmpfs": self.tmpfs.iter().map(|one| {
-                    let (path, options) = one.split_once(':').unwrap_or((one, ""));
-                    (path.to_owned(), Value::from(options))
-                }).collect::<Map<_, _>>(),
-                "ReadonlyRootfs": self.read_only,
-                "CapAdd": self.cap_add,
-                "CapDrop": self.cap_drop,
-                "Privileged": self.privileged,
-                "SecurityOpt": self.security_opt,
-                "Sysctls": pairs(&self.sysctl),
-                "ExtraHosts": self.add_host,
-            },
-        }))
-    }
+/// `skiff create`
+pub fn start_create(context: &Context, words: &[&str]) -> Outcome {
+    let (flags, words) = Flags::collect(words).map_err(refused)?;
+    let id = Order::read(&flags, &words).map_err(refused)?.create(context)?;
+    output::line(&id)?;
+    Ok(0)
 }
 
-/// `name=value` words as an object.
-fn pairs(words: &[String]) -> Map<String, Value> {
-    let pair = |word: &String| {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        (name.to_owned(), Value::from(value))
+/// `skiff run`
+pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
+    let (flags, words) = Flags::collect(words).map_err(refused)?;
+    let detach = flags.on("--detach");
+    let keys = flags.text("--detach-keys");
+    let escape = Escape::parse(&keys).map_err(refused)?;
+    let mut order = Order::read(&flags, &words).map_err(refused)?;
+    let config = &order.creation.config;
+    let attach = Attach {
+        tty: config.tty,
+        stdin: config.attach_stdin,
+        escape,
+        proxy: !detach && flags.one("--sig-proxy") != Some("false"),
     };
-    words.iter().map(pair).collect()
-}
-
-/// A bind whose source is relative to here gets an absolute one.
-fn absolute(bind: &str) -> Result<String, Failure> {
-    if !bind.starts_with('.') {
-        return Ok(bind.to_owned());
+    attach.check()?;
+    if config.tty
+        && let Some([rows, columns]) = terminal::size()
+    {
+        order.creation.host.console_size = [rows.into(), columns.into()];
     }
-    let (source, rest) = bind.split_once(':').unwrap_or((bind, ""));
-    let path = std::path::absolute(source).map_err(|error| Failure::io("resolve", source, &error))?;
-    Ok(format!("{}:{rest}", path.display()))
-}
-
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    skiff_core::api::target::percent_encode(text.as_bytes(), &mut out);
-    out
-}
-
-/// The exit code of a failed start, by Docker's words.
-fn start_exit(message: &str) -> u8 {
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    match message.starts_with("exec: ") {
-        true if has(&["executable file not found", "no such file or directory"]) => 127,
-        true => 126,
-        false => EXIT_USAGE,
+    if context.client.is_local() {
+        run_local(context, order, &attach, detach, &keys)
+    } else {
+        run_remote(context, order, &attach, detach, &keys)
     }
 }
 
-/// Carries bytes both ways until the container has ended.
-fn stay(hijacked: Hijacked, interactive: bool) -> Outcome {
-    let mut frames = FrameDecoder::default();
-    let mut exit = Vec::new();
-    let mut show = |bytes: &[u8]| -> Result<(), Failure> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let Some(piece) = frames.next(rest)? else { break };
-            let data = &rest[piece.data.clone()];
-            match piece.stream {
-                Stream::Stdout => output::write(data)?,
-                Stream::Exit => exit.extend_from_slice(data),
-                _ => write_stderr(data),
-            }
-            rest = &rest[piece.consumed..];
-        }
-        Ok(())
+fn refused(message: String) -> Failure {
+    Failure::new(message).exit(EXIT_USAGE)
+}
+
+fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool, keys: &str) -> Outcome {
+    let mut target = order.target("/skiff/run".into());
+    if !keys.is_empty() {
+        query(&mut target, "detachKeys", keys);
+    }
+    let mut body = order.creation.open_body();
+    body.push_str(",\"Skiff\":{\"Attach\":[");
+    body.push_str(
+        &streams(&order.creation).map(|stream| format!("\"{stream}\"")).collect::<Vec<_>>().join(","),
+    );
+    body.push_str(&format!("],\"Detach\":{detach}}}}}"));
+    let failed = |failure: Failure| match failure.status {
+        404 => order.not_created(failure),
+        _ => attached::failed_start(failure, true),
     };
-    show(&hijacked.first)?;
-    let stdin = skiff_syscalls::descriptor::stdin();
-    let mut reads_stdin = interactive;
-    // Input that the socket has not taken yet: a blocking write could wait for an engine that waits for us to read.
-    let mut pending: Vec<u8> = Vec::new();
-    let mut buffer = vec![0; 32 << 10];
-    loop {
-        let flags = if pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut polled = vec![PollFd::new(&hijacked.socket, flags)];
-        if reads_stdin && pending.is_empty() {
-            polled.push(PollFd::new(&stdin, PollFlags::IN));
-        }
-        match poll(&mut polled, None) {
-            Err(Errno::INTR) => continue,
-            other => other.map_err(|errno| skiff_core::Error::os("poll", "", errno))?,
-        };
-        let socket = polled[0].revents();
-        let input = polled.get(1).is_some_and(|one| !one.revents().is_empty());
-        if socket.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-            match rustix::io::read(&hijacked.socket, &mut buffer) {
-                Ok(0) | Err(Errno::CONNRESET) => break,
-                Ok(count) => show(&buffer[..count])?,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(skiff_core::Error::os("read from", "the container", errno).into()),
-            }
-        }
-        if socket.contains(PollFlags::OUT) {
-            match rustix::net::send(&hijacked.socket, &pending, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(count) => drop(pending.drain(..count)),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => {
-                    pending.clear();
-                    reads_stdin = false;
-                }
-            }
-        }
-        if input {
-            match rustix::io::read(stdin, &mut buffer) {
-                Ok(count) if count > 0 => pending.extend_from_slice(&buffer[..count]),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                _ => {
-                    reads_stdin = false;
-                    let _ = rustix::net::shutdown(&hijacked.socket, Shutdown::Write);
-                }
-            }
-        }
+    if detach {
+        let answer = context.client.post_text(&target, &body).map_err(failed)?;
+        let id = text(&answer, "Id");
+        order.write_id(id)?;
+        output::line(id)?;
+        return Ok(0);
     }
-    let result: Value = serde_json::from_slice(&exit).unwrap_or(Value::Null);
-    match result.get("StatusCode").and_then(Value::as_u64) {
-        Some(code) => Ok(code as u8),
-        None => Err(Failure::new("the container's monitor went away").exit(EXIT_USAGE)),
+    let connection = context.client.hijack(&target, Some(&body)).map_err(failed)?;
+    let id = connection.headers.get("Skiff-Container").unwrap_or_default().to_owned();
+    order.write_id(&id)?;
+    match attach.run(&context.client, ["containers", &id], connection, Form::Framed)? {
+        None => Ok(0),
+        Some(End::Exit(json)) => {
+            attached::exit_code(&serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null))
+        }
+        Some(_) => Err(Failure::new("the container's monitor went away").exit(EXIT_USAGE)),
     }
 }
 
-/// Bytes to stderr as they are.
-fn write_stderr(bytes: &[u8]) {
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), bytes);
+fn run_remote(context: &Context, mut order: Order, attach: &Attach, detach: bool, keys: &str) -> Outcome {
+    let client = &context.client;
+    let id = order.create(context)?;
+    let streams: Vec<&str> = streams(&order.creation).collect();
+    let connection = match streams.is_empty() {
+        true => None,
+        false => Some(client.hijack(&attached::attach_path(&id, &streams, keys), None)?),
+    };
+    let auto_remove = order.creation.host.auto_remove;
+    let mut wait = path(&["containers", &id, "wait"]);
+    query(&mut wait, "condition", if auto_remove { "removed" } else { "next-exit" });
+    let mut wait = client.request(Method::Post, &wait, Upload::Nothing)?;
+    if let Err(failure) = client.post(&path(&["containers", &id, "start"]), None) {
+        if auto_remove && !detach {
+            // The name is free when this has answered.
+            let _ = wait.object();
+        }
+        return Err(attached::failed_start(failure, false));
+    }
+    if detach {
+        output::line(&id)?;
+        return Ok(0);
+    }
+    if let Some(connection) = connection {
+        if attach.tty
+            && let Some(size) = terminal::size()
+        {
+            attached::resize(client, ["containers", &id], size);
+        }
+        if attach.run(client, ["containers", &id], connection, attached::form(attach.tty))?.is_none() {
+            return Ok(0);
+        }
+    }
+    attached::exit_code(&wait.object()?.unwrap_or_default())
+}
+
+fn streams(creation: &Creation) -> impl Iterator<Item = &'static str> {
+    let config = &creation.config;
+    let given =
+        [(config.attach_stdin, "stdin"), (config.attach_stdout, "stdout"), (config.attach_stderr, "stderr")];
+    given.into_iter().filter(|(attached, _)| *attached).map(|(_, name)| name)
+}
+
+/// An image's name with the tag that is meant when it has none.
+fn with_tag(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.into() } else { format!("{image}:latest") }
+}
+
+/// Only this host's own platform runs here.
+fn check_platform(platform: &str) -> Result<(), String> {
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let typed = platform.to_ascii_lowercase();
+    let architecture = typed.strip_prefix("linux/").unwrap_or(&typed);
+    let architecture = architecture.split('/').next().unwrap_or_default();
+    if ["", "linux", own, std::env::consts::ARCH].contains(&architecture) {
+        return Ok(());
+    }
+    Err(invalid("--platform", platform, &format!("only linux/{own} runs on this host")))
+}
+
+/// The file that gets the container's id; removed again if there is none to write.
+struct Cidfile {
+    path: String,
+    written: bool,
+}
+
+impl Cidfile {
+    fn new(path: &str) -> Result<Cidfile, String> {
+        match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(_) => Ok(Cidfile { path: path.into(), written: false }),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(format!(
+                "container ID file found, make sure the other container isn't running or delete {path}"
+            )),
+            Err(error) => Err(Failure::io("create container ID file", path, &error).message),
+        }
+    }
+
+    fn write(mut self, id: &str) -> Result<(), Failure> {
+        self.written = true;
+        std::fs::write(&self.path, id)
+            .map_err(|error| Failure::io("write container ID file", &self.path, &error).exit(EXIT_USAGE))
+    }
+}
+
+impl Drop for Cidfile {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_means_latest() {
+        for (name, expected) in [
+            ("x", "x:latest"),
+            ("x:1", "x:1"),
+            ("localhost:5000/x", "localhost:5000/x:latest"),
+            ("x@sha256:0", "x@sha256:0"),
+        ] {
+            assert_eq!(with_tag(name), expected);
+        }
+    }
+
+    #[test]
+    fn only_this_hosts_platform_is_taken() {
+        for good in ["", "linux", std::env::consts::ARCH] {
+            assert_eq!(check_platform(good), Ok(()));
+        }
+        for bad in ["linux/s390x", "windows/amd64", "plan9"] {
+            assert!(check_platform(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cidfile_is_new_and_goes_if_there_is_no_id() {
+        let path =
+            std::env::temp_dir().join(format!("skiff-cid-{}", std::process::id())).display().to_string();
+        drop(Cidfile::new(&path).unwrap());
+        assert!(!std::path::Path::new(&path).exists());
+        Cidfile::new(&path).unwrap().write("id").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id");
+        let again = Cidfile::new(&path).map(|_| ()).unwrap_err();
+        assert!(again.starts_with("container ID file found, "), "{again}");
+        std::fs::remove_file(&path).unwrap();
+    }
 }

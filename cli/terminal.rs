@@ -1,0 +1,52 @@
+//! The client's own terminal: raw mode, which ends however the command ends, and the size of the window.
+
+use std::sync::OnceLock;
+
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use skiff_syscalls::descriptor;
+
+/// The terminal's mode before it was changed, for the panic hook.
+static BEFORE: OnceLock<Termios> = OnceLock::new();
+
+/// Raw mode of stdin; dropping it restores the mode from before.
+#[derive(Debug)]
+pub struct Raw(());
+
+impl Raw {
+    /// Sets stdin to raw mode. `None` if it is no terminal.
+    pub fn begin() -> Option<Raw> {
+        let mut mode = tcgetattr(descriptor::standard()[0]).ok()?;
+        let _ = BEFORE.set(mode.clone());
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            report(panic);
+        }));
+        mode.make_raw();
+        tcsetattr(descriptor::standard()[0], OptionalActions::Now, &mode).ok()?;
+        Some(Raw(()))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    if let Some(mode) = BEFORE.get() {
+        let _ = tcsetattr(descriptor::standard()[0], OptionalActions::Drain, mode);
+    }
+}
+
+/// Whether stdin is a terminal.
+pub fn stdin_is_terminal() -> bool {
+    isatty(descriptor::standard()[0])
+}
+
+/// Rows and columns of the window that stdout is shown in; `None` if it is no terminal.
+pub fn size() -> Option<[u16; 2]> {
+    let size = tcgetwinsize(descriptor::standard()[1]).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some([size.ws_row, size.ws_col])
+}
