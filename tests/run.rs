@@ -124,6 +124,73 @@ fn what_the_filter_forbids_fails() {
 }
 
 #[test]
+fn devices_beyond_the_standard_ones_cannot_be_opened() {
+    let scratch = Scratch::new();
+    // fuse can't even be made.
+    scratch.sh(
+        &[],
+        "! mknod /dev/probe c 10 229 2>/dev/null && : < /dev/null && mknod /dev/z c 1 5 && : < /dev/z",
+    );
+    // Any other node can be made, as in Docker, and not opened. That the rules decide, and nothing else, shows where
+    // the host has such a device: with a rule for it the same node opens.
+    scratch.sh(&[], "mknod /dev/probe c 10 237 && ! (: < /dev/probe) 2>/dev/null");
+    if std::fs::File::open("/dev/loop-control").is_ok() {
+        scratch.sh(&["--device", "/dev/loop-control"], ": < /dev/loop-control");
+        let rule = ["--device-cgroup-rule", "c 10:237 rwm"];
+        scratch.sh(&rule, "mknod /dev/probe c 10 237 && : < /dev/probe");
+    }
+}
+
+#[test]
+fn a_limit_is_enforced_or_refused_by_the_controllers_name() {
+    let scratch = Scratch::new();
+    let there = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    for (controller, flags, file, value) in [
+        ("memory", ["-m", "64m"], "memory.max", "67108864"),
+        ("cpu", ["--cpus", "0.5"], "cpu.max", "50000 100000"),
+        ("pids", ["--pids-limit", "50"], "pids.max", "50"),
+    ] {
+        if there.split_whitespace().any(|one| one == controller) {
+            assert_eq!(scratch.sh(&flags, &format!("cat /sys/fs/cgroup/{file}")).trim(), value);
+        } else {
+            scratch.refused(
+                &[&flags[..], &["host", "true"]].concat(),
+                125,
+                &format!("the {controller} controller"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_container_is_born_in_a_group_of_its_own_that_goes_with_it() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.sh(&[], "grep '^0:' /proc/self/cgroup"), "0::/\n");
+    let roots = ["/sys/fs/cgroup/skiff", "/sys/fs/cgroup/unified/skiff"];
+    let groups = || -> Vec<String> {
+        let found = roots.iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten();
+        let names = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.len() == 64).collect()
+    };
+    let mut child = scratch.skiff(&["run", "--rm", "-i", "--name", "grouped", "host", "cat"]);
+    let mut child =
+        child.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let id = || std::fs::read_link(scratch.path("data/containers/by-name/grouped"));
+    let start = std::time::Instant::now();
+    while !id().is_ok_and(|id| groups().contains(&id.display().to_string())) {
+        assert!(start.elapsed().as_secs() < 20, "the container has no group");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let id = id().unwrap().display().to_string();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    while groups().contains(&id) {
+        assert!(start.elapsed().as_secs() < 20, "the group is still there");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn writes_never_reach_the_host() {
     let scratch = Scratch::new();
     let place = format!("/etc/skiff-write-{}", std::process::id());
@@ -188,6 +255,13 @@ fn bad_requests_get_one_line_and_leave_nothing() {
         (&["--security-opt", "nosuch", "host", "true"], 125, "nosuch"),
         (&["--sysctl", "net.no.such=1", "host", "true"], 125, "net/no/such"),
         (&["--nosuchflag", "host", "true"], 125, "nosuchflag"),
+        (&["-m", "1m", "host", "true"], 125, "Minimum memory limit allowed is 6MB"),
+        (&["--log-driver", "nosuch", "host", "true"], 125, "no log driver named 'nosuch' is registered"),
+        (&["--runtime", "nosuch", "host", "true"], 125, "nosuch"),
+        (&["--device", "/nosuchdevice", "host", "true"], 125, "/nosuchdevice"),
+        (&["--device-cgroup-rule", "nosuch", "host", "true"], 125, "nosuch"),
+        (&["-d", "host", "true"], 125, "-d) is not there yet"),
+        (&["--stop-signal", "KILL", "host", "true"], 125, "a stop signal or timeout is not there yet"),
     ] {
         scratch.refused(arguments, code, words);
     }

@@ -57,7 +57,7 @@ impl Order {
         let answer = context
             .client
             .post_text(&self.target("/containers/create".into()), &body)
-            .map_err(|failure| self.not_created(failure))?;
+            .map_err(|failure| failure.exit(EXIT_USAGE))?;
         for warning in items(&answer, "Warnings").iter().filter_map(|warning| warning.as_str()) {
             output::note(&format!("WARNING: {warning}\n"));
         }
@@ -68,17 +68,6 @@ impl Order {
 
     fn write_id(&mut self, id: &str) -> Result<(), Failure> {
         self.cidfile.take().map_or(Ok(()), |file| file.write(id))
-    }
-
-    /// Docker's words before an image would be pulled.
-    fn not_created(&self, failure: Failure) -> Failure {
-        if failure.status == 404 && failure.message.to_ascii_lowercase().starts_with("no such image") {
-            output::note(&format!(
-                "Unable to find image '{}' locally\n",
-                with_tag(&self.creation.config.image)
-            ));
-        }
-        failure.exit(EXIT_USAGE)
     }
 }
 
@@ -133,7 +122,7 @@ fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool,
     );
     body.push_str(&format!("],\"Detach\":{detach}}}}}"));
     let failed = |failure: Failure| match failure.status {
-        404 => order.not_created(failure),
+        404 => failure.exit(EXIT_USAGE),
         _ => attached::failed_start(failure, true),
     };
     if detach {
@@ -198,12 +187,6 @@ fn streams(creation: &Creation) -> impl Iterator<Item = &'static str> {
     given.into_iter().filter(|(attached, _)| *attached).map(|(_, name)| name)
 }
 
-/// An image's name with the tag that is meant when it has none.
-fn with_tag(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.into() } else { format!("{image}:latest") }
-}
-
 /// Only this host's own platform runs here.
 fn check_platform(platform: &str) -> Result<(), String> {
     let own = match std::env::consts::ARCH {
@@ -255,18 +238,6 @@ impl Drop for Cidfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_without_a_tag_means_latest() {
-        for (name, expected) in [
-            ("x", "x:latest"),
-            ("x:1", "x:1"),
-            ("localhost:5000/x", "localhost:5000/x:latest"),
-            ("x@sha256:0", "x@sha256:0"),
-        ] {
-            assert_eq!(with_tag(name), expected);
-        }
-    }
 
     #[test]
     fn only_this_hosts_platform_is_taken() {

@@ -6,6 +6,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, HostConfig};
+use crate::process::cgroup::Resources;
 
 /// A container as it was created, with the image's settings merged in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Record {
     pub config: Config,
     /// The settings that belong to this host.
     pub host: HostConfig,
+    /// What it may use.
+    pub resources: Resources,
     /// What is mounted where, besides the standard file systems; in the order of mounting.
     pub mounts: Vec<MountPoint>,
 }

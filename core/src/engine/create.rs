@@ -15,14 +15,17 @@ use crate::{
         record::{HOST_IMAGE, MountKind, MountPoint, Record},
         shelf::Container,
     },
-    process::capability::CapabilitySet,
+    process::{
+        capability::CapabilitySet,
+        cgroup::{Resources, devices::Rule, resources::Machine},
+    },
 };
 
 /// The body of `POST /containers/create`, beside the settings that stand in it at the top level.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Rest {
-    host_config: Option<HostConfig>,
+struct Rest<T> {
+    host_config: Option<T>,
 }
 
 impl Engine {
@@ -33,8 +36,11 @@ impl Engine {
     /// if the name is taken.
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
         let config: Config = parse(body)?;
-        let host = parse::<Rest>(body)?.host_config.unwrap_or_default();
+        let host = parse::<Rest<HostConfig>>(body)?.host_config.unwrap_or_default();
+        let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
+        self.check_image(&config.image)?;
         check(&config, &host)?;
+        resources.check(&mut Machine::read)?;
         let mounts = mounts(&host)?;
         let id = names::new_id()?;
         let given = name.map(names::parse).transpose()?;
@@ -45,6 +51,7 @@ impl Engine {
             image: String::new(),
             config,
             host,
+            resources,
             mounts,
         };
         if let Some(name) = given {
@@ -62,6 +69,18 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Only the host's own root can be run on so far; an image that is there is not called missing.
+    fn check_image(&self, image: &str) -> Result<()> {
+        if image.is_empty() || image == HOST_IMAGE {
+            return Ok(());
+        }
+        self.store.resolve_id(image)?;
+        Err(Error::Unsupported(format!("running image {image} is not there yet"))
+            .hint("`host` runs on this machine's own root file system"))
+    }
+}
+
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| Error::Invalid(format!("invalid request body: {error}")))
 }
@@ -71,10 +90,6 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if config.image.is_empty() {
         return Err(Error::Invalid("no image specified".into()));
     }
-    if config.image != HOST_IMAGE {
-        return Err(Error::NotFound(format!("No such image: {}", config.image))
-            .hint("images can't be imported yet; `host` runs on this machine's own root file system"));
-    }
     if config.entrypoint.iter().chain(&config.cmd).flatten().next().is_none() {
         return Err(Error::Invalid("no command specified".into()));
     }
@@ -82,6 +97,18 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         return Err(Error::Invalid(format!("invalid hostname {:?}", config.hostname)));
     }
     CapabilitySet::requested(host.privileged, &host.cap_add, &host.cap_drop)?;
+    for rule in &host.device_cgroup_rules {
+        Rule::parse(rule)?;
+    }
+    if !matches!(host.log_config.driver.as_str(), "" | "json-file" | "none") {
+        return Err(Error::Invalid(format!(
+            "logger: no log driver named '{}' is registered",
+            host.log_config.driver
+        )));
+    }
+    if !matches!(host.runtime.as_str(), "" | "skiff" | "runc") {
+        return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
+    }
     for (mode, what) in [(&host.network_mode, "network"), (&host.ipc_mode, "ipc"), (&host.pid_mode, "pid")] {
         if mode.starts_with("container:") {
             return Err(Error::Unsupported(format!("--{what} {mode} is not there yet")));
@@ -99,8 +126,8 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         (!host.device_requests.is_empty(), "device requests"),
         (!matches!(host.restart_policy.name.as_str(), "" | "no"), "a restart policy"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
-        (!host.cgroup_parent.is_empty(), "--cgroup-parent"),
-        (!host.device_cgroup_rules.is_empty(), "--device-cgroup-rule"),
+        (!host.log_config.config.is_empty(), "--log-opt"),
+        (!config.stop_signal.is_empty() || config.stop_timeout.is_some(), "a stop signal or timeout"),
         (config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()), "volumes without a source"),
         (config.healthcheck.is_some(), "a health check"),
         (!host.auto_remove, "a container that is kept after its end (add --rm)"),

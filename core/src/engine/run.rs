@@ -1,34 +1,51 @@
 //! `run`: create, start and stay with a container, for a client on the same connection. The process that calls this
 //! becomes the container's monitor.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::Mode,
+    fs::{FileType, Mode},
     mount::MountAttrFlags,
 };
 
 use super::{Engine, create};
 use crate::{
-    Context, Result,
+    Context, Error, Result,
     container::{
         record::Record,
         shelf::{Container, Lock},
     },
     file::{self, CWD},
     process::{
+        cgroup::{
+            Controllers, Group, Host,
+            devices::{Access, DEFAULT, Effect, Kind, Rule},
+            limits,
+        },
         launch::{self, Joined, Launch, Started},
         monitor, rootfs,
     },
 };
 
 impl Engine {
-    /// Starts a container's process. The caller holds its lock and watches it from here on.
+    /// Starts a container's process in a control group of its own. The caller holds its lock and watches it from here
+    /// on.
     ///
     /// # Errors
-    /// As [`launch::start`].
-    pub fn launch(&self, container: &Container, lock: &Lock) -> Result<Started> {
+    /// A limit that the host can't enforce; as [`launch::start`].
+    pub fn launch(&self, container: &Container, lock: &Lock) -> Result<(Started, Group)> {
+        let group = control_group(&container.record)?;
+        match self.launch_in(&group, container, lock) {
+            Ok(started) => Ok((started, group)),
+            Err(error) => {
+                end_group(&group);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock) -> Result<Started> {
         let record = &container.record;
         self.write_network_files(record, lock)?;
         // A container on the host's own root keeps its changes in memory: overlayfs refuses an upper inside its lower.
@@ -46,7 +63,7 @@ impl Engine {
             work: &path("work"),
             run_directory: lock.directory.as_fd(),
             cover: &self.run_path,
-            cgroup: None,
+            cgroup: Some(group.directory()),
             joined: Joined::default(),
         })
     }
@@ -75,11 +92,20 @@ impl Engine {
         &self,
         container: &Container,
         lock: Lock,
-        started: Started,
-        client: Option<(OwnedFd, alloc::vec::Vec<u8>)>,
+        (started, group): (Started, Group),
+        client: Option<(OwnedFd, Vec<u8>)>,
     ) -> Result<()> {
         let attached = client.map(|(connection, early)| monitor::Attached { connection, early });
-        monitor::watch(&self.shelf, container, lock, started, attached)
+        let watched = monitor::watch(&self.shelf, container, lock, started, &group, attached);
+        end_group(&group);
+        watched
+    }
+
+    /// Ends a container that was started and that nobody will watch, and takes it back.
+    pub fn abandon(&self, container: &Container, lock: Lock, (started, group): (Started, Group)) {
+        started.kill();
+        end_group(&group);
+        self.take_back(container, lock);
     }
 
     /// Takes back a container that was created and could not be started.
@@ -89,4 +115,63 @@ impl Engine {
             self.shelf.empty_trash(&id);
         }
     }
+}
+
+/// How long the last processes of a group may take to go, in milliseconds.
+const GROUP_GRACE_MS: u32 = 2000;
+
+/// Ends what is left in a container's group, and the group. A group that can't be removed now is empty and in nobody's
+/// way.
+fn end_group(group: &Group) {
+    let _ = group.kill();
+    let _ = group.remove(GROUP_GRACE_MS);
+}
+
+/// The group of a container, with its limits and device rules in force.
+fn control_group(record: &Record) -> Result<Group> {
+    let host = Host::find()?;
+    let plan = limits::plan(&record.resources, &mut device_numbers)?;
+    host.can_enforce(&plan)?;
+    let needs = plan.iter().map(|write| write.controller).fold(Controllers::empty(), |all, one| all | one);
+    let group = Group::create(&host, &record.host.cgroup_parent, &record.id, needs, Controllers::ACCOUNTING)?;
+    let restrict = || -> Result<()> {
+        group.apply(&plan)?;
+        if record.host.privileged {
+            return Ok(());
+        }
+        group.restrict_devices(&host, &device_rules(record)?)
+    };
+    match restrict() {
+        Ok(()) => Ok(group),
+        Err(error) => {
+            end_group(&group);
+            Err(error)
+        }
+    }
+}
+
+/// The standard rules, then those of `--device`, then those of `--device-cgroup-rule`.
+fn device_rules(record: &Record) -> Result<Vec<Rule>> {
+    let mut rules = DEFAULT.to_vec();
+    for device in &record.host.devices {
+        let wanted = if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions };
+        let access = Access::parse(wanted).ok_or_else(|| {
+            Error::Invalid(format!("invalid device access {wanted:?}: want some of r, w and m"))
+        })?;
+        for node in rootfs::host_nodes(device)? {
+            let kind = if node.kind == FileType::BlockDevice { Kind::Block } else { Kind::Char };
+            let (major, minor) = (rustix::fs::major(node.number), rustix::fs::minor(node.number));
+            rules.push(Rule { effect: Effect::Allow, kind, major: Some(major), minor: Some(minor), access });
+        }
+    }
+    for rule in &record.host.device_cgroup_rules {
+        rules.push(Rule::parse(rule)?);
+    }
+    Ok(rules)
+}
+
+/// Major and minor number of a block device of the host.
+fn device_numbers(path: &str) -> Result<(u32, u32)> {
+    let device = rustix::fs::stat(path).context("stat", path)?.st_rdev;
+    Ok((rustix::fs::major(device), rustix::fs::minor(device)))
 }

@@ -428,9 +428,9 @@ mod tests {
         let attach = Attach { stdout: true, early: b"x".to_vec(), ..Attach::default() };
         let offer = Offer::new(rustix::io::dup(&directory).unwrap()).unwrap();
         let (reader, writer) = rustix::pipe::pipe().unwrap();
+        assert_eq!(offer.hand_over(Attach::default(), writer.as_fd()), Ok(false), "nobody collects yet");
         let offered = attach.clone();
         let waiter = std::thread::spawn(move || {
-            assert_eq!(offer.hand_over(Attach::default(), writer.as_fd()), Ok(false), "nobody collects yet");
             let mut ready =
                 [rustix::event::PollFd::from_borrowed_fd(offer.socket(), rustix::event::PollFlags::IN)];
             rustix::event::poll(&mut ready, None).unwrap();

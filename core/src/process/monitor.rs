@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::launch::Started;
+use super::{cgroup::Group, launch::Started};
 use crate::{
     Result,
     api::frame::{self, Stream},
@@ -44,6 +44,7 @@ pub fn watch(
     container: &Container,
     lock: Lock,
     mut started: Started,
+    group: &Group,
     attached: Option<Attached>,
 ) -> Result<()> {
     let file = Shelf::state_file(container, OFlags::RDWR)?;
@@ -60,6 +61,7 @@ pub fn watch(
     let ended = streams.carry(&started);
     state.status = Status::Exited;
     state.exit_code = i32::from(ended.code());
+    state.oom_killed = group.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
     state.finished_ns = Time::now().unix_nanos();
     state.pid = 0;
     state.monitor = 0;
