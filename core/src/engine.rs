@@ -15,6 +15,7 @@ pub mod signal;
 pub mod size;
 pub mod stats;
 pub mod top;
+pub mod volume;
 pub mod wait;
 
 use alloc::string::String;

@@ -18,10 +18,12 @@
 
 mod blobs;
 mod collect;
+mod fill;
 mod images;
 mod layers;
 mod names;
 mod publish;
+pub mod volumes;
 
 use alloc::format;
 
@@ -33,6 +35,7 @@ use rustix::{
 
 pub use self::{
     collect::Removed,
+    fill::{Filled, fill},
     images::{Image, ImageRecord},
     layers::{LayerFacts, Scratch},
     names::Name,
