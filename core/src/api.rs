@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod filters;
 pub mod frame;
 pub mod head;
+mod image_change;
 mod image_list;
 mod inspect;
 pub mod json;
@@ -27,6 +28,7 @@ mod stats;
 mod system;
 mod table;
 pub mod target;
+mod volume;
 pub mod wire;
 
 use rustix::fd::OwnedFd;

@@ -46,6 +46,16 @@ impl Filters {
         Ok(Filters { entries })
     }
 
+    /// With one more value of a filter.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        match self.entries.iter_mut().find(|(n, _)| n == name) {
+            Some((_, values)) => values.push(value.into()),
+            None => self.entries.push((name.into(), [value.into()].into())),
+        }
+        self
+    }
+
     /// The values of a filter; empty if it is not set.
     pub fn values(&self, name: &str) -> &[String] {
         self.entries.iter().find(|(n, _)| n == name).map_or(&[], |(_, values)| values.as_slice())

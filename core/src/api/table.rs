@@ -3,10 +3,11 @@
 use super::{
     attach, container_list,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    image_list, inspect, lifecycle, network,
+    image_change, image_list, inspect, lifecycle, network,
     route::Route,
     run, stats, system,
     target::ApiVersion,
+    volume,
 };
 use crate::{Result, engine::Engine};
 
@@ -47,6 +48,14 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Get, "images/json", image_list::list),
     always(Get, "images/{*}/json", image_list::inspect),
     always(Get, "images/{*}/history", image_list::history),
+    always(Post, "images/create", image_change::create),
+    always(Post, "images/{*}/tag", image_change::tag),
+    always(Delete, "images/{*}", image_change::remove),
+    always(Get, "volumes", volume::list),
+    always(Post, "volumes/create", volume::create),
+    always(Post, "volumes/prune", volume::prune),
+    always(Get, "volumes/{}", volume::inspect),
+    always(Delete, "volumes/{}", volume::remove),
     always(Post, "skiff/run", run::run),
     always(Get, "networks", network::list),
     always(Get, "networks/{}", network::inspect),
