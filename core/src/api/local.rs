@@ -24,6 +24,8 @@ pub fn spawn(data_path: &str, run_path: &str) -> Result<OwnedFd> {
     fork::child(&[far.as_fd()], || {
         let _ = rustix::process::setsid();
         signal::reset_all();
+        // A pipe whose reader has gone is an error for its writer, not the end of this process.
+        let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
         signal::set_mask(SignalSet::EMPTY);
         serve(&far, data_path, run_path).map_or(1, |()| 0)
     })?;

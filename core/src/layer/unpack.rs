@@ -13,6 +13,7 @@ use rustix::{
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 use serde::{Deserialize, Serialize};
+use skiff_syscalls::descriptor;
 
 use super::{
     apply::{Applied, Applier},
@@ -55,7 +56,10 @@ pub fn unpack(source: &mut Source<'_>, tree: BorrowedFd<'_>) -> Result<Unpacked>
     let (result, from_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
     // Fewer switches between the two processes; an unprivileged one may not be allowed to.
     let _ = fcntl_setpipe_size(&to_child, 1 << 20);
-    let child = fork::child(&[content.as_fd(), from_child.as_fd(), tree], || {
+    // The standard descriptors stay, so that no file of the layer gets the number of one.
+    let [stdin, stdout, stderr] = descriptor::standard();
+    let keep = [stdin, stdout, stderr, content.as_fd(), from_child.as_fd(), tree];
+    let child = fork::child(&keep, || {
         let answer = match extract(&mut |buffer| rustix::io::read(&content, buffer), tree) {
             Ok(applied) => serde_json::to_vec(&applied).expect("plain values"),
             Err(error) => error.to_bytes(),
