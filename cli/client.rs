@@ -4,8 +4,6 @@
 //! that serves the API on a socketpair; it ends when the connection is closed. One connection is kept for the next
 //! request where the reply allows it.
 
-#![allow(dead_code)] // attach, exec and run, which use the raw connections, come next
-
 use std::{cell::RefCell, io::Read};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -82,11 +80,6 @@ impl Client {
     /// A client of the engine there; nothing is connected yet.
     pub fn new(host: Host, debug: bool) -> Self {
         Client { host, debug, idle: RefCell::new(None) }
-    }
-
-    /// Where the engine is.
-    pub fn host(&self) -> &Host {
-        &self.host
     }
 
     /// Whether the engine is a child of this process.

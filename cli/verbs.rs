@@ -29,10 +29,12 @@ pub mod rm;
 pub mod rmi;
 pub mod run;
 pub mod serve;
+pub mod start;
 pub mod stats;
 pub mod stop;
 pub mod tag;
 pub mod top;
+pub mod update;
 pub mod version;
 pub mod wait;
 
@@ -100,6 +102,7 @@ pub const VERBS: &[Entry] = &[
         start: run::start_create,
     },
     entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
+    entry::<start::Start>("start|container start", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<kill::Kill>("kill|container kill", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<stop::Restart>("restart|container restart", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
@@ -109,6 +112,7 @@ pub const VERBS: &[Entry] = &[
     entry::<rm::Rm>("rm|container rm|container remove", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<prune::Prune>("container prune", "[OPTIONS]", 0),
     entry::<rename::Rename>("rename|container rename", "CONTAINER NEW_NAME", 2),
+    entry::<update::Update>("update|container update", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<logs::Logs>("logs|container logs", "[OPTIONS] CONTAINER", 1),
     entry::<top::Top>("top|container top", "CONTAINER [ps OPTIONS]", 1),
     entry::<stats::Stats>("stats|container stats", "[OPTIONS] [CONTAINER...]", 0),
