@@ -110,7 +110,7 @@ pub fn one(format: &str, value: &Value, missing: Missing) -> Result<String, Fail
 }
 
 /// A row from its fields.
-pub fn row<const N: usize>(fields: [(&str, String); N]) -> Map<String, Value> {
+pub fn row(fields: Vec<(&str, String)>) -> Map<String, Value> {
     fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect()
 }
 
@@ -140,7 +140,7 @@ mod tests {
 
     fn rows() -> Vec<Value> {
         let mut one =
-            row([("ID", "abc".into()), ("Names", "web".into()), ("RunningFor", "2 hours ago".into())]);
+            row(vec![("ID", "abc".into()), ("Names", "web".into()), ("RunningFor", "2 hours ago".into())]);
         add_labels(&mut one, Some(&serde_json::json!({"x": "1", "y": "2"})));
         vec![one.into()]
     }

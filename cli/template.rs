@@ -131,6 +131,7 @@ mod tests {
             ("{{with .Config.Labels}}{{.x}}{{end}}{{with .HostConfig.Binds}}x{{else}}no{{end}}", "yno"),
             ("{{with $x := .Name}}{{$x}}{{.}}{{end}}", "/web/web"),
             ("{{$x := .Name}}{{$x}}{{$x = \"b\"}}{{$x}}", "/webb"),
+            ("{{range 3}}{{.}}{{end}}", "012"),
             ("{{$n := 0}}{{range .Config.Env}}{{$n = len .}}{{end}}{{$n}}", "3"),
             (
                 "{{eq .State.Status \"exited\" \"running\"}} {{ne 1 2}} {{lt 1 2}} {{le 2 2}} {{ge 1 2}} {{gt 2.5 2}}",
@@ -199,6 +200,10 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(run(text), format!("ERROR {expected}"), "{text}");
         }
+        let deep = run(&format!("{{{{{}1", "(".repeat(100_000)));
+        assert_eq!(deep, "ERROR template: :1: too many nested blocks or parentheses");
+        assert!(run(&"{{if 1}}".repeat(100_000)).ends_with("too many nested blocks or parentheses"));
+        assert!(run("{{range 9999999999999}}{{end}}").ends_with("range can't iterate over 9999999999999"));
         let row = Template::parse("{{.Foo}}").unwrap().run(&json!({}), Missing::Field("container"));
         assert!(row.unwrap_err().ends_with("<.Foo>: can't evaluate field Foo in type container"));
     }

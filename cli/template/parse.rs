@@ -72,9 +72,12 @@ pub const FUNCTIONS: &[&str] = &[
     "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
 ];
 
+/// Most blocks and parentheses within each other.
+const DEPTH_MAX: usize = 100;
+
 /// Parses a whole template. The error is Go's: `template: :LINE: reason`.
 pub fn parse(text: &str) -> Result<Vec<Node>, String> {
-    let mut parser = Parser { text, at: 0, trim: false, variables: vec!["$".into()], loops: 0 };
+    let mut parser = Parser { text, at: 0, trim: false, variables: vec!["$".into()], loops: 0, depth: 0 };
     let (nodes, end) = parser.nodes().map_err(|reason| parser.error(&reason))?;
     match end {
         Stop::Input => Ok(nodes),
@@ -91,6 +94,8 @@ struct Parser<'a> {
     /// Names that are known here.
     variables: Vec<String>,
     loops: usize,
+    /// How many parentheses and blocks are open.
+    depth: usize,
 }
 
 /// What a list of nodes ended with.
@@ -182,6 +187,7 @@ impl Parser<'_> {
     }
 
     fn block(&mut self, kind: Kind) -> Parsed<Node> {
+        self.deeper()?;
         let known = self.variables.len();
         let pipe = self.pipe(kind == Kind::Range)?;
         self.close("unclosed action")?;
@@ -201,6 +207,7 @@ impl Parser<'_> {
             },
         };
         self.variables.truncate(known);
+        self.depth -= 1;
         Ok(Node::Block { kind, pipe, body, otherwise })
     }
 
@@ -243,6 +250,12 @@ impl Parser<'_> {
             Some(letter) if !is_letter(letter) => Err(format!("unexpected {letter:?} in operand")),
             Some(_) => Err(reason.into()),
         }
+    }
+
+    /// Blocks and parentheses are read by recursion, which the stack bounds.
+    fn deeper(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX { Err("too many nested blocks or parentheses".into()) } else { Ok(()) }
     }
 
     fn pipe(&mut self, range: bool) -> Parsed<Pipe> {
@@ -336,7 +349,9 @@ impl Parser<'_> {
             }
             '(' => {
                 self.at += 1;
+                self.deeper()?;
                 let pipe = self.pipe(false)?;
+                self.depth -= 1;
                 self.spaces();
                 if !self.rest().starts_with(')') {
                     return Err("unclosed left paren".into());

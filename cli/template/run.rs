@@ -26,6 +26,9 @@ pub struct Run<'a> {
     pub out: String,
 }
 
+/// Most turns of a range over a number.
+const RANGE_MAX: i64 = 1 << 20;
+
 type Ran<T> = Result<T, String>;
 
 impl Run<'_> {
@@ -92,7 +95,7 @@ impl Run<'_> {
                 items.into_iter().enumerate().map(|(at, item)| (at.into(), item)).collect()
             }
             Value::Object(fields) => fields.into_iter().map(|(key, item)| (key.into(), item)).collect(),
-            Value::Number(count) if count.as_i64().is_some() => {
+            Value::Number(count) if count.as_i64().is_some_and(|count| count <= RANGE_MAX) => {
                 (0..count.as_i64().unwrap_or(0)).map(|at| (at.into(), at.into())).collect()
             }
             other => {

@@ -61,7 +61,7 @@ impl History {
         let by = text(step, "CreatedBy").replace('\t', " ");
         let at = skiff_core::clock::Time::from_unix(created, 0).to_string();
         let bytes = u64::try_from(number(step, "Size")).unwrap_or(0);
-        row([
+        row(vec![
             ("ID", if self.no_trunc { id } else { short_id(id) }.into()),
             ("CreatedAt", at),
             ("CreatedSince", ago(created)),

@@ -111,7 +111,7 @@ fn line(image: &Value, repository: &str, tag: &str, digest: &str, short: bool) -
         i64::MIN..0 => "N/A".to_owned(),
         _ => shown,
     };
-    row([
+    row(vec![
         ("ID", if short { short_id(id) } else { id }.into()),
         ("Repository", repository.into()),
         ("Tag", tag.into()),

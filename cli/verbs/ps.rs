@@ -96,7 +96,7 @@ fn container(one: &Value, short: bool) -> Value {
     let networks = one.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
     let networks: Vec<&str> =
         networks.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let mut fields = row([
+    let mut fields = row(vec![
         ("ID", if short { short_id(id) } else { id }.into()),
         ("Names", names(one, short)),
         ("Image", image(one, short)),

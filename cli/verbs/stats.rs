@@ -241,7 +241,7 @@ fn line(name: &str, sample: &Value, short: bool) -> Value {
         let share = some.and_then(|some| some.get("avg10")).and_then(Value::as_f64);
         share.map_or_else(|| "-".into(), |share| fixed(share, 2) + "%")
     };
-    row([
+    row(vec![
         ("Container", name.into()),
         ("ID", if short { short_id(id) } else { id }.into()),
         ("Name", text(sample, "name").trim_start_matches('/').into()),

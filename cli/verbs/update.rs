@@ -69,7 +69,7 @@ impl Verb for Update {
             output::line(name)
         })?;
         for warning in warnings {
-            output::note(&format!("WARNING: {warning}\n"));
+            output::line(&warning)?;
         }
         Ok(code)
     }
