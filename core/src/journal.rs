@@ -14,6 +14,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::ops::Range;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -112,6 +113,8 @@ pub struct Lines {
     /// Where in the buffer the first unread line begins, and up to where there is no line break.
     begin: usize,
     searched: usize,
+    /// Where in the buffer the present line is.
+    line: Range<usize>,
     /// In the middle of a line that is too long.
     skipping: bool,
 }
@@ -131,6 +134,7 @@ impl Lines {
             buffer: Vec::new(),
             begin: 0,
             searched: 0,
+            line: 0..0,
             skipping: false,
         };
         lines.find_start(start).context("read", name)?;
@@ -142,22 +146,36 @@ impl Lines {
     /// # Errors
     /// Of the file system.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>> {
-        let range = loop {
+        Ok(if self.advance()? { Some(self.line()) } else { None })
+    }
+
+    /// The line that [`Lines::advance`] came to.
+    pub fn line(&self) -> &[u8] {
+        &self.buffer[self.line.clone()]
+    }
+
+    /// Goes to the next line; `false` if there is no more for now.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn advance(&mut self) -> Result<bool> {
+        self.line = 0..0;
+        loop {
             if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
                 let line = self.begin..self.searched + at;
                 self.begin = line.end + 1;
                 self.searched = self.begin;
                 if !core::mem::take(&mut self.skipping) {
-                    break line;
+                    self.line = line;
+                    return Ok(true);
                 }
                 continue;
             }
             self.searched = self.buffer.len();
             if !self.fill().context("read", &self.name)? {
-                return Ok(None);
+                return Ok(false);
             }
-        };
-        Ok(Some(&self.buffer[range]))
+        }
     }
 
     /// Gets more bytes, from the next file if need be; `false` if there are none.

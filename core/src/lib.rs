@@ -7,6 +7,7 @@
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
+//! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`error`] [`file`] [`fork`] [`journal`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, files of lines that rotate, times, names of content |
@@ -23,6 +24,7 @@ pub mod container;
 pub mod digest;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod file;
 pub mod fork;
 pub mod image;

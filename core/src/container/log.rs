@@ -12,6 +12,7 @@ mod line;
 mod reader;
 mod writer;
 
+pub use line::escape;
 pub use reader::{Entry, Query, Reader};
 pub use writer::Writer;
 
