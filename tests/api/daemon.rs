@@ -1,0 +1,166 @@
+//! A daemon on scratch roots, which goes with its containers and files when it is dropped, and ways to talk to it.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+/// `skiff serve` with its roots.
+pub struct Daemon {
+    root: PathBuf,
+    process: Child,
+}
+
+/// A whole HTTP answer.
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The text of an error.
+    pub fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap_or_default().into()
+    }
+}
+
+impl Daemon {
+    pub fn start() -> Daemon {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("skiff-api-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(&root).unwrap();
+        let process = spawn(&root);
+        Daemon { root, process }
+    }
+
+    /// Starts it again after its end.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.root);
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("skiff.sock")
+    }
+
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks it to end: its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_raw(self.process.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.process.wait().unwrap().code()
+    }
+
+    /// The binary on the daemon's roots, without the daemon.
+    pub fn skiff(&self, arguments: &[&str]) -> Command {
+        skiff(&self.root, arguments)
+    }
+
+    /// Sends bytes, says that no more come, and reads all that comes back.
+    pub fn raw(&self, text: &str) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// One request on a connection of its own. Only for answers with a length.
+    pub fn http(&self, method: &str, target: &str, body: &str) -> Reply {
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let answer = self.raw(&format!(
+            "{method} {target} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap();
+        Reply { status, head: head.into(), body: body.into() }
+    }
+
+    fn docker_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(arguments).env("DOCKER_HOST", self.address()).env("DOCKER_CONFIG", &self.root);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// What the stock command line prints; it has to succeed.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let output = self.docker_command(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docker {arguments:?}: {:?}\n{error}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// How the stock command line fails: exit code and stderr.
+    pub fn docker_fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.docker_command(arguments).output().unwrap();
+        assert!(!output.status.success(), "docker {arguments:?} succeeded");
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn skiff(root: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
+    command.args(arguments).env("SKIFF_ROOT", root.join("data")).env("SKIFF_RUN", root.join("run"));
+    command.env_remove("DOCKER_HOST").env_remove("SKIFF_HOST").stdin(Stdio::null());
+    command
+}
+
+fn spawn(root: &std::path::Path) -> Child {
+    let socket = root.join("skiff.sock");
+    let address = format!("unix://{}", socket.display());
+    let mut process =
+        skiff(root, &["serve", "-H", &address]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < deadline, "the daemon does not listen");
+        assert!(process.try_wait().unwrap().is_none(), "the daemon has ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    process
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Whether the stock command line is there; says so if a test is skipped for want of it.
+pub fn has_docker() -> bool {
+    let found = Command::new("docker").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: the docker command line is not installed");
+    }
+    found
+}

@@ -1,0 +1,131 @@
+//! The API as a daemon serves it: raw HTTP, and the stock `docker` command line on the same socket.
+
+mod daemon;
+
+use daemon::{Daemon, has_docker};
+
+#[test]
+fn a_ping_says_what_clients_look_for() {
+    let daemon = Daemon::start();
+    for method in ["GET", "HEAD"] {
+        let reply = daemon.http(method, "/_ping", "");
+        assert_eq!(reply.status, 200);
+        for (name, value) in [("api-version", "1.50"), ("ostype", "linux"), ("docker-experimental", "false")]
+        {
+            assert_eq!(reply.header(name), Some(value), "{method} {name}");
+        }
+        assert_eq!(reply.body, if method == "GET" { "OK" } else { "" });
+    }
+}
+
+#[test]
+fn every_version_is_answered_and_others_are_refused_in_dockers_words() {
+    let daemon = Daemon::start();
+    for path in ["/version", "/v1.24/version", "/v1.41/version", "/v1.50/version"] {
+        assert_eq!(daemon.http("GET", path, "").status, 200, "{path}");
+    }
+    for (path, words) in [
+        ("/v1.23/version", "client version 1.23 is too old. Minimum supported API version is 1.24"),
+        ("/v1.51/version", "client version 1.51 is too new. Maximum supported API version is 1.50"),
+    ] {
+        let reply = daemon.http("GET", path, "");
+        assert_eq!(reply.status, 400);
+        assert!(reply.message().starts_with(words), "{}", reply.body);
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_a_404_with_dockers_message() {
+    let daemon = Daemon::start();
+    for (method, path, message) in [
+        ("GET", "/nosuch", "page not found"),
+        ("PATCH", "/version", "page not found"),
+        ("POST", "/version", "page not found"),
+        ("GET", "/v1.41/containers/x/json", "No such container: x"),
+        ("POST", "/containers/x/kill", "No such container: x"),
+        ("POST", "/containers/x/stop", "No such container: x"),
+        ("POST", "/containers/x/wait", "No such container: x"),
+        ("POST", "/containers/x/attach", "No such container: x"),
+        ("POST", "/containers/x/pause", "No such container: x"),
+        ("POST", "/containers/x/rename?name=y", "No such container: x"),
+        ("GET", "/containers/x/top", "No such container: x"),
+        ("GET", "/containers/x/stats", "No such container: x"),
+        ("DELETE", "/containers/x", "No such container: x"),
+        ("GET", "/images/x/json", "No such image: x:latest"),
+        ("GET", "/networks/x", "network x not found"),
+        ("GET", "/plugins/x/json", "plugin \"x\" not found"),
+    ] {
+        let reply = daemon.http(method, path, "");
+        assert_eq!((reply.status, reply.message().as_str()), (404, message), "{method} {path}");
+    }
+    let reply = daemon.http("POST", "/swarm/leave?force=1", "");
+    assert_eq!((reply.status, reply.message().as_str()), (503, "This node is not part of a swarm"));
+}
+
+#[test]
+fn filters_that_make_no_sense_are_refused() {
+    let daemon = Daemon::start();
+    for filters in ["{%22color%22:[%22x%22]}", "x", "{%22status%22:[%22up%22]}", "{%22exited%22:[%22x%22]}"] {
+        let reply = daemon.http("GET", &format!("/containers/json?filters={filters}"), "");
+        assert_eq!(reply.status, 400, "{filters}");
+    }
+    assert_eq!(daemon.http("GET", "/containers/json?filters={%22before%22:[%22x%22]}", "").status, 404);
+    assert_eq!(daemon.http("GET", "/containers/json?limit=x", "").status, 400);
+}
+
+#[test]
+fn one_connection_takes_many_requests_and_a_malformed_one_ends_it() {
+    let daemon = Daemon::start();
+    let get = "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n";
+    let answer = daemon.raw(&format!("{get}{get}BROKEN\r\n\r\n{get}"));
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 400 Bad Request").count(), 1, "{answer}");
+}
+
+#[test]
+fn a_socket_in_use_is_refused_and_one_left_by_a_killed_daemon_replaced() {
+    let mut daemon = Daemon::start();
+    let second = daemon.skiff(&["serve", "-H", &daemon.address()]).output().unwrap();
+    assert!(!second.status.success());
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("a server is listening there already"), "{error}");
+    assert_eq!(daemon.http("GET", "/_ping", "").status, 200, "the first one still serves");
+    daemon.kill();
+    assert!(daemon.socket().exists());
+    daemon.restart();
+    assert_eq!(daemon.http("GET", "/_ping", "").status, 200);
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_end_takes_its_socket_with_it() {
+    let mut daemon = Daemon::start();
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(!daemon.socket().exists());
+}
+
+#[test]
+fn the_socket_is_for_its_owner_and_group() {
+    use std::os::unix::fs::PermissionsExt;
+    let daemon = Daemon::start();
+    assert_eq!(daemon.socket().metadata().unwrap().permissions().mode() & 0o777, 0o660);
+}
+
+#[test]
+fn the_docker_command_line_lists_an_empty_engine() {
+    if !has_docker() {
+        return;
+    }
+    let daemon = Daemon::start();
+    assert_eq!(daemon.docker(&["version", "--format", "{{.Server.APIVersion}}"]).trim(), "1.50");
+    assert_eq!(daemon.docker(&["info", "--format", "{{.Containers}} {{.OSType}}"]).trim(), "0 linux");
+    assert_eq!(daemon.docker(&["ps", "-aq"]), "");
+    assert_eq!(daemon.docker(&["images", "-q"]), "");
+    assert_eq!(daemon.docker(&["network", "ls", "--format", "{{.Name}}"]), "host\nnone\n");
+    assert_eq!(daemon.docker(&["network", "inspect", "none", "-f", "{{.Driver}}"]).trim(), "null");
+    assert!(daemon.docker(&["container", "prune", "-f"]).contains("Total reclaimed space: 0B"));
+    let (code, error) = daemon.docker_fails(&["inspect", "nosuch"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("No such object: nosuch"), "{error}");
+    let (_, error) = daemon.docker_fails(&["rm", "nosuch"]);
+    assert!(error.contains("No such container: nosuch"), "{error}");
+}
