@@ -12,7 +12,9 @@ use crate::{
     output,
 };
 
+pub mod attach;
 pub mod events;
+pub mod exec;
 pub mod history;
 pub mod images;
 pub mod import;
@@ -36,6 +38,7 @@ pub mod tag;
 pub mod top;
 pub mod update;
 pub mod version;
+pub mod volume;
 pub mod wait;
 
 /// What every command gets.
@@ -101,6 +104,9 @@ pub const VERBS: &[Entry] = &[
         info: create::flags::of_create,
         start: run::start_create,
     },
+    entry::<attach::Start>("start|container start", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
+    entry::<exec::Exec>("exec|container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", 2),
+    entry::<attach::Attach>("attach|container attach", "[OPTIONS] CONTAINER", 1),
     entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
     entry::<start::Start>("start|container start", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
@@ -128,6 +134,10 @@ pub const VERBS: &[Entry] = &[
     entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
     entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),
     entry::<events::Events>("events|system events", "[OPTIONS]", 0),
+    entry::<volume::Create>("volume create", "[OPTIONS] [VOLUME]", 0),
+    entry::<volume::List>("volume ls|volume list", "[OPTIONS]", 0),
+    entry::<volume::Remove>("volume rm|volume remove", "[OPTIONS] VOLUME [VOLUME...]", 1),
+    entry::<volume::Prune>("volume prune", "[OPTIONS]", 0),
     entry::<info::Info>("info|system info", "[OPTIONS]", 0),
     entry::<version::Version>("version", "[OPTIONS]", 0),
     entry::<serve::Serve>("serve", "[OPTIONS]", 0),
