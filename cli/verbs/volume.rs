@@ -111,7 +111,7 @@ const LAYOUT: Layout = Layout {
 fn line(volume: &Value) -> Value {
     let field = |key: &str| text(volume, key).to_owned();
     let none = || "N/A".to_owned();
-    let mut row = row([
+    let mut row = row(vec![
         ("Name", field("Name")),
         ("Driver", field("Driver")),
         ("Scope", field("Scope")),

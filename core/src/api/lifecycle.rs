@@ -99,6 +99,7 @@ pub(super) fn top(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
 }
 
 /// The requests that later versions answer, so that a client hears more than "not found".
-pub(super) fn not_yet(_: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    Err(Error::Unsupported(format!("skiff {} does not answer this request yet", env!("CARGO_PKG_VERSION"))))
+pub(super) fn not_yet(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    let (method, path) = (exchange.method().name(), exchange.segments.join("/"));
+    Err(Error::Unsupported(format!("{method} /{path} is not there yet")))
 }

@@ -23,8 +23,10 @@ use crate::{
             devices::{Access, DEFAULT, Effect, Kind, Rule},
             limits,
         },
+        control,
         launch::{self, Joined, Launch, Started},
-        monitor, rootfs,
+        monitor::{self, Running},
+        rootfs,
     },
 };
 
@@ -34,10 +36,10 @@ impl Engine {
     ///
     /// # Errors
     /// A limit that the host can't enforce; as [`launch::start`].
-    pub fn launch(&self, container: &Container, lock: &Lock) -> Result<(Started, Group)> {
+    pub fn launch(&self, container: &Container, lock: &Lock) -> Result<Running> {
         let group = control_group(&container.record)?;
         match self.launch_in(&group, container, lock) {
-            Ok(started) => Ok((started, group)),
+            Ok((started, control)) => Ok(Running { started, group, control }),
             Err(error) => {
                 end_group(&group);
                 Err(error)
@@ -45,7 +47,8 @@ impl Engine {
         }
     }
 
-    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock) -> Result<Started> {
+    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock) -> Result<(Started, OwnedFd)> {
+        let control = control::listen(&lock.directory)?;
         let record = &container.record;
         self.write_network_files(record, lock)?;
         // A container on the host's own root keeps its changes in memory: overlayfs refuses an upper inside its lower.
@@ -56,7 +59,7 @@ impl Engine {
                 .context("create directory", name)?;
         }
         let path = |name: &str| format!("/proc/self/fd/{}/{name}", memory.as_raw_fd());
-        launch::start(Launch {
+        let started = launch::start(Launch {
             record,
             lowers: &[String::from("/")],
             upper: &path("upper"),
@@ -65,7 +68,8 @@ impl Engine {
             cover: &self.run_path,
             cgroup: Some(group.directory()),
             joined: Joined::default(),
-        })
+        })?;
+        Ok((started, control))
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
@@ -92,19 +96,19 @@ impl Engine {
         &self,
         container: &Container,
         lock: Lock,
-        (started, group): (Started, Group),
+        mut running: Running,
         client: Option<(OwnedFd, Vec<u8>)>,
     ) -> Result<()> {
         let attached = client.map(|(connection, early)| monitor::Attached { connection, early });
-        let watched = monitor::watch(&self.shelf, container, lock, started, &group, attached);
-        end_group(&group);
+        let watched = monitor::watch(&self.shelf, container, lock, &mut running, attached);
+        end_group(&running.group);
         watched
     }
 
     /// Ends a container that was started and that nobody will watch, and takes it back.
-    pub fn abandon(&self, container: &Container, lock: Lock, (started, group): (Started, Group)) {
-        started.kill();
-        end_group(&group);
+    pub fn abandon(&self, container: &Container, lock: Lock, running: Running) {
+        running.started.kill();
+        end_group(&running.group);
         self.take_back(container, lock);
     }
 

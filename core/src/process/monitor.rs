@@ -10,9 +10,13 @@ use rustix::{
     io::Errno,
 };
 
-use super::{cgroup::Group, launch::Started};
+use super::{
+    cgroup::Group,
+    control::{self, Question},
+    launch::Started,
+};
 use crate::{
-    Result,
+    Context, Error, Result,
     api::frame::{self, Stream},
     clock::Time,
     container::{
@@ -34,6 +38,20 @@ pub struct Attached {
     pub early: Vec<u8>,
 }
 
+/// How long freezing a container may take, in milliseconds.
+const FREEZE_GRACE_MS: u32 = 10_000;
+
+/// A container's process that was started, and what belongs to it.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub started: Started,
+    /// Its control group.
+    pub group: Group,
+    /// Where others ask the monitor; see [`control`].
+    pub control: OwnedFd,
+}
+
 /// Watches a started container until its end. The state is written down, and a container that is to be removed is
 /// gone, when the client hears of the exit.
 ///
@@ -43,11 +61,12 @@ pub fn watch(
     shelf: &Shelf,
     container: &Container,
     lock: Lock,
-    mut started: Started,
-    group: &Group,
+    running: &mut Running,
     attached: Option<Attached>,
 ) -> Result<()> {
     let file = Shelf::state_file(container, OFlags::RDWR)?;
+    let stdin = running.started.stdin.take();
+    let Running { started, group, control } = &*running;
     let mut state = State {
         status: Status::Running,
         pid: started.pid.as_raw_nonzero().get(),
@@ -56,9 +75,12 @@ pub fn watch(
         ..State::default()
     };
     let written = state.write(&file);
-    let stdin = started.stdin.take();
-    let mut streams = Streams::new(&started, stdin, attached);
-    let ended = streams.carry(&started);
+    let mut streams = Streams::new(started, stdin, attached);
+    let ended = streams.carry(started, control.as_fd(), &mut |question| {
+        let done = obey(&question, started, group, &mut state);
+        let _ = state.write(&file);
+        done
+    });
     state.status = Status::Exited;
     state.exit_code = i32::from(ended.code());
     state.oom_killed = group.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
@@ -74,9 +96,42 @@ pub fn watch(
         drop(lock);
     }
     streams.report(ended);
-    drop(started.mounts);
+    drop(streams);
+    drop(running.started.mounts.take());
     shelf.empty_trash(id);
     written.map_err(|errno| crate::Error::os("write", "state", errno))
+}
+
+/// Does what is asked of the monitor.
+fn obey(question: &Question, started: &Started, group: &Group, state: &mut State) -> Result<()> {
+    match question {
+        Question::Signal { signal, for_good } => {
+            let number = rustix::process::Signal::from_named_raw(*signal)
+                .ok_or_else(|| Error::Unsupported(format!("signal {signal} is not there yet")))?;
+            rustix::process::pidfd_send_signal(&started.pidfd, number).context("signal", "the container")?;
+            state.stopped_by_hand |= for_good;
+        }
+        Question::Pause => {
+            group.freeze(FREEZE_GRACE_MS)?;
+            state.status = Status::Paused;
+        }
+        Question::Unpause => {
+            group.thaw()?;
+            state.status = Status::Running;
+        }
+        Question::Resize { height, width } if started.stderr.is_none() => {
+            let size =
+                rustix::termios::Winsize { ws_row: *height, ws_col: *width, ws_xpixel: 0, ws_ypixel: 0 };
+            rustix::termios::tcsetwinsize(&started.stdout, size).context("resize", "terminal")?;
+        }
+        Question::Resize { .. } => return Err(Error::Conflict("the container has no terminal".into())),
+        Question::Attach(_) => {
+            return Err(Error::Unsupported("attaching to a running container is not there yet".into()));
+        }
+        // The monitor keeps nothing of the record that can change.
+        Question::Update => {}
+    }
+    Ok(())
 }
 
 /// The output's and the input's ways.
@@ -114,11 +169,22 @@ impl<'a> Streams<'a> {
     }
 
     /// Moves bytes until the process has ended and everything that it wrote has been passed on.
-    fn carry(&mut self, started: &Started) -> Ended {
+    fn carry(
+        &mut self,
+        started: &Started,
+        control: BorrowedFd<'_>,
+        obey: &mut dyn FnMut(Question) -> Result<()>,
+    ) -> Ended {
         let mut buffer = alloc::vec![0_u8; PIECE];
         loop {
             self.feed();
-            let [process, client, input, out0, out1] = self.wait(started.pidfd.as_fd());
+            let [process, asked, client, input, out0, out1] = self.wait(started.pidfd.as_fd(), control);
+            if asked {
+                while let Some((question, _, connection)) = control::accept(control) {
+                    let done = obey(question);
+                    control::answer(connection, done.as_ref().copied());
+                }
+            }
             if client {
                 self.take_input(&mut buffer);
             }
@@ -144,12 +210,13 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// Sleeps until something can be done: which of process, client, stdin, stdout, stderr is ready.
-    fn wait(&self, process: BorrowedFd<'_>) -> [bool; 5] {
+    /// Sleeps until something can be done: which of process, control, client, stdin, stdout, stderr is ready.
+    fn wait(&self, process: BorrowedFd<'_>, control: BorrowedFd<'_>) -> [bool; 6] {
         let input = PollFlags::IN;
         let wants_input = !self.input_ended && self.pending.is_empty();
         let sources = [
             Some((process, input)),
+            Some((control, input)),
             // No more is taken in than the container takes out.
             self.client.as_ref().map(|fd| (fd.as_fd(), if wants_input { input } else { PollFlags::empty() })),
             self.stdin.as_ref().filter(|_| !self.pending.is_empty()).map(|fd| (fd.as_fd(), PollFlags::OUT)),
