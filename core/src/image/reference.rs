@@ -99,8 +99,10 @@ impl Reference {
     pub fn familiar_repository(&self) -> &str {
         let name = self.repository.as_str();
         let Some(path) = name.strip_prefix("docker.io/") else { return name };
-        match path.strip_prefix(OFFICIAL) {
-            Some(short) if !short.contains('/') => short,
+        match (path.strip_prefix(OFFICIAL), path.split_once('/')) {
+            (Some(short), _) if !short.contains('/') => short,
+            // Without its host, the next part would be taken for one.
+            (_, Some((first, _))) if is_host_like(first) => name,
             _ => path,
         }
     }
@@ -197,6 +199,7 @@ mod tests {
             ("index.docker.io/a/b", "docker.io/a/b", "a/b"),
             ("a/b/c", "docker.io/a/b/c", "a/b/c"),
             ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
+            ("docker.io/lib.y/a", "docker.io/lib.y/a", "docker.io/lib.y/a"),
             ("localhost/x", "localhost/x", "localhost/x"),
             ("localhost:5000/x:y", "localhost:5000/x:y", "localhost:5000/x:y"),
             ("ghcr.io/A", "", ""),

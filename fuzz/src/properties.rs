@@ -1,0 +1,121 @@
+//! What must hold for any bytes from outside. The fuzz targets feed these with what they find, the ordinary tests with
+//! the seeds and with seeds that were damaged.
+
+// Each target uses its own.
+#![allow(dead_code)]
+
+use skiff_core::{
+    image::{config::ImageConfig, reference::Reference},
+    layer::{
+        inflate::Gunzip,
+        tar::{Entry, Event, Fault, Reader},
+    },
+};
+
+/// What a reader says, content joined.
+#[derive(Debug, PartialEq)]
+struct Said {
+    entries: Vec<(Entry, Vec<u8>, bool)>,
+    ended: bool,
+    result: Result<(), Fault>,
+}
+
+fn read(archive: &[u8], mut cut: impl FnMut() -> usize) -> Said {
+    let mut said = Said { entries: Vec::new(), ended: false, result: Ok(()) };
+    let mut reader = Reader::new();
+    let mut rest = archive;
+    while !rest.is_empty() {
+        let (mut slice, behind) = rest.split_at(cut().clamp(1, rest.len()));
+        rest = behind;
+        loop {
+            let before = slice;
+            match reader.next(&mut slice) {
+                Ok(None) => break,
+                Ok(Some(Event::Entry(entry))) => said.entries.push((entry.clone(), Vec::new(), false)),
+                Ok(Some(Event::Content(content))) => {
+                    // Content is the tail of what was taken.
+                    let taken = &before[..before.len() - slice.len()];
+                    assert!(!content.is_empty() && taken.as_ptr_range().end == content.as_ptr_range().end);
+                    said.entries.last_mut().unwrap().1.extend_from_slice(content);
+                }
+                Ok(Some(Event::Complete)) => {
+                    let (entry, content, complete) = said.entries.last_mut().unwrap();
+                    assert_eq!(entry.size, content.len() as u64);
+                    assert!(!*complete);
+                    *complete = true;
+                }
+                Ok(Some(Event::End)) => said.ended = true,
+                Err(fault) => {
+                    said.result = Err(fault);
+                    return said;
+                }
+            }
+        }
+        assert!(slice.is_empty(), "a reader that wants more has taken all");
+    }
+    said.result = reader.finish();
+    said
+}
+
+/// The same events, and the same error, wherever the archive is cut; names are such as a path can be made of.
+pub fn tar(data: &[u8]) {
+    let [seed, archive @ ..] = data else { return };
+    let whole = read(archive, || usize::MAX);
+    for (entry, ..) in &whole.entries {
+        assert!(!entry.path.is_empty() && !entry.path.contains(&0) && !entry.link.contains(&0));
+        assert!(entry.mode <= 0o7777 && entry.uid != u32::MAX && entry.gid != u32::MAX);
+    }
+    let mut state = u64::from(*seed) | 1;
+    let cuts = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let cut = (state >> 40) as usize;
+        if cut & 1 == 0 { cut % 7 + 1 } else { cut % 1500 + 1 }
+    };
+    assert_eq!(read(archive, cuts), whole);
+}
+
+fn gunzip(packed: &[u8], cut: usize, room: usize) -> Result<Vec<u8>, String> {
+    const LIMIT: u64 = 1 << 16;
+    let (mut gunzip, mut plain, mut output) = (Gunzip::new(LIMIT), Vec::new(), vec![0; room]);
+    for mut slice in packed.chunks(cut) {
+        loop {
+            let count = gunzip.next(&mut slice, &mut output).map_err(|error| error.to_string())?;
+            plain.extend_from_slice(&output[..count]);
+            assert!(plain.len() as u64 <= LIMIT);
+            if count < room {
+                break;
+            }
+        }
+        assert!(slice.is_empty());
+    }
+    gunzip.finish().map_err(|error| error.to_string())?;
+    Ok(plain)
+}
+
+/// The same plain bytes, or an error, however input and output are cut; never more than the limit.
+pub fn gzip(data: &[u8]) {
+    let [seed, packed @ ..] = data else { return };
+    let whole = gunzip(packed, usize::MAX, 1 << 17);
+    let cut = gunzip(packed, usize::from(*seed) + 1, usize::from(seed.rotate_left(4)) + 1);
+    // Which of two faults is met first may depend on the cut.
+    assert_eq!(whole.as_ref().ok(), cut.as_ref().ok());
+}
+
+/// What was read prints as something that means the same, in the full and in the familiar form, and no part of it climbs.
+pub fn reference(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(reference) = Reference::parse(text) else { return };
+    assert_eq!(Reference::parse(&reference.to_string()), Ok(reference.clone()));
+    assert_eq!(Reference::parse(&reference.familiar()), Ok(reference.clone()));
+    let repository = &reference.repository;
+    assert!(repository.split('/').all(|part| !part.is_empty() && part != "." && part != ".."));
+    assert!(repository.contains('/') && repository.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert_eq!(reference.clone().or_latest().or_latest(), reference.or_latest());
+}
+
+/// What was read is written as something that reads as the same.
+pub fn image_config(data: &[u8]) {
+    let Ok(config) = ImageConfig::parse(data) else { return };
+    let json = config.to_json();
+    assert_eq!(ImageConfig::parse(&json), Ok(config));
+}

@@ -1,0 +1,62 @@
+//! What the fuzzer checks, on every run of the tests: the seeds, what it once failed on (`fuzz/regressions/TARGET/`), and
+//! a few thousand damaged seeds.
+
+#[path = "../fuzz/src/properties.rs"]
+mod properties;
+#[path = "../fuzz/src/seeds.rs"]
+mod seeds;
+
+fn check(target: &str, property: fn(&[u8])) {
+    let mut inputs = seeds::of(target);
+    assert!(seeds::TARGETS.contains(&target) && inputs.len() > 2, "{target} has too few seeds");
+    let regressions = format!("{}/fuzz/regressions/{target}", env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(regressions).into_iter().flatten() {
+        inputs.push(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    inputs.iter().for_each(|input| property(input));
+    // The same damage in every run.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    for _ in 0..3000 {
+        let mut input = inputs[random(inputs.len())].clone();
+        for _ in 0..random(4) + 1 {
+            let at = random(input.len());
+            match random(4) {
+                0 if !input.is_empty() => input[at] ^= 1 << random(8),
+                1 if !input.is_empty() => input[at] = b"\0\xff/.:=0 17"[random(10)],
+                2 => input.truncate(at),
+                _ => {
+                    let other = &inputs[random(inputs.len())];
+                    let from = random(other.len());
+                    input.splice(at..at, other[from..].iter().copied());
+                }
+            }
+        }
+        property(&input);
+    }
+}
+
+#[test]
+fn a_tar_is_read_the_same_wherever_it_is_cut() {
+    check("tar", properties::tar);
+}
+
+#[test]
+fn gzip_is_read_the_same_wherever_it_is_cut() {
+    check("gzip", properties::gzip);
+}
+
+#[test]
+fn a_reference_means_the_same_in_all_its_forms() {
+    check("reference", properties::reference);
+}
+
+#[test]
+fn a_config_reads_as_it_was_written() {
+    check("image_config", properties::image_config);
+}
