@@ -60,6 +60,11 @@ impl Daemon {
         self.root.join("skiff.sock")
     }
 
+    /// The data root.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket().display())
     }

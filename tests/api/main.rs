@@ -104,6 +104,20 @@ fn a_daemon_that_is_asked_to_end_takes_its_socket_with_it() {
 }
 
 #[test]
+fn a_daemon_can_be_asked_to_end_as_soon_as_its_socket_is_there() {
+    let mut daemon = Daemon::start();
+    daemon.kill();
+    // What was left behind is cleared away at the start, and takes its time.
+    for number in 0..3000 {
+        std::fs::create_dir_all(daemon.data().join(format!("trash/{number}/a/b"))).unwrap();
+    }
+    std::fs::remove_file(daemon.socket()).unwrap();
+    daemon.restart();
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(!daemon.socket().exists());
+}
+
+#[test]
 fn the_socket_is_for_its_owner_and_group() {
     use std::os::unix::fs::PermissionsExt;
     let daemon = Daemon::start();

@@ -34,6 +34,10 @@ const BACKLOG: i32 = 128;
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
+    /// Reads the signals that are for the daemon.
+    signals: OwnedFd,
+    /// The mask from before they were blocked: that of its children.
+    mask: SignalSet,
     path: String,
     /// Device and inode of the name, to remove no other's.
     identity: (u64, u64),
@@ -59,6 +63,10 @@ impl Listener {
         rustix::fs::flock(&locked, FlockOperation::LockExclusive).context("lock", directory)?;
         refuse_if_taken(path)?;
 
+        // Before the name can be seen: who sees it may ask the daemon to end.
+        let signals = SignalSet::EMPTY.with(SIGINT).with(SIGTERM).with(SIGCHLD);
+        let mask = signal::block(signals);
+        let signals = signal::signalfd(signals).context("open", "signalfd")?;
         let temporary = format!("{directory}/.{name}.{}", rustix::process::getpid().as_raw_nonzero());
         let socket = stream_socket()?;
         let address = SocketAddrUnix::new(temporary.as_str()).context("listen on", path)?;
@@ -80,7 +88,7 @@ impl Listener {
             Ok(identity)
         };
         match publish() {
-            Ok(identity) => Ok(Listener { socket, path: path.to_string(), identity }),
+            Ok(identity) => Ok(Listener { socket, signals, mask, path: path.to_string(), identity }),
             Err(error) => {
                 let _ = rustix::fs::unlinkat(CWD, temporary.as_str(), AtFlags::empty());
                 Err(error)
@@ -94,19 +102,18 @@ impl Listener {
     /// # Errors
     /// The kernel's, if it can't wait for connections at all.
     pub fn run(self, serve: &mut dyn FnMut(OwnedFd)) -> Result<()> {
-        let signals = SignalSet::EMPTY.with(SIGINT).with(SIGTERM).with(SIGCHLD);
-        let before = signal::block(signals);
-        let signalled = signal::signalfd(signals).context("open", "signalfd")?;
         loop {
             let mut ready =
-                [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&signalled, PollFlags::IN)];
+                [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
             match poll(&mut ready, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).context("wait for connections on", &self.path),
             }
             let (connections, signals) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
             if signals {
-                while let Some((number, _)) = signal::next_signal(&signalled).context("read", "signalfd")? {
+                while let Some((number, _)) =
+                    signal::next_signal(&self.signals).context("read", "signalfd")?
+                {
                     if number != SIGCHLD {
                         return Ok(());
                     }
@@ -114,12 +121,12 @@ impl Listener {
                 reap();
             }
             if connections {
-                self.accept(before, serve);
+                self.accept(serve);
             }
         }
     }
 
-    fn accept(&self, mask: SignalSet, serve: &mut dyn FnMut(OwnedFd)) {
+    fn accept(&self, serve: &mut dyn FnMut(OwnedFd)) {
         let connection = match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) {
             Ok(connection) => connection,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => return breathe(),
@@ -132,7 +139,7 @@ impl Listener {
             signal::reset_all();
             // A pipe whose reader has gone is an error for its writer, not the end of this process.
             let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
-            signal::set_mask(mask);
+            signal::set_mask(self.mask);
             // The borrowed one lasts as long as the process; the owned one can be closed.
             if let Ok(connection) = rustix::io::fcntl_dupfd_cloexec(&connection, 3) {
                 serve(connection);
