@@ -53,9 +53,9 @@ pub fn serve_connection(fd: OwnedFd, engine: &Engine) {
 pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOnce()) -> Result<()> {
     let engine = Engine::open(data_path, run_path)?;
     let listener = server::Listener::bind(socket)?;
+    listening();
     engine.shelf.sweep();
     drop(engine);
-    listening();
     listener.run(&mut |connection| {
         // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
         match Engine::open(data_path, run_path) {

@@ -1,12 +1,11 @@
 //! A daemon on scratch roots, which goes with its containers and files when it is dropped, and ways to talk to it.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
 };
 
 /// `skiff serve` with its roots.
@@ -139,17 +138,16 @@ fn skiff(root: &std::path::Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Starts `serve` and waits until this very process says that it listens: a connection alone could be to another.
 fn spawn(root: &std::path::Path) -> Child {
     let socket = root.join("skiff.sock");
     let address = format!("unix://{}", socket.display());
-    let mut process =
-        skiff(root, &["serve", "-H", &address]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while UnixStream::connect(&socket).is_err() {
-        assert!(Instant::now() < deadline, "the daemon does not listen");
-        assert!(process.try_wait().unwrap().is_none(), "the daemon has ended");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut command = skiff(root, &["serve", "-H", &address]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(process.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
     process
 }
 

@@ -204,15 +204,62 @@ fn refuse_if_taken(path: &str) -> Result<()> {
         }
         Ok(_) => {}
     }
-    match connect(path) {
-        Err(Error::Os { errno: Errno::CONNREFUSED | Errno::NOENT, .. }) => Ok(()),
-        _ => Err(Error::Conflict(format!("listen on {path}: a server is listening there already"))),
+    let taken = || Error::Conflict(format!("listen on {path}: a server is listening there already"));
+    loop {
+        match connect(path) {
+            Err(Error::Os { errno: Errno::CONNREFUSED | Errno::NOENT, .. }) => return Ok(()),
+            Ok(connection) if !is_abandoned(&connection) => return Err(taken()),
+            // The kernel closed it with the last copy of the socket; the next try finds nobody.
+            Ok(_) => {}
+            Err(_) => return Err(taken()),
+        }
+    }
+}
+
+/// Whether nobody accepts on the other side: a child of a killed server has the socket for a moment longer. A server
+/// answers a ping; one that does not within a second is there all the same.
+fn is_abandoned(connection: &OwnedFd) -> bool {
+    const PATIENCE_NS: i64 = 1_000_000_000;
+    let ping = b"HEAD /_ping HTTP/1.1\r\nHost: skiff\r\nConnection: close\r\n\r\n";
+    if super::wire::send_all(connection.as_fd(), &[ping]).is_err() {
+        return true;
+    }
+    let mut ready = [PollFd::new(connection, PollFlags::IN)];
+    let patience = crate::clock::timespec(PATIENCE_NS);
+    match poll(&mut ready, Some(&patience)) {
+        Ok(0) | Err(_) => false,
+        Ok(_) => !matches!(rustix::io::read(connection, &mut [0_u8; 1]), Ok(1)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_only_a_dying_child_still_holds_is_not_a_server() {
+        let path = format!("/tmp/skiff-server-held-{}/sock", rustix::process::getpid().as_raw_nonzero());
+        let killed = Listener::bind(&path).unwrap();
+        // As a child of a connection has it between the fork and the closing of what is not its own.
+        let child = fork::child(&[killed.socket.as_fd()], || {
+            let _ = rustix::thread::nanosleep(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 200_000_000 });
+            0
+        })
+        .unwrap();
+        // SIGKILL leaves the name and closes the socket.
+        let (directory, _) = path.rsplit_once('/').unwrap();
+        rustix::fs::renameat(CWD, path.as_str(), CWD, format!("{path}.kept")).unwrap();
+        drop(killed);
+        rustix::fs::renameat(CWD, format!("{path}.kept"), CWD, path.as_str()).unwrap();
+        let next = Listener::bind(&path).unwrap();
+        assert!(
+            matches!(Listener::bind(&path), Err(Error::Conflict(_))),
+            "one that is listened on is refused"
+        );
+        drop(next);
+        fork::wait(&child.pidfd).unwrap();
+        file::remove_tree(CWD, directory).unwrap();
+    }
 
     fn scratch(name: &str) -> String {
         let path = format!("/tmp/skiff-server-{name}-{}", rustix::process::getpid().as_raw_nonzero());
