@@ -12,6 +12,7 @@ use skiff_core::api::{
     client::Client as Connection,
     head::{Headers, Method},
     local, server,
+    target::percent_encode,
 };
 
 use crate::{failure::Failure, output};
@@ -298,7 +299,7 @@ pub fn path(parts: &[&str]) -> String {
     let mut path = String::new();
     for part in parts {
         path.push('/');
-        encode(part, b"/:-._~", &mut path);
+        percent_encode(part.as_bytes(), b"/:", &mut path);
     }
     path
 }
@@ -308,17 +309,7 @@ pub fn query(path: &mut String, key: &str, value: &str) {
     path.push(if path.contains('?') { '&' } else { '?' });
     path.push_str(key);
     path.push('=');
-    encode(value, b"-._~", path);
-}
-
-fn encode(text: &str, plain: &[u8], out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            out.push(byte as char);
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    percent_encode(value.as_bytes(), b"", path);
 }
 
 #[cfg(test)]

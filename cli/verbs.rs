@@ -6,10 +6,11 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use serde_json::{Map, Value};
 
 use crate::{
-    client::Client,
+    client::{Client, path, query},
     create,
     failure::{Failure, Outcome},
     output,
+    table::size,
 };
 
 pub mod attach;
@@ -207,6 +208,30 @@ fn ago(seconds: i64) -> String {
     let now = skiff_core::clock::Time::now();
     let nanos = now.since(skiff_core::clock::Time::from_unix(seconds, 0));
     skiff_core::clock::duration::in_words(nanos) + " ago"
+}
+
+/// Asks the engine to prune, and shows what is gone below the heading and how much room that made.
+fn prune(context: &Context, kind: &str, wanted: &str, key: &str, heading: &str) -> Outcome {
+    let mut target = path(&[kind, "prune"]);
+    if !wanted.is_empty() {
+        query(&mut target, "filters", wanted);
+    }
+    let done = context.client.post(&target, None)?;
+    let mut out = String::new();
+    let removed = items(&done, key);
+    if !removed.is_empty() {
+        out.push_str(heading);
+        out.push('\n');
+        for name in removed.iter().filter_map(Value::as_str) {
+            out.push_str(name);
+            out.push('\n');
+        }
+        out.push('\n');
+    }
+    let bytes = u64::try_from(number(&done, "SpaceReclaimed")).unwrap_or(0);
+    out.push_str(&format!("Total reclaimed space: {}\n", size(bytes, 4)));
+    output::write(out.as_bytes())?;
+    Ok(0)
 }
 
 /// Asks on the terminal whether to go on; anything but yes is no.

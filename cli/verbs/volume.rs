@@ -4,14 +4,13 @@
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
-use super::{Context, Verb, confirmed, each, filters, items, number, text};
+use super::{Context, Verb, confirmed, each, filters, items, prune, text};
 use crate::{
     client::{path, query},
     create::{environment::labels, mounts},
     failure::{EXIT_USAGE, Failure, Outcome},
     format::{Layout, add_labels, row},
     output,
-    table::size,
 };
 
 /// make a volume
@@ -150,25 +149,7 @@ impl Verb for Prune {
         if !self.force && !confirmed(&warning)? {
             return Ok(0);
         }
-        let mut target = path(&["volumes", "prune"]);
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
-        let done = context.client.post(&target, None)?;
-        let mut out = String::new();
-        let removed = items(&done, "VolumesDeleted");
-        if !removed.is_empty() {
-            out.push_str("Deleted Volumes:\n");
-            for name in removed.iter().filter_map(Value::as_str) {
-                out.push_str(name);
-                out.push('\n');
-            }
-            out.push('\n');
-        }
-        let bytes = u64::try_from(number(&done, "SpaceReclaimed")).unwrap_or(0);
-        out.push_str(&format!("Total reclaimed space: {}\n", size(bytes, 4)));
-        output::write(out.as_bytes())?;
-        Ok(0)
+        prune(context, "volumes", &wanted, "VolumesDeleted", "Deleted Volumes:")
     }
 }
 

@@ -41,9 +41,14 @@ pub const API_VERSION: ApiVersion = ApiVersion(50);
 /// The oldest version that is spoken.
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
-/// Serves one connection until its end.
-pub fn serve_connection(fd: OwnedFd, engine: &Engine) {
-    connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, engine));
+/// Serves one connection on these roots until its end. Roots that can't be opened are the answer to every request.
+fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str) {
+    match Engine::open(data_path, run_path) {
+        Ok(engine) => {
+            connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
+        }
+        Err(error) => connection::converse(fd, &mut |_| Err(error.clone())),
+    }
 }
 
 /// Runs the daemon on a unix socket until SIGTERM or SIGINT. `listening` is called once clients can connect.
@@ -58,9 +63,6 @@ pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOn
     drop(engine);
     listener.run(&mut |connection| {
         // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-        match Engine::open(data_path, run_path) {
-            Ok(engine) => serve_connection(connection, &engine),
-            Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
-        }
+        serve_connection(connection, data_path, run_path);
     })
 }

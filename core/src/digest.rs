@@ -175,6 +175,13 @@ pub fn chain_id(parent: Option<&Digest>, layer: &DiffId) -> Digest {
     }
 }
 
+/// FNV-1a, 64 bits: tells torn or different bytes apart; no protection against somebody who wants to deceive.
+pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes
+        .into_iter()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;

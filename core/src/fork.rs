@@ -8,6 +8,7 @@ use rustix::{
 use skiff_syscalls::{
     clone::{self, CloneFlags, Fork},
     descriptor, exec,
+    signal::{self, SignalSet},
 };
 
 use crate::{Context, Result};
@@ -55,6 +56,14 @@ pub fn child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> Result<Chil
             exec::exit(body())
         }
     }
+}
+
+/// What a child that serves somebody makes of its parent's signals: default actions and this mask. A pipe whose reader has
+/// gone is an error for its writer, not the end of the process.
+pub fn own_signals(mask: SignalSet) {
+    signal::reset_all();
+    let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
+    signal::set_mask(mask);
 }
 
 /// Waits for a child to end and takes its status.

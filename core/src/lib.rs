@@ -6,10 +6,10 @@
 //! | [`image`] | bytes -> names, configs |
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
-//! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
+//! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
-//! | [`process`] | settings -> a process with its rights, and its end |
+//! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
 //! | [`error`] [`file`] [`fork`] [`journal`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, files of lines that rotate, times, names of content |
 #![no_std]
 #![forbid(unsafe_code)]

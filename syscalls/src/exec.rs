@@ -7,11 +7,8 @@ use core::{
     ptr,
 };
 
-use linux_raw_sys::general::{__NR_execve, __NR_execveat, __NR_exit_group, AT_EMPTY_PATH};
-use rustix::{
-    fd::{AsRawFd, BorrowedFd},
-    io::Errno,
-};
+use linux_raw_sys::general::{__NR_execve, __NR_exit_group};
+use rustix::io::Errno;
 
 use crate::raw;
 
@@ -49,22 +46,6 @@ pub fn execve(path: &CStr, arguments: &Strings<'_>, environment: &Strings<'_>) -
             path.as_ptr() as usize,
             arguments.pointers.as_ptr() as usize,
             environment.pointers.as_ptr() as usize,
-        )
-    };
-    result.err().unwrap_or(Errno::INVAL)
-}
-
-/// Replaces this process's program by the open file `program`. Returns only the reason why it could not.
-pub fn fexecve(program: BorrowedFd<'_>, arguments: &Strings<'_>, environment: &Strings<'_>) -> Errno {
-    // SAFETY: as in execve; the path is the empty string and the descriptor is open.
-    let result = unsafe {
-        raw::syscall5(
-            __NR_execveat,
-            program.as_raw_fd() as usize,
-            c"".as_ptr() as usize,
-            arguments.pointers.as_ptr() as usize,
-            environment.pointers.as_ptr() as usize,
-            AT_EMPTY_PATH as usize,
         )
     };
     result.err().unwrap_or(Errno::INVAL)

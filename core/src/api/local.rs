@@ -6,10 +6,10 @@ use rustix::{
     fs::{CWD, Mode, OFlags},
     net::{AddressFamily, SocketFlags, SocketType},
 };
-use skiff_syscalls::signal::{self, SignalSet};
+use skiff_syscalls::signal::SignalSet;
 
-use super::{connection, serve_connection};
-use crate::{Context, Result, engine::Engine, fork};
+use super::serve_connection;
+use crate::{Context, Result, fork};
 
 /// Starts a server child on these roots; gives the client's end of its connection. The child ends with the connection.
 ///
@@ -23,10 +23,7 @@ pub fn spawn(data_path: &str, run_path: &str) -> Result<OwnedFd> {
     let (near, far) = pair.context("open", "socket pair")?;
     fork::child(&[far.as_fd()], || {
         let _ = rustix::process::setsid();
-        signal::reset_all();
-        // A pipe whose reader has gone is an error for its writer, not the end of this process.
-        let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
-        signal::set_mask(SignalSet::EMPTY);
+        fork::own_signals(SignalSet::EMPTY);
         serve(&far, data_path, run_path).map_or(1, |()| 0)
     })?;
     Ok(near)
@@ -42,9 +39,6 @@ fn serve(far: &OwnedFd, data_path: &str, run_path: &str) -> Result<()> {
     rustix::stdio::dup2_stdout(&null).context("set", "stdout")?;
     rustix::stdio::dup2_stderr(&null).context("set", "stderr")?;
     drop(null);
-    match Engine::open(data_path, run_path) {
-        Ok(engine) => serve_connection(connection, &engine),
-        Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
-    }
+    serve_connection(connection, data_path, run_path);
     Ok(())
 }

@@ -136,10 +136,7 @@ impl Listener {
         let [stdin, stdout, stderr] = descriptor::standard();
         let keep = [stdin, stdout, stderr, connection.as_fd()];
         let child = fork::child(&keep, || {
-            signal::reset_all();
-            // A pipe whose reader has gone is an error for its writer, not the end of this process.
-            let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
-            signal::set_mask(self.mask);
+            fork::own_signals(self.mask);
             // The borrowed one lasts as long as the process; the owned one can be closed.
             if let Ok(connection) = rustix::io::fcntl_dupfd_cloexec(&connection, 3) {
                 serve(connection);

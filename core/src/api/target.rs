@@ -171,11 +171,11 @@ fn percent_decode(text: &[u8], plus: Plus) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Appends the text so that it can stand in a path segment or a query value.
-pub fn percent_encode(text: &[u8], out: &mut String) {
+/// Appends the text so that it can stand in a path segment or a query value; the bytes of `also` stay as they are.
+pub fn percent_encode(text: &[u8], also: &[u8], out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in text {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || also.contains(&byte) {
             out.push(byte as char);
         } else {
             out.push('%');
@@ -249,7 +249,7 @@ mod tests {
     fn encoding_is_undone_by_decoding() {
         let all: Vec<u8> = (0..=255).collect();
         let mut text = String::new();
-        percent_encode(&all, &mut text);
+        percent_encode(&all, b"", &mut text);
         assert_eq!(percent_decode(text.as_bytes(), Plus::Space), Ok(all));
     }
 }

@@ -150,7 +150,7 @@ impl NoMatch {
     pub fn error(self, what: &str, text: &str) -> Error {
         match self {
             NoMatch::None => Error::NotFound(format!("No such {what}: {text}")),
-            NoMatch::Several => Error::Invalid(format!("Multiple IDs found with provided prefix: {text}")),
+            NoMatch::Several => Error::Invalid(format!("multiple IDs found with provided prefix: {text}")),
         }
     }
 }

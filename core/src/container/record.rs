@@ -5,7 +5,10 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, HostConfig};
+use super::{
+    config::{Config, HostConfig},
+    names,
+};
 use crate::process::cgroup::Resources;
 
 /// A container as it was created, with the image's settings merged in.
@@ -36,7 +39,7 @@ pub const HOST_IMAGE: &str = "host";
 impl Record {
     /// The first 12 digits of the id.
     pub fn short_id(&self) -> &str {
-        self.id.get(..12).unwrap_or(&self.id)
+        names::short(&self.id)
     }
 
     /// Entrypoint and command, as the process gets them.

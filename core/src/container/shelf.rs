@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use skiff_syscalls::descriptor;
 
 use super::{
+    names::{self, is_id},
     record::Record,
     state::{State, Status},
 };
@@ -172,17 +173,12 @@ impl Shelf {
             {
                 return Ok(id);
             }
-            if name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                let mut ids = self.ids()?.into_iter().filter(|id| id.starts_with(name));
-                match (ids.next(), ids.next()) {
-                    (Some(id), None) => return Ok(id),
-                    (None, _) => {}
-                    (Some(_), Some(_)) => {
-                        return Err(Error::Invalid(format!(
-                            "multiple IDs found with provided prefix: {name}"
-                        )));
-                    }
-                }
+            if names::is_id_prefix(name) {
+                let ids = self.ids()?;
+                return match names::by_prefix(name, ids.iter().map(String::as_str)) {
+                    Ok(id) => Ok(id.into()),
+                    Err(none_or_several) => Err(none_or_several.error("container", wanted)),
+                };
             }
         }
         Err(Error::NotFound(format!("No such container: {wanted}")))
@@ -372,9 +368,4 @@ pub struct Lock {
 #[derive(serde::Deserialize)]
 struct Named {
     name: String,
-}
-
-/// Whether this is a whole container id.
-pub fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

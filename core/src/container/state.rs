@@ -12,7 +12,7 @@ use alloc::{string::String, vec::Vec};
 use rustix::{fd::AsFd, io::Errno};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Result, file};
+use crate::{Context, Error, Result, digest::fnv1a, file};
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl State {
         json.resize(json.len().max(least.saturating_sub(18)), b' ');
         json.push(b'\n');
         let mut bytes = Vec::with_capacity(json.len() + 17);
-        bytes.extend_from_slice(alloc::format!("{:016x} ", fnv1a(&json)).as_bytes());
+        bytes.extend_from_slice(alloc::format!("{:016x} ", fnv1a(json.iter().copied())).as_bytes());
         bytes.append(&mut json);
         bytes
     }
@@ -99,7 +99,7 @@ impl State {
     fn from_bytes(bytes: &[u8]) -> Option<State> {
         let (sum, json) = (bytes.get(..16)?, bytes.get(17..)?);
         let sum = u64::from_str_radix(core::str::from_utf8(sum).ok()?, 16).ok()?;
-        if sum != fnv1a(json) { None } else { serde_json::from_slice(json).ok() }
+        if sum != fnv1a(json.iter().copied()) { None } else { serde_json::from_slice(json).ok() }
     }
 
     /// Reads the open state file.
@@ -139,12 +139,6 @@ impl State {
     pub fn create(&self, at: impl AsFd, name: &str) -> Result<(), Errno> {
         file::create(at, name, &self.to_bytes(0), 0o600).map(drop)
     }
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -67,9 +67,7 @@ impl Engine {
             }
         }
     }
-}
 
-impl Engine {
     /// Only the host's own root can be run on so far; an image that is there is not called missing.
     fn check_image(&self, image: &str) -> Result<()> {
         if image.is_empty() || image == HOST_IMAGE {

@@ -66,7 +66,7 @@ impl Engine {
             work: &path("work"),
             run_directory: lock.directory.as_fd(),
             cover: &self.run_path,
-            cgroup: Some(group.directory()),
+            cgroup: group.directory(),
             joined: Joined::default(),
         })?;
         Ok((started, control))

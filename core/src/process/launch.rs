@@ -80,7 +80,7 @@ pub struct Launch<'a> {
     /// Some directory of the host, by its absolute path, that the child covers in its own mount namespace.
     pub cover: &'a str,
     /// The control group to be born in.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    pub cgroup: BorrowedFd<'a>,
     /// The first process of a container whose namespaces are joined, for the modes `container:`.
     pub joined: Joined,
 }
@@ -200,7 +200,7 @@ enum Stopped {
 
 fn clone_and_run(
     flags: CloneFlags,
-    cgroup: Option<BorrowedFd<'_>>,
+    cgroup: BorrowedFd<'_>,
     steps: &[Step],
     root: BorrowedFd<'_>,
     program: &Program,
@@ -214,7 +214,7 @@ fn clone_and_run(
     let arguments = exec::Strings::new(arguments, program.arguments.iter().map(CString::as_c_str));
     let environment = exec::Strings::new(environment, program.environment.iter().map(CString::as_c_str));
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let (pid, pidfd) = clone::vfork(flags, cgroup, &mut || -> Infallible {
+    let (pid, pidfd) = clone::vfork(flags, Some(cgroup), &mut || -> Infallible {
         stopped = Some(match step::run(steps, root) {
             Err((index, failed)) => Stopped::Step(index, failed),
             Ok(()) => Stopped::Execute(program.execute(&arguments, &environment)),

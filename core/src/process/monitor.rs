@@ -189,7 +189,7 @@ impl<'a> Streams<'a> {
                 self.take_input(&mut buffer);
             }
             if self.client.is_none() && self.attended {
-                // Nobody else can stop it yet.
+                // A container that is not detached goes with the client that it was run for.
                 let _ = rustix::process::pidfd_send_signal(&started.pidfd, rustix::process::Signal::KILL);
                 self.attended = false;
             }

@@ -8,7 +8,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use skiff_syscalls::bpf::Instruction;
 
-use crate::{Error, Result};
+use crate::{Error, Result, digest::fnv1a};
 
 bitflags::bitflags! {
     /// What may be done with a device. The bits are those of the kernel's `BPF_DEVCG_ACC_*`.
@@ -271,16 +271,13 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Instruction>> {
 
 /// A short name of a program that tells it from others: FNV-1a over its instructions.
 pub fn fingerprint(program: &[Instruction]) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for one in program {
-        let words = [
+    let words = program.iter().flat_map(|one| {
+        [
             u64::from(one.code) | u64::from(one.registers) << 8 | u64::from(one.offset as u16) << 16,
             u64::from(one.immediate as u32),
-        ];
-        for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+        ]
+    });
+    let hash = fnv1a(words.flat_map(u64::to_le_bytes));
     format!("{hash:016x}")
 }
 

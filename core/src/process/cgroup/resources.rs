@@ -7,10 +7,13 @@ use alloc::{
     vec::Vec,
 };
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::cpuset;
-use crate::{Error, Result, container::config::Map};
+use crate::{
+    Error, Result,
+    container::config::{Map, nullable},
+};
 
 /// The smallest memory limit: 6 MiB, as in Docker.
 const MINIMUM_MEMORY: i64 = 6 << 20;
@@ -108,11 +111,6 @@ pub struct Machine {
     pub cpus: String,
     /// The list of memory nodes.
     pub memory_nodes: String,
-}
-
-/// `null` is the default.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 fn refuse(what: &str) -> Result<()> {
