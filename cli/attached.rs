@@ -2,10 +2,10 @@
 //! means for the exit code.
 
 use serde_json::Value;
+use skiff_core::container::keys::DetachKeys;
 
 use crate::{
     client::{Client, Hijacked, path, query},
-    escape::Escape,
     failure::{EXIT_USAGE, Failure},
     output,
     session::{Act, End, Form, Session, Signals, die_of},
@@ -23,7 +23,7 @@ pub struct Attach {
     /// Send stdin.
     pub stdin: bool,
     /// The keys that detach.
-    pub escape: Escape,
+    pub escape: DetachKeys,
     /// Pass signals on.
     pub proxy: bool,
 }

@@ -6,7 +6,6 @@ mod arguments;
 mod attached;
 mod client;
 mod create;
-mod escape;
 mod failure;
 mod format;
 mod help;

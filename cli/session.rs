@@ -15,13 +15,16 @@ use rustix::{
     net::{SendFlags, Shutdown, send, shutdown},
     process::{Signal, getpid, kill_process},
 };
-use skiff_core::api::frame::{FrameDecoder, Stream};
+use skiff_core::{
+    api::frame::{FrameDecoder, Stream},
+    container::keys::DetachKeys,
+};
 use skiff_syscalls::{
     descriptor,
     signal::{self, SignalSet},
 };
 
-use crate::{client::Hijacked, escape::Escape, failure::Failure, terminal};
+use crate::{client::Hijacked, failure::Failure, terminal};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -117,7 +120,7 @@ pub struct Session {
     /// Whether stdin is sent.
     pub stdin: bool,
     /// The keys that detach, if any do.
-    pub escape: Option<Escape>,
+    pub escape: Option<DetachKeys>,
     /// The signals to serve.
     pub signals: Option<Signals>,
 }
@@ -215,7 +218,7 @@ fn serve_signals(signals: &Signals, act: &mut dyn FnMut(Act)) -> Option<End> {
 /// What was typed and is not sent yet.
 struct Input<'a> {
     socket: BorrowedFd<'a>,
-    escape: Option<Escape>,
+    escape: Option<DetachKeys>,
     pending: Vec<u8>,
     sent: usize,
     detached: bool,
@@ -230,7 +233,13 @@ impl Input<'_> {
         self.pending.clear();
         self.sent = 0;
         match &mut self.escape {
-            Some(escape) => self.detached = escape.pass(typed, &mut self.pending),
+            Some(escape) => {
+                self.detached = escape.pass(typed, &mut self.pending);
+                if self.detached {
+                    // The other side looks for them, too: it has to know a client that detaches from one that died.
+                    self.pending.extend_from_slice(escape.as_bytes());
+                }
+            }
             None => self.pending.extend_from_slice(typed),
         }
     }

@@ -2,13 +2,12 @@
 
 use argh::{ArgsInfo, FromArgs};
 use serde_json::Value;
-use skiff_core::api::head::Method;
+use skiff_core::{api::head::Method, container::keys::DetachKeys};
 
 use super::{Context, Verb, each, text};
 use crate::{
     attached::{self, Attach as Attached},
     client::{Client, Reply, Upload, path, query},
-    escape::Escape,
     failure::{EXIT_USAGE, Failure, Outcome},
     output,
     session::Form,
@@ -125,8 +124,8 @@ impl Verb for Start {
     }
 }
 
-fn escape(keys: &str) -> Result<Escape, Failure> {
-    Escape::parse(keys).map_err(|message| Failure::new(message).exit(EXIT_USAGE))
+fn escape(keys: &str) -> Result<DetachKeys, Failure> {
+    DetachKeys::parse(keys).map_err(|message| Failure::new(message).exit(EXIT_USAGE))
 }
 
 /// Asks for the container's end; the answer's head comes at once, its body at the end.
@@ -138,7 +137,7 @@ fn wait(client: &Client, name: &str, condition: &str) -> Result<Reply, Failure> 
     client.request(Method::Post, &target, Upload::Nothing)
 }
 
-fn attached(container: &Value, stdin: bool, escape: Escape, proxy: bool) -> (Attached, Form) {
+fn attached(container: &Value, stdin: bool, escape: DetachKeys, proxy: bool) -> (Attached, Form) {
     let config = &container["Config"];
     let tty = config["Tty"] == true;
     (Attached { tty, stdin: stdin && config["OpenStdin"] == true, escape, proxy }, attached::form(tty))

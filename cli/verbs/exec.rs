@@ -3,13 +3,13 @@
 
 use argh::{ArgsInfo, FromArgs};
 use serde_json::json;
+use skiff_core::container::keys::DetachKeys;
 
 use super::{Context, Verb, text};
 use crate::{
     attached::{self, Attach},
     client::path,
     create::environment::environment,
-    escape::Escape,
     failure::{EXIT_USAGE, Failure, Outcome},
     terminal,
 };
@@ -57,7 +57,7 @@ impl Verb for Exec {
         let attach = Attach {
             tty: self.tty,
             stdin: self.interactive && !self.detach,
-            escape: Escape::parse(&self.detach_keys).map_err(refused)?,
+            escape: DetachKeys::parse(&self.detach_keys).map_err(refused)?,
             proxy: false,
         };
         let files = self.env_file.iter().map(String::as_str);

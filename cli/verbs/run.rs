@@ -3,7 +3,7 @@
 //! Without a daemon `run` is one request, POST /skiff/run, whose last frame tells the end. With one it is Docker's
 //! sequence: create, attach, wait, start.
 
-use skiff_core::api::head::Method;
+use skiff_core::{api::head::Method, container::keys::DetachKeys};
 
 use super::{Context, items, text};
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
         Creation, creation,
         flags::{Flags, invalid},
     },
-    escape::Escape,
     failure::{EXIT_USAGE, Failure, Outcome},
     output,
     session::{End, Form},
@@ -84,7 +83,7 @@ pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     let (flags, words) = Flags::collect(words).map_err(refused)?;
     let detach = flags.on("--detach");
     let keys = flags.text("--detach-keys");
-    let escape = Escape::parse(&keys).map_err(refused)?;
+    let escape = DetachKeys::parse(&keys).map_err(refused)?;
     let mut order = Order::read(&flags, &words).map_err(refused)?;
     let config = &order.creation.config;
     let attach = Attach {

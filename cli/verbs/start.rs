@@ -2,13 +2,12 @@
 
 use argh::{ArgsInfo, FromArgs};
 use serde_json::Value;
-use skiff_core::api::head::Method;
+use skiff_core::{api::head::Method, container::keys::DetachKeys};
 
 use super::{Context, Verb, each, text};
 use crate::{
     attached::{self, Attach},
     client::{Upload, path, query},
-    escape::Escape,
     failure::{Failure, Outcome},
     output, terminal,
 };
@@ -54,7 +53,7 @@ impl Start {
         let attach = Attach {
             tty,
             stdin: self.interactive && is("/Config/OpenStdin"),
-            escape: Escape::parse(&self.detach_keys).map_err(Failure::new)?,
+            escape: DetachKeys::parse(&self.detach_keys).map_err(Failure::new)?,
             proxy: true,
         };
         attach.check()?;

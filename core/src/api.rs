@@ -10,6 +10,7 @@ pub mod body;
 pub mod client;
 pub mod connection;
 mod container_list;
+mod create;
 pub mod exchange;
 pub mod filters;
 pub mod frame;

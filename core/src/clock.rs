@@ -219,6 +219,11 @@ pub fn timeout_until(deadline: i64) -> Timespec {
     timespec(deadline.saturating_sub(monotonic()).max(0))
 }
 
+/// Does nothing for so many nanoseconds, or until a signal.
+pub fn sleep(nanos: i64) {
+    let _ = rustix::thread::nanosleep(&timespec(nanos));
+}
+
 /// `nanos` nanoseconds as the kernel takes them.
 pub fn timespec(nanos: i64) -> Timespec {
     Timespec { tv_sec: nanos.div_euclid(SECOND), tv_nsec: nanos.rem_euclid(SECOND) }

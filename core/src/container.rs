@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod health;
+pub mod keys;
 pub mod log;
 pub mod names;
 pub mod record;

@@ -1,7 +1,10 @@
 //! The one place where this process is copied. Work in parallel is more processes, each of one thread.
 
+use alloc::vec::Vec;
+
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{CWD, Mode, OFlags},
     io::Errno,
     process::{Pid, WaitId, WaitIdOptions, waitid},
 };
@@ -48,14 +51,39 @@ impl Ended {
 /// # Errors
 /// What clone3 gives.
 pub fn child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> Result<Child> {
+    heir(keep, |keep| keep.to_vec(), |_| body())
+}
+
+/// As [`child`], for a child that becomes the owner of `owned`, whose descriptors `keep` names. Here it is dropped.
+///
+/// # Errors
+/// What clone3 gives.
+pub fn heir<T>(
+    owned: T,
+    keep: impl FnOnce(&T) -> Vec<BorrowedFd<'_>>,
+    body: impl FnOnce(T) -> i32,
+) -> Result<Child> {
     match clone::fork(CloneFlags::empty(), None).context("fork", "")? {
         Fork::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
         Fork::Child => {
-            let mut keep = keep.to_vec();
-            let _ = descriptor::close_all_but(&mut keep);
-            exec::exit(body())
+            let _ = descriptor::close_all_but(&mut keep(&owned));
+            exec::exit(body(owned))
         }
     }
+}
+
+/// Puts /dev/null in the place of the three standard descriptors.
+///
+/// # Errors
+/// Of the kernel.
+pub fn null_streams() -> Result<()> {
+    let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    // Above the three themselves, which may be free.
+    let null = rustix::io::fcntl_dupfd_cloexec(&null.context("open", "/dev/null")?, 3);
+    let null = null.context("duplicate", "/dev/null")?;
+    rustix::stdio::dup2_stdin(&null).context("set", "stdin")?;
+    rustix::stdio::dup2_stdout(&null).context("set", "stdout")?;
+    rustix::stdio::dup2_stderr(&null).context("set", "stderr")
 }
 
 /// What a child that serves somebody makes of its parent's signals: default actions and this mask. A pipe whose reader has

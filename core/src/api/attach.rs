@@ -6,10 +6,7 @@ use super::{
     exchange::{Exchange, Hijacked},
     target::Query,
 };
-use crate::{Error, Result, engine::Engine, process::control::Attach};
-
-/// ctrl-p ctrl-q
-const DETACH_KEYS: [u8; 2] = [0x10, 0x11];
+use crate::{Error, Result, container::keys::DetachKeys, engine::Engine, process::control::Attach};
 
 /// `POST /containers/{}/attach`
 pub(super) fn attach(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
@@ -51,37 +48,8 @@ pub(super) fn size(query: &Query) -> Result<(u16, u16)> {
     Ok((number("h")?, number("w")?))
 }
 
-/// `ctrl-p,ctrl-q`, `ctrl-@`, `a,b`: the keys as the bytes that a terminal sends.
+/// The keys that detach, as the bytes that a terminal sends.
 pub(super) fn detach_keys(query: &Query) -> Result<Vec<u8>> {
-    let Some(text) = query.text("detachKeys")? else { return Ok(DETACH_KEYS.into()) };
-    text.split(',')
-        .map(|key| {
-            let byte = match (key.as_bytes(), key.strip_prefix("ctrl-").map(str::as_bytes)) {
-                ([byte], _) => Some(*byte),
-                (_, Some([letter @ b'a'..=b'z'])) => Some(letter - b'a' + 1),
-                (_, Some([b'@'])) => Some(0),
-                (_, Some([sign @ (b'[' | b'\\' | b']' | b'^' | b'_')])) => Some(sign - b'@'),
-                _ => None,
-            };
-            byte.ok_or_else(|| {
-                Error::Invalid(format!("Invalid escape keys ({text}) provided: {key:?} is no key"))
-            })
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn detach_keys_are_read_as_docker_writes_them() {
-        let keys = |text: &str| detach_keys(&Query::parse(&format!("detachKeys={text}")).unwrap());
-        assert_eq!(keys(""), Ok(DETACH_KEYS.into()));
-        assert_eq!(keys("ctrl-p,ctrl-q"), Ok(DETACH_KEYS.into()));
-        assert_eq!(keys("a,ctrl-%40,ctrl-%5B"), Ok([b'a', 0, 27].into()));
-        for text in ["ctrl-", "ctrl-A", "ctrl-ab", "ab", "a,,b"] {
-            assert!(keys(text).is_err(), "{text}");
-        }
-    }
+    let keys = DetachKeys::parse(query.text("detachKeys")?.unwrap_or("")).map_err(Error::Invalid)?;
+    Ok(keys.as_bytes().into())
 }

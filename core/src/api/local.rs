@@ -3,7 +3,6 @@
 
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{CWD, Mode, OFlags},
     net::{AddressFamily, SocketFlags, SocketType},
 };
 use skiff_syscalls::signal::SignalSet;
@@ -32,13 +31,7 @@ pub fn spawn(data_path: &str, run_path: &str) -> Result<OwnedFd> {
 fn serve(far: &OwnedFd, data_path: &str, run_path: &str) -> Result<()> {
     // Above the standard descriptors, which must not be free for what is opened later.
     let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
-    let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let null = rustix::io::fcntl_dupfd_cloexec(&null.context("open", "/dev/null")?, 3);
-    let null = null.context("duplicate", "/dev/null")?;
-    rustix::stdio::dup2_stdin(&null).context("set", "stdin")?;
-    rustix::stdio::dup2_stdout(&null).context("set", "stdout")?;
-    rustix::stdio::dup2_stderr(&null).context("set", "stderr")?;
-    drop(null);
+    fork::null_streams()?;
     serve_connection(connection, data_path, run_path);
     Ok(())
 }

@@ -1,37 +1,59 @@
 //! `POST /skiff/run`: create, attach, start and wait in one request of a local client. The answer is `101 UPGRADED`, then
 //! frames to the end; the last one carries the exit code. The server child becomes the container's monitor.
 
+use alloc::{string::String, vec::Vec};
+
 use rustix::fd::AsFd;
 use serde::Deserialize;
 
 use super::exchange::Exchange;
-use crate::{Context, Error, Result, engine::Engine};
+use crate::{
+    Context, Result,
+    engine::Engine,
+    process::{control::Attach, monitor::client::Client},
+};
 
 pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
-    if wants_detached(&body) {
-        return Err(Error::Unsupported("a detached container (-d) is not there yet".into()));
-    }
+    let wanted = wanted(&body);
     let container = engine.create(&body, exchange.query.text("name")?)?;
     let id = container.record.id.clone();
     let lock = engine.shelf.lock(&id)?;
-    let running = match engine.launch(&container, &lock) {
-        Ok(running) => running,
+    if wanted.detach {
+        engine.start_locked(container, lock)?;
+        return super::create::created(exchange, &id);
+    }
+    let mut begun = match engine.begin(&container, &lock) {
+        Ok(begun) => begun,
         Err(error) => {
-            engine.take_back(&container, lock);
+            engine.give_up(&container, lock, &error);
             return Err(error);
         }
     };
-    let hijacked = match exchange.hijack_with(true, &[("Skiff-Container", &id)]) {
-        Ok(hijacked) => hijacked,
-        Err(gone) => {
-            engine.abandon(&container, lock, running);
-            return Err(gone);
-        }
+    let has = |name: &str| wanted.attach.iter().any(|stream| stream == name);
+    let mut attach = Attach {
+        stdin: has("stdin"),
+        stdout: has("stdout"),
+        stderr: has("stderr"),
+        framed: true,
+        detach_keys: super::attach::detach_keys(&exchange.query)?,
+        early: Vec::new(),
     };
-    let early = hijacked.early.to_vec();
-    let connection = rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")?;
-    engine.watch(&container, lock, running, Some((connection, early)))
+    let hijacked = exchange.hijack_with(true, &[("Skiff-Container", &id)]).and_then(|hijacked| {
+        attach.early = hijacked.early.to_vec();
+        rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")
+    });
+    match hijacked {
+        Ok(connection) => {
+            begun.attach(Client::owner(connection, attach, container.record.config.tty));
+            engine.supervise(container, lock, begun)
+        }
+        Err(gone) => {
+            begun.abandon();
+            engine.give_up(&container, lock, &gone);
+            Err(gone)
+        }
+    }
 }
 
 /// The part of the body that only this request has.
@@ -45,9 +67,10 @@ struct Extension {
 #[serde(rename_all = "PascalCase", default)]
 struct Run {
     detach: bool,
+    attach: Vec<String>,
 }
 
 /// A body that can't be read is complained about by whoever reads all of it.
-fn wants_detached(body: &[u8]) -> bool {
-    serde_json::from_slice::<Extension>(body).is_ok_and(|body| body.skiff.detach)
+fn wanted(body: &[u8]) -> Run {
+    serde_json::from_slice::<Extension>(body).unwrap_or_default().skiff
 }

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    attach, container_list,
+    attach, container_list, create,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, inspect, lifecycle, network,
     route::Route,
@@ -37,9 +37,9 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/{}/resize", attach::resize),
     always(Get, "containers/{}/top", lifecycle::top),
     always(Get, "containers/{}/stats", stats::stats),
-    always(Post, "containers/create", lifecycle::not_yet),
-    always(Post, "containers/{}/start", lifecycle::not_yet),
-    always(Post, "containers/{}/restart", lifecycle::not_yet),
+    always(Post, "containers/create", create::create),
+    always(Post, "containers/{}/start", create::start),
+    always(Post, "containers/{}/restart", create::restart),
     always(Post, "containers/{}/update", lifecycle::not_yet),
     always(Get, "containers/{}/logs", lifecycle::not_yet),
     always(Post, "containers/{}/exec", lifecycle::not_yet),

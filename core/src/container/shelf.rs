@@ -262,6 +262,12 @@ impl Shelf {
         file::directory(&self.running, id)
     }
 
+    /// Removes the run directory of a container that is gone, which [`Shelf::lock`] has made.
+    pub fn forget_run_directory(&self, id: &str, lock: Lock) {
+        let _ = file::remove_tree(&self.running, id);
+        drop(lock);
+    }
+
     /// Gives a container another name. The caller holds no lock: the name itself is what is fought for.
     ///
     /// # Errors

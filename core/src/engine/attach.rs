@@ -48,11 +48,7 @@ impl Engine {
                     "Container {id} is restarting, wait until the container is running"
                 )));
             }
-            // Only offers made before the start are collected so far.
-            Status::Running => {
-                return Err(Error::Unsupported("attaching to a running container is not there yet".into()));
-            }
-            Status::Created | Status::Exited | Status::Removed => {}
+            _ => {}
         }
         let offer = Offer::new(self.shelf.make_run_directory(id)?)?;
         Ok(Attachable { engine: self, record, waiter, offer })

@@ -11,9 +11,11 @@ use crate::{
     clock::Time,
     container::{
         config::{Config, HostConfig},
-        names,
+        log, names,
         record::{HOST_IMAGE, MountKind, MountPoint, Record},
+        restart::Policy,
         shelf::Container,
+        signals,
     },
     process::{
         capability::CapabilitySet,
@@ -98,11 +100,10 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     for rule in &host.device_cgroup_rules {
         Rule::parse(rule)?;
     }
-    if !matches!(host.log_config.driver.as_str(), "" | "json-file" | "none") {
-        return Err(Error::Invalid(format!(
-            "logger: no log driver named '{}' is registered",
-            host.log_config.driver
-        )));
+    log::Settings::new(&host.log_config)?;
+    Policy::new(&host.restart_policy, host.auto_remove)?;
+    if !config.stop_signal.is_empty() {
+        signals::parse(&config.stop_signal)?;
     }
     if !matches!(host.runtime.as_str(), "" | "skiff" | "runc") {
         return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
@@ -122,13 +123,9 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         (!host.volumes_from.is_empty(), "--volumes-from"),
         (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),
-        (!matches!(host.restart_policy.name.as_str(), "" | "no"), "a restart policy"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
-        (!host.log_config.config.is_empty(), "--log-opt"),
-        (!config.stop_signal.is_empty() || config.stop_timeout.is_some(), "a stop signal or timeout"),
         (config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()), "volumes without a source"),
         (config.healthcheck.is_some(), "a health check"),
-        (!host.auto_remove, "a container that is kept after its end (add --rm)"),
     ];
     match pending.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Error::Unsupported(format!("{what} is not there yet"))),

@@ -52,10 +52,7 @@ impl Engine {
         let deadline = clock::monotonic() + 10 * SECOND;
         let lock = loop {
             match self.shelf.lock(&record.id) {
-                Err(Error::Conflict(_)) if clock::monotonic() < deadline => {
-                    let pause = clock::timespec(2_000_000);
-                    let _ = rustix::event::poll(&mut [], Some(&pause));
-                }
+                Err(Error::Conflict(_)) if clock::monotonic() < deadline => clock::sleep(2_000_000),
                 other => break other?,
             }
         };

@@ -1,5 +1,4 @@
-//! `run`: create, start and stay with a container, for a client on the same connection. The process that calls this
-//! becomes the container's monitor.
+//! One run of a container's process: its control group, its network files, its root file system, and the launch.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -23,34 +22,25 @@ use crate::{
             devices::{Access, DEFAULT, Effect, Kind, Rule},
             limits,
         },
-        control,
         launch::{self, Joined, Launch, Started},
-        monitor::{self, Running},
+        monitor::Running,
         rootfs,
     },
 };
 
+/// What a container keeps from one run of its process to the next.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where its changes go.
+    memory: OwnedFd,
+}
+
 impl Engine {
-    /// Starts a container's process in a control group of its own. The caller holds its lock and watches it from here
-    /// on.
+    /// Makes what is needed before the first run.
     ///
     /// # Errors
-    /// A limit that the host can't enforce; as [`launch::start`].
-    pub fn launch(&self, container: &Container, lock: &Lock) -> Result<Running> {
-        let group = control_group(&container.record)?;
-        match self.launch_in(&group, container, lock) {
-            Ok((started, control)) => Ok(Running { started, group, control }),
-            Err(error) => {
-                end_group(&group);
-                Err(error)
-            }
-        }
-    }
-
-    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock) -> Result<(Started, OwnedFd)> {
-        let control = control::listen(&lock.directory)?;
-        let record = &container.record;
-        self.write_network_files(record, lock)?;
+    /// Of the kernel.
+    pub fn prepare(&self, _container: &Container) -> Result<Prepared> {
         // A container on the host's own root keeps its changes in memory: overlayfs refuses an upper inside its lower.
         let memory =
             rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?;
@@ -58,8 +48,36 @@ impl Engine {
             rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755))
                 .context("create directory", name)?;
         }
-        let path = |name: &str| format!("/proc/self/fd/{}/{name}", memory.as_raw_fd());
-        let started = launch::start(Launch {
+        Ok(Prepared { memory })
+    }
+
+    /// Starts a container's process in a control group of its own. The caller holds its lock and watches it from here
+    /// on.
+    ///
+    /// # Errors
+    /// A limit that the host can't enforce; as [`launch::start`].
+    pub fn launch(&self, container: &Container, lock: &Lock, prepared: &Prepared) -> Result<Running> {
+        let group = control_group(&container.record)?;
+        match self.launch_in(&group, container, lock, prepared) {
+            Ok(started) => Ok(Running { started, group }),
+            Err(error) => {
+                end_group(&group);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch_in(
+        &self,
+        group: &Group,
+        container: &Container,
+        lock: &Lock,
+        prepared: &Prepared,
+    ) -> Result<Started> {
+        let record = &container.record;
+        self.write_network_files(record, lock)?;
+        let path = |name: &str| format!("/proc/self/fd/{}/{name}", prepared.memory.as_raw_fd());
+        launch::start(Launch {
             record,
             lowers: &[String::from("/")],
             upper: &path("upper"),
@@ -68,8 +86,7 @@ impl Engine {
             cover: &self.run_path,
             cgroup: group.directory(),
             joined: Joined::default(),
-        })?;
-        Ok((started, control))
+        })
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
@@ -87,38 +104,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Watches a started container to its end; see [`monitor::watch`].
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn watch(
-        &self,
-        container: &Container,
-        lock: Lock,
-        mut running: Running,
-        client: Option<(OwnedFd, Vec<u8>)>,
-    ) -> Result<()> {
-        let attached = client.map(|(connection, early)| monitor::Attached { connection, early });
-        let watched = monitor::watch(&self.shelf, container, lock, &mut running, attached);
-        end_group(&running.group);
-        watched
-    }
-
-    /// Ends a container that was started and that nobody will watch, and takes it back.
-    pub fn abandon(&self, container: &Container, lock: Lock, running: Running) {
-        running.started.kill();
-        end_group(&running.group);
-        self.take_back(container, lock);
-    }
-
-    /// Takes back a container that was created and could not be started.
-    pub fn take_back(&self, container: &Container, lock: Lock) {
-        let id = container.record.id.clone();
-        if self.shelf.discard(&container.record, lock).is_ok() {
-            self.shelf.empty_trash(&id);
-        }
-    }
 }
 
 /// How long the last processes of a group may take to go, in milliseconds.
@@ -126,9 +111,12 @@ const GROUP_GRACE_MS: u32 = 2000;
 
 /// Ends what is left in a container's group, and the group. A group that can't be removed now is empty and in nobody's
 /// way.
-fn end_group(group: &Group) {
-    let _ = group.kill();
-    let _ = group.remove(GROUP_GRACE_MS);
+pub(super) fn end_group(group: &Group) {
+    // Processes that share the host's pid namespace outlive their first one.
+    if group.remove(0).is_err() {
+        let _ = group.kill();
+        let _ = group.remove(GROUP_GRACE_MS);
+    }
 }
 
 /// The group of a container, with its limits and device rules in force.

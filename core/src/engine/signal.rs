@@ -29,7 +29,8 @@ impl Engine {
         let not_running = || {
             Error::Conflict(format!("Cannot kill container: {name}: container {} is not running", record.id))
         };
-        if !self.shelf.state(&record.id)?.status.is_active() {
+        // One that is being started hears of it as soon as it runs.
+        if !self.shelf.state(&record.id)?.status.is_active() && !self.shelf.is_monitored(&record.id) {
             return Err(not_running());
         }
         self.ask(&record, &Question::Signal { signal, for_good })?.ok_or_else(not_running)

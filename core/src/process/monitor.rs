@@ -1,43 +1,36 @@
-//! The supervisor of one container: holds its lock and its process's pidfd, carries output and input, writes down how it
-//! ended. Runs in a process of its own, which is all that stays of the server child that started the container.
+//! The supervisor of one container at work: what its process writes goes to the log and to the clients, what clients
+//! send goes in, what others ask is done, how it ended is told. Runs in a process of its own, and says nothing about
+//! what comes after the end: that is [`crate::engine::supervise`].
 
-use alloc::{format, vec::Vec};
+pub mod client;
+
+use alloc::vec::Vec;
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::OFlags,
+    fd::{AsFd, OwnedFd},
     io::Errno,
 };
 
+use self::client::{Came, Client};
 use super::{
     cgroup::Group,
     control::{self, Question},
     launch::Started,
 };
 use crate::{
-    Context, Error, Result,
-    api::frame::{self, Stream},
-    clock::Time,
+    Error, Result,
+    api::frame::Stream,
+    clock::{self, Time},
     container::{
-        shelf::{Container, Lock, Shelf},
+        log,
         state::{State, Status},
     },
     fork::{self, Ended},
 };
 
 /// Most bytes that are moved at once.
-const PIECE: usize = 32 << 10;
-
-/// The client that started the container and stays to the end.
-#[derive(Debug)]
-pub struct Attached {
-    /// Its connection; frames go out, raw input comes in.
-    pub connection: OwnedFd,
-    /// Input that came with its request.
-    pub early: Vec<u8>,
-}
-
+const PIECE: usize = 16 << 10;
 /// How long freezing a container may take, in milliseconds.
 const FREEZE_GRACE_MS: u32 = 10_000;
 
@@ -48,256 +41,283 @@ pub struct Running {
     pub started: Started,
     /// Its control group.
     pub group: Group,
-    /// Where others ask the monitor; see [`control`].
+}
+
+/// What stays with a container over all its restarts.
+#[derive(Debug)]
+pub struct Monitor {
+    /// What it is doing.
+    pub state: State,
+    /// The file where that stands.
+    pub state_file: OwnedFd,
+    /// Where others ask; see [`control`].
     pub control: OwnedFd,
+    /// Who is attached.
+    pub clients: Vec<Client>,
+    /// Where its output is kept.
+    pub log: log::Writer,
+    /// The record was changed by somebody else.
+    pub updated: bool,
+    /// It has a terminal.
+    pub tty: bool,
+    /// Its input ends when the first client's input does.
+    pub stdin_once: bool,
 }
 
-/// Watches a started container until its end. The state is written down, and a container that is to be removed is
-/// gone, when the client hears of the exit.
-///
-/// # Errors
-/// Of the file system; the container has ended then, too.
-pub fn watch(
-    shelf: &Shelf,
-    container: &Container,
-    lock: Lock,
-    running: &mut Running,
-    attached: Option<Attached>,
-) -> Result<()> {
-    let file = Shelf::state_file(container, OFlags::RDWR)?;
-    let stdin = running.started.stdin.take();
-    let Running { started, group, control } = &*running;
-    let mut state = State {
-        status: Status::Running,
-        pid: started.pid.as_raw_nonzero().get(),
-        monitor: rustix::process::getpid().as_raw_nonzero().get(),
-        started_ns: Time::now().unix_nanos(),
-        ..State::default()
-    };
-    let written = state.write(&file);
-    let mut streams = Streams::new(started, stdin, attached);
-    let ended = streams.carry(started, control.as_fd(), &mut |question| {
-        let done = obey(&question, started, group, &mut state);
-        let _ = state.write(&file);
-        done
-    });
-    state.status = Status::Exited;
-    state.exit_code = i32::from(ended.code());
-    state.oom_killed = group.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
-    state.finished_ns = Time::now().unix_nanos();
-    state.pid = 0;
-    state.monitor = 0;
-    state.exits += 1;
-    let written = written.and(state.write(&file));
-    let id = container.record.id.as_str();
-    if container.record.host.auto_remove {
-        shelf.discard(&container.record, lock)?;
-    } else {
-        drop(lock);
-    }
-    streams.report(ended);
-    drop(streams);
-    drop(running.started.mounts.take());
-    shelf.empty_trash(id);
-    written.map_err(|errno| crate::Error::os("write", "state", errno))
-}
-
-/// Does what is asked of the monitor.
-fn obey(question: &Question, started: &Started, group: &Group, state: &mut State) -> Result<()> {
-    match question {
-        Question::Signal { signal, for_good } => {
-            let number = rustix::process::Signal::from_named_raw(*signal)
-                .ok_or_else(|| Error::Unsupported(format!("signal {signal} is not there yet")))?;
-            rustix::process::pidfd_send_signal(&started.pidfd, number).context("signal", "the container")?;
-            state.stopped_by_hand |= for_good;
-        }
-        Question::Pause => {
-            group.freeze(FREEZE_GRACE_MS)?;
-            state.status = Status::Paused;
-        }
-        Question::Unpause => {
-            group.thaw()?;
-            state.status = Status::Running;
-        }
-        Question::Resize { height, width } if started.stderr.is_none() => {
-            let size =
-                rustix::termios::Winsize { ws_row: *height, ws_col: *width, ws_xpixel: 0, ws_ypixel: 0 };
-            rustix::termios::tcsetwinsize(&started.stdout, size).context("resize", "terminal")?;
-        }
-        Question::Resize { .. } => return Err(Error::Conflict("the container has no terminal".into())),
-        Question::Attach(_) => {
-            return Err(Error::Unsupported("attaching to a running container is not there yet".into()));
-        }
-        // The monitor keeps nothing of the record that can change.
-        Question::Update => {}
-    }
-    Ok(())
-}
-
-/// The output's and the input's ways.
-struct Streams<'a> {
-    /// What the container writes, each with its number; gone at its end.
-    outputs: [Option<(BorrowedFd<'a>, Stream)>; 2],
-    stdin: Option<OwnedFd>,
-    /// Input that the container has not taken yet.
+/// The input's way into the process.
+#[derive(Debug, Default)]
+struct Input {
+    /// Input that the process has not taken yet.
     pending: Vec<u8>,
-    /// No more input will come.
-    input_ended: bool,
-    tty: bool,
-    client: Option<OwnedFd>,
-    /// A client was there; when it goes, the container ends.
-    attended: bool,
+    /// No more will come.
+    ended: bool,
 }
 
-impl<'a> Streams<'a> {
-    fn new(started: &'a Started, stdin: Option<OwnedFd>, attached: Option<Attached>) -> Self {
-        let tty = started.stderr.is_none();
-        let stderr = started.stderr.as_ref().map(|fd| (fd.as_fd(), Stream::Stderr));
+impl Monitor {
+    /// Writes the state down.
+    ///
+    /// # Errors
+    /// As pwrite(2).
+    pub fn write_state(&self) -> Result<()> {
+        self.state.write(&self.state_file).map_err(|errno| Error::os("write", "state", errno))
+    }
+
+    /// Stays with the process until it has ended and everything that it wrote is passed on.
+    pub fn carry(&mut self, running: &mut Running) -> Ended {
+        let mut stdin = running.started.stdin.take();
+        let Running { started, group } = &*running;
         for fd in [Some(&started.stdout), started.stderr.as_ref(), stdin.as_ref()].into_iter().flatten() {
             let _ = rustix::io::ioctl_fionbio(fd, true);
         }
-        let (client, pending) = attached.map_or((None, Vec::new()), |a| (Some(a.connection), a.early));
-        Streams {
-            outputs: [Some((started.stdout.as_fd(), Stream::Stdout)), stderr],
-            stdin,
-            pending,
-            input_ended: client.is_none(),
-            tty,
-            attended: client.is_some(),
-            client,
-        }
-    }
-
-    /// Moves bytes until the process has ended and everything that it wrote has been passed on.
-    fn carry(
-        &mut self,
-        started: &Started,
-        control: BorrowedFd<'_>,
-        obey: &mut dyn FnMut(Question) -> Result<()>,
-    ) -> Ended {
+        let mut outputs = [Some(&started.stdout), started.stderr.as_ref()];
         let mut buffer = alloc::vec![0_u8; PIECE];
+        let mut input = Input::default();
         loop {
-            self.feed();
-            let [process, asked, client, input, out0, out1] = self.wait(started.pidfd.as_fd(), control);
-            if asked {
-                while let Some((question, _, connection)) = control::accept(control) {
-                    let done = obey(question);
-                    control::answer(connection, done.as_ref().copied());
-                }
+            for client in &mut self.clients {
+                client.early(&mut input.pending);
             }
-            if client {
-                self.take_input(&mut buffer);
+            input.feed(&mut stdin, self.tty);
+            let ready = self.sleep(started, outputs, stdin.as_ref(), &input);
+            let mut ready = ready.into_iter();
+            let mut next = || ready.next().unwrap_or(PollFlags::empty());
+            let (process, asked) = (!next().is_empty(), !next().is_empty());
+            let written = [next(), next()].map(|flags| !flags.is_empty());
+            let _takes_input = next();
+            for at in 0..self.clients.len() {
+                let client = &mut self.clients[at];
+                let came = client.serve(next(), &mut buffer, &mut input.pending);
+                input.ended |= self.stdin_once && (came == Came::End || client.has_stopped());
             }
-            if self.client.is_none() && self.attended {
+            if stdin.is_none() {
+                input.pending.clear();
+            }
+            if self.clients.iter().any(|client| client.owner && client.has_left()) {
                 // A container that is not detached goes with the client that it was run for.
                 let _ = rustix::process::pidfd_send_signal(&started.pidfd, rustix::process::Signal::KILL);
-                self.attended = false;
             }
-            if input {
-                self.feed();
+            self.clients.retain(|client| !client.is_gone());
+            if asked {
+                self.answer(Some((started, group)));
             }
-            for (index, ready) in [out0, out1].into_iter().enumerate() {
-                if ready {
-                    self.pass_output(index, &mut buffer);
+            for (at, written) in written.into_iter().enumerate() {
+                if written {
+                    self.pass_output(&mut outputs, at, &mut buffer);
                 }
             }
             if process {
-                for index in 0..self.outputs.len() {
-                    while self.pass_output(index, &mut buffer) {}
+                for at in 0..outputs.len() {
+                    while self.pass_output(&mut outputs, at, &mut buffer) {}
                 }
+                let _ = self.log.finish(Time::now());
                 return fork::wait(&started.pidfd).unwrap_or(Ended::Killed(9));
             }
         }
     }
 
-    /// Sleeps until something can be done: which of process, control, client, stdin, stdout, stderr is ready.
-    fn wait(&self, process: BorrowedFd<'_>, control: BorrowedFd<'_>) -> [bool; 6] {
-        let input = PollFlags::IN;
-        let wants_input = !self.input_ended && self.pending.is_empty();
-        let sources = [
-            Some((process, input)),
-            Some((control, input)),
-            // No more is taken in than the container takes out.
-            self.client.as_ref().map(|fd| (fd.as_fd(), if wants_input { input } else { PollFlags::empty() })),
-            self.stdin.as_ref().filter(|_| !self.pending.is_empty()).map(|fd| (fd.as_fd(), PollFlags::OUT)),
-            self.outputs[0].map(|(fd, _)| (fd, input)),
-            self.outputs[1].map(|(fd, _)| (fd, input)),
-        ];
-        let mut polled: Vec<PollFd<'_>> =
-            sources.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        while poll(&mut polled, None) == Err(Errno::INTR) {}
-        let mut results = polled.iter().map(|one| !one.revents().is_empty());
-        sources.map(|source| source.is_some() && results.next().unwrap_or(false))
-    }
-
-    /// Reads what the client sends; its end is the end of the container's input.
-    fn take_input(&mut self, buffer: &mut [u8]) {
-        let Some(client) = &self.client else { return };
-        if self.input_ended || !self.pending.is_empty() {
-            // Without a wish for input only the end of the connection wakes us.
-            self.client = None;
-            return;
-        }
-        match rustix::io::read(client, &mut *buffer) {
-            Ok(count) if count > 0 => {
-                if self.stdin.is_some() {
-                    self.pending.extend_from_slice(&buffer[..count]);
-                }
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            _ => self.input_ended = true,
-        }
-    }
-
-    /// Writes pending input as far as the container takes it.
-    fn feed(&mut self) {
-        if let Some(stdin) = &self.stdin
-            && !self.pending.is_empty()
-        {
-            match rustix::io::write(stdin, &self.pending) {
-                Ok(count) => drop(self.pending.drain(..count)),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => {
-                    self.pending.clear();
-                    self.stdin = None;
-                }
-            }
-        }
-        if self.input_ended && self.pending.is_empty() && !self.tty {
-            self.stdin = None;
-        }
-    }
-
-    /// Passes on a piece of output; whether there may be more.
-    fn pass_output(&mut self, index: usize, buffer: &mut [u8]) -> bool {
-        let Some((fd, stream)) = self.outputs[index] else { return false };
-        match rustix::io::read(fd, &mut *buffer) {
-            Ok(0) => self.outputs[index] = None,
-            Ok(count) => {
-                self.send(stream, &buffer[..count]);
+    /// Waits between two runs. False when the container is not to be started again.
+    pub fn rest(&mut self, until: i64) -> bool {
+        let mut buffer = [0; 512];
+        while !self.state.stopped_by_hand {
+            let left = clock::timeout_until(until);
+            if (left.tv_sec, left.tv_nsec) == (0, 0) {
                 return true;
             }
-            Err(Errno::AGAIN) => return false,
-            Err(Errno::INTR) => return true,
-            // A terminal gives EIO when nobody has it open any more.
-            Err(_) => self.outputs[index] = None,
+            let mut sources = alloc::vec![PollFd::new(&self.control, PollFlags::IN)];
+            sources.extend(self.clients.iter().map(|client| {
+                let (fd, flags) = client.interest(false);
+                PollFd::from_borrowed_fd(fd, flags)
+            }));
+            if poll(&mut sources, Some(&left)).is_err() {
+                continue;
+            }
+            let ready: Vec<PollFlags> = sources.iter().map(PollFd::revents).collect();
+            for (client, ready) in self.clients.iter_mut().zip(&ready[1..]) {
+                client.serve(*ready, &mut buffer, &mut Vec::new());
+            }
+            self.clients.retain(|client| !client.is_gone());
+            if !ready[0].is_empty() {
+                self.answer(None);
+            }
         }
         false
     }
 
-    fn send(&mut self, stream: Stream, bytes: &[u8]) {
-        let Some(client) = &self.client else { return };
-        let header = frame::header(stream, bytes.len() as u32);
-        if crate::api::wire::send_all(client.as_fd(), &[&header, bytes]).is_err() {
-            self.client = None;
-            self.input_ended = true;
+    /// Lets every client have what is left for it, as long as it takes.
+    pub fn see_off(&mut self) {
+        while !self.clients.is_empty() {
+            let mut sources: Vec<PollFd<'_>> = Vec::with_capacity(self.clients.len());
+            sources.extend(self.clients.iter().map(|client| {
+                let (fd, flags) = client.interest(false);
+                PollFd::from_borrowed_fd(fd, flags)
+            }));
+            let _ = poll(&mut sources, None);
+            let ready: Vec<PollFlags> = sources.iter().map(PollFd::revents).collect();
+            for (client, ready) in self.clients.iter_mut().zip(ready) {
+                client.serve(ready, &mut [], &mut Vec::new());
+            }
+            self.clients.retain(|client| !client.is_gone());
         }
     }
 
-    /// Tells the client how it ended, and lets it go.
-    fn report(&mut self, ended: Ended) {
-        let json = format!("{{\"StatusCode\":{},\"Error\":\"\"}}", ended.code());
-        self.send(Stream::Exit, json.as_bytes());
-        self.client = None;
+    /// Tells the clients how the process ended, and lets them go.
+    pub fn dismiss(&mut self, ended: Ended) {
+        let exit = alloc::format!("{{\"StatusCode\":{},\"Error\":\"\"}}", ended.code());
+        for client in &mut self.clients {
+            client.finish(exit.as_bytes());
+        }
+        self.clients.retain(|client| !client.is_gone());
+    }
+
+    /// Sleeps until something can be done: what is ready of process, control socket, the two outputs, the input, and
+    /// the clients, in this order.
+    fn sleep(
+        &self,
+        started: &Started,
+        outputs: [Option<&OwnedFd>; 2],
+        stdin: Option<&OwnedFd>,
+        input: &Input,
+    ) -> Vec<PollFlags> {
+        let full = self.clients.iter().any(Client::is_full);
+        let listen = input.pending.is_empty() && !input.ended && stdin.is_some();
+        let readable = |fd| (fd, PollFlags::IN);
+        let mut wanted = alloc::vec![
+            Some(readable(started.pidfd.as_fd())),
+            Some(readable(self.control.as_fd())),
+            outputs[0].filter(|_| !full).map(|fd| readable(fd.as_fd())),
+            outputs[1].filter(|_| !full).map(|fd| readable(fd.as_fd())),
+            stdin.filter(|_| !input.pending.is_empty()).map(|fd| (fd.as_fd(), PollFlags::OUT)),
+        ];
+        wanted.extend(self.clients.iter().map(|client| Some(client.interest(listen))));
+        let mut sources: Vec<PollFd<'_>> =
+            wanted.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        while poll(&mut sources, None) == Err(Errno::INTR) {}
+        let mut results = sources.iter().map(PollFd::revents);
+        wanted.iter().map(|one| one.and_then(|_| results.next()).unwrap_or(PollFlags::empty())).collect()
+    }
+
+    /// Answers all who ask.
+    fn answer(&mut self, running: Option<(&Started, &Group)>) {
+        while let Some((question, along, connection)) = control::accept(&self.control) {
+            let done = self.obey(question, along, running);
+            if self.write_state().is_err() {
+                // The disk is full; what was asked is done all the same.
+            }
+            control::answer(connection, done.as_ref().copied());
+        }
+    }
+
+    /// Does what is asked; `running` is what runs, unless the container waits for its restart.
+    fn obey(
+        &mut self,
+        question: Question,
+        along: Option<OwnedFd>,
+        running: Option<(&Started, &Group)>,
+    ) -> Result<()> {
+        let not_running = || Error::Conflict("the container is not running".into());
+        match question {
+            Question::Signal { signal, for_good } => {
+                self.state.stopped_by_hand |= for_good;
+                if let Some((started, _)) = running {
+                    let number = rustix::process::Signal::from_named_raw(signal).ok_or_else(|| {
+                        Error::Unsupported(alloc::format!("signal {signal} is not there yet"))
+                    })?;
+                    match rustix::process::pidfd_send_signal(&started.pidfd, number) {
+                        // It has just ended.
+                        Ok(()) | Err(Errno::SRCH) => {}
+                        Err(errno) => return Err(Error::os("signal", "the container", errno)),
+                    }
+                }
+            }
+            Question::Pause => {
+                running.ok_or_else(not_running)?.1.freeze(FREEZE_GRACE_MS)?;
+                self.state.status = Status::Paused;
+            }
+            Question::Unpause => {
+                running.ok_or_else(not_running)?.1.thaw()?;
+                self.state.status = Status::Running;
+            }
+            Question::Resize { height, width } => {
+                let (started, _) = running.ok_or_else(not_running)?;
+                if !self.tty {
+                    return Err(Error::Conflict("the container has no terminal".into()));
+                }
+                let size =
+                    rustix::termios::Winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
+                rustix::termios::tcsetwinsize(&started.stdout, size)
+                    .map_err(|errno| Error::os("resize", "terminal", errno))?;
+            }
+            Question::Attach(wants) => {
+                let connection = along.ok_or_else(|| Error::Invalid("attach without a connection".into()))?;
+                self.clients.push(Client::new(connection, wants, self.tty));
+            }
+            Question::Update => self.updated = true,
+        }
+        Ok(())
+    }
+
+    /// Passes on a piece of output; whether there may be more.
+    fn pass_output(&mut self, outputs: &mut [Option<&OwnedFd>; 2], at: usize, buffer: &mut [u8]) -> bool {
+        let Some(fd) = outputs[at] else { return false };
+        match rustix::io::read(fd, &mut *buffer) {
+            Ok(count) if count > 0 => {
+                let bytes = &buffer[..count];
+                let (frame, stream) = match at {
+                    0 => (Stream::Stdout, log::Stream::Stdout),
+                    _ => (Stream::Stderr, log::Stream::Stderr),
+                };
+                // Output that finds no room on the disk is lost to the log only.
+                let _ = self.log.write(stream, bytes, Time::now());
+                for client in &mut self.clients {
+                    client.output(frame, bytes);
+                }
+                return true;
+            }
+            Err(Errno::AGAIN) => return false,
+            Err(Errno::INTR) => return true,
+            // The end; a terminal gives EIO when nobody has it open any more.
+            _ => outputs[at] = None,
+        }
+        false
+    }
+}
+
+impl Input {
+    /// Writes pending input as far as the process takes it.
+    fn feed(&mut self, stdin: &mut Option<OwnedFd>, tty: bool) {
+        if let Some(fd) = &*stdin
+            && !self.pending.is_empty()
+        {
+            match rustix::io::write(fd, &self.pending) {
+                Ok(count) => drop(self.pending.drain(..count)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => {
+                    self.pending.clear();
+                    *stdin = None;
+                }
+            }
+        }
+        if self.ended && self.pending.is_empty() && !tty {
+            *stdin = None;
+        }
     }
 }

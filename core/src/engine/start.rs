@@ -1,0 +1,167 @@
+//! `start` and `restart`: a container that exists gets a monitor of its own, which starts its process and stays.
+
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::OFlags,
+};
+use skiff_syscalls::signal::SignalSet;
+
+use super::{Engine, supervise::START_FAILED};
+use crate::{
+    Context, Error, Result,
+    clock::{self, SECOND},
+    container::{
+        shelf::{Container, Lock, Shelf},
+        state::{State, Status},
+    },
+    file, fork,
+};
+
+/// How long another command that works on the container may take.
+const PATIENCE_NS: i64 = 10 * SECOND;
+/// Longest report of a monitor about its start.
+const REPORT_MAX: usize = 64 << 10;
+/// What a monitor reports when the process runs.
+const STARTED: &[u8] = b"started";
+
+impl Engine {
+    /// Starts a container in the background. It runs when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Unchanged`] if it runs; [`Error::Start`] and others if it can't be started, which its state says, too.
+    pub fn start(&self, name: &str) -> Result<()> {
+        let id = self.shelf.resolve(name)?;
+        let lock = self.lock_to_start(&id)?;
+        let container = match self.shelf.find(&id) {
+            Ok(container) => container,
+            Err(error) => {
+                // It was removed meanwhile, and the lock has made its run directory again.
+                self.shelf.forget_run_directory(&id, lock);
+                return Err(error);
+            }
+        };
+        self.start_locked(container, lock)
+    }
+
+    /// Starts a container whose lock the caller holds, in the background.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_locked(&self, container: Container, lock: Lock) -> Result<()> {
+        let (report, reporter) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe")?;
+        let (data_path, run_path) = (self.data_path.as_str(), self.run_path.as_str());
+        let child = fork::heir(
+            (container, lock, reporter),
+            |(container, lock, reporter)| {
+                alloc::vec![
+                    container.directory.as_fd(),
+                    lock.file.as_fd(),
+                    lock.directory.as_fd(),
+                    reporter.as_fd(),
+                ]
+            },
+            |(container, lock, reporter)| detached(data_path, run_path, container, lock, reporter),
+        )?;
+        let bytes = file::read_all(&report, REPORT_MAX).context("read from", "the monitor")?;
+        if bytes == STARTED {
+            return Ok(());
+        }
+        let _ = fork::wait(&child.pidfd);
+        Err(Error::from_bytes(&bytes)
+            .unwrap_or_else(|| Error::Corrupt("the container's monitor was killed".into())))
+    }
+
+    /// Ends a container if it runs, and starts it.
+    ///
+    /// # Errors
+    /// As [`Engine::stop`] and [`Engine::start`].
+    pub fn restart(&self, name: &str, signal: Option<&str>, grace_seconds: Option<i64>) -> Result<()> {
+        let id = self.shelf.resolve(name)?;
+        match self.stop(&id, signal, grace_seconds) {
+            Ok(()) | Err(Error::Unchanged) => {}
+            Err(error) => return Err(error),
+        }
+        match self.start(&id) {
+            // Somebody else was faster.
+            Err(Error::Unchanged) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// The lock of a container that does not run, as soon as nobody else works on it.
+    fn lock_to_start(&self, id: &str) -> Result<Lock> {
+        let deadline = clock::monotonic() + PATIENCE_NS;
+        loop {
+            match self.shelf.state(id)?.status {
+                Status::Paused => {
+                    return Err(Error::Conflict(
+                        "cannot start a paused container, try unpause instead".into(),
+                    ));
+                }
+                status if status.is_active() => return Err(Error::Unchanged),
+                _ => {}
+            }
+            match self.shelf.lock(id) {
+                Err(Error::Conflict(_)) if clock::monotonic() < deadline => clock::sleep(2_000_000),
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes down why a container could not be started; one that would go at its end goes now.
+    pub fn give_up(&self, container: &Container, lock: Lock, error: &Error) {
+        if container.record.host.auto_remove {
+            return self.take_back(container, lock);
+        }
+        let Ok(file) = Shelf::state_file(container, OFlags::RDWR) else { return };
+        let Ok(mut state) = State::read(&file) else { return };
+        (state.status, state.pid, state.monitor) = match state.started_ns {
+            0 => (Status::Created, 0, 0),
+            _ => (Status::Exited, 0, 0),
+        };
+        state.exit_code = match error {
+            Error::Start { exit_code, .. } => i32::from(*exit_code),
+            _ => START_FAILED,
+        };
+        state.error = alloc::format!("{error}");
+        let _ = state.write(&file);
+    }
+
+    /// Takes back a container that was created and could not be started.
+    fn take_back(&self, container: &Container, lock: Lock) {
+        let id = container.record.id.clone();
+        if self.shelf.discard(&container.record, lock).is_ok() {
+            self.shelf.empty_trash(&id);
+        }
+    }
+}
+
+/// The life of a monitor that belongs to no client; its exit code.
+fn detached(data_path: &str, run_path: &str, container: Container, lock: Lock, reporter: OwnedFd) -> i32 {
+    let begin = || -> Result<Engine> {
+        let _ = rustix::process::setsid();
+        fork::own_signals(SignalSet::EMPTY);
+        fork::null_streams()?;
+        rustix::process::chdir("/").context("change directory to", "/")?;
+        Engine::open(data_path, run_path)
+    };
+    let report = |bytes: &[u8]| file::write_all(&reporter, bytes);
+    let failed = |error: &Error| i32::from(report(&error.to_bytes()).is_err());
+    let engine = match begin() {
+        Ok(engine) => engine,
+        Err(error) => return failed(&error),
+    };
+    match engine.begin(&container, &lock) {
+        Ok(begun) => {
+            // If whoever asked for the start was killed, the container runs all the same.
+            let _ = report(STARTED);
+            drop(reporter);
+            i32::from(engine.supervise(container, lock, begun).is_err())
+        }
+        Err(error) => {
+            engine.give_up(&container, lock, &error);
+            failed(&error)
+        }
+    }
+}

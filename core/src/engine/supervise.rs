@@ -1,0 +1,206 @@
+//! A container's life from its first start to its last end: run, restart as its policy says, write everything down,
+//! remove it if that was asked for. Runs in the container's monitor, which holds the lock.
+
+use alloc::{format, string::String};
+
+use rustix::fs::OFlags;
+
+use super::{
+    Engine,
+    run::{Prepared, end_group},
+};
+use crate::{
+    Result,
+    clock::{self, Time},
+    container::{
+        log,
+        restart::{End, Policy, Restart},
+        shelf::{Container, Lock, Shelf},
+        state::{State, Status},
+    },
+    fork::Ended,
+    process::{
+        control,
+        monitor::{Monitor, Running, client::Client},
+    },
+};
+
+/// The exit code of a container that the engine could not start.
+pub const START_FAILED: i32 = 128;
+
+/// A container at work.
+#[derive(Debug)]
+pub struct Begun {
+    monitor: Monitor,
+    prepared: Prepared,
+    running: Running,
+}
+
+impl Begun {
+    /// The client that it is run for.
+    pub fn attach(&mut self, owner: Client) {
+        self.monitor.clients.push(owner);
+    }
+
+    /// Ends a container that nobody will watch.
+    pub fn abandon(self) {
+        self.running.started.kill();
+        end_group(&self.running.group);
+    }
+}
+
+impl Engine {
+    /// Starts a container's process; this process becomes its monitor.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub fn begin(&self, container: &Container, lock: &Lock) -> Result<Begun> {
+        let mut monitor = self.monitor(container, lock)?;
+        let prepared = self.prepare(container)?;
+        let running = self.launch(container, lock, &prepared)?;
+        match self.mark_started(&mut monitor, &running) {
+            Ok(()) => Ok(Begun { monitor, prepared, running }),
+            Err(error) => {
+                Begun { monitor, prepared, running }.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// What the monitor of a container needs before it starts the process: its input and output, its place in the
+    /// state file. Clients that wait for the start are attached from here on.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn monitor(&self, container: &Container, lock: &Lock) -> Result<Monitor> {
+        let config = &container.record.config;
+        let state_file = Shelf::state_file(container, OFlags::RDWR)?;
+        let before = State::read(&state_file)?;
+        let control = control::listen(&lock.directory)?;
+        let log =
+            log::Writer::open(&container.directory, log::Settings::new(&container.record.host.log_config)?)?;
+        let clients = control::collect(&lock.directory)
+            .into_iter()
+            .map(|(wants, connection)| Client::new(connection, wants, config.tty))
+            .collect();
+        Ok(Monitor {
+            // The last end stays known until the next one.
+            state: State { stopped_by_hand: false, restarts: 0, error: String::new(), ..before },
+            state_file,
+            control,
+            clients,
+            log,
+            updated: false,
+            tty: config.tty,
+            stdin_once: config.stdin_once,
+        })
+    }
+
+    /// Writes down that a container's process has been started.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn mark_started(&self, monitor: &mut Monitor, running: &Running) -> Result<()> {
+        monitor.state = State {
+            status: Status::Running,
+            pid: running.started.pid.as_raw_nonzero().get(),
+            monitor: rustix::process::getpid().as_raw_nonzero().get(),
+            started_ns: Time::now().unix_nanos(),
+            exit_code: 0,
+            oom_killed: false,
+            error: String::new(),
+            ..core::mem::take(&mut monitor.state)
+        };
+        monitor.write_state()
+    }
+
+    /// Stays with a container that was started until it has ended for good. The state is written down, and a container
+    /// that is to be removed is gone, when the clients hear of the exit.
+    ///
+    /// # Errors
+    /// Of the file system; the container has ended then, too.
+    pub fn supervise(&self, mut container: Container, lock: Lock, begun: Begun) -> Result<()> {
+        let Begun { mut monitor, prepared, mut running } = begun;
+        let host = &container.record.host;
+        let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
+        let mut written = Ok(());
+        loop {
+            let ended = monitor.carry(&mut running);
+            self.note_end(&mut monitor, &running, ended);
+            self.reread(&mut container, &mut monitor, &mut restart);
+            let end = End {
+                exit_code: monitor.state.exit_code,
+                ran_ns: monitor.state.finished_ns - monitor.state.started_ns,
+                stopped_by_hand: monitor.state.stopped_by_hand,
+            };
+            let Some(wait_ns) = restart.ended(end) else {
+                written = written.and(self.conclude(&container, lock, &mut monitor));
+                monitor.dismiss(ended);
+                break;
+            };
+            drop(running.started.mounts.take());
+            monitor.state.status = Status::Restarting;
+            written = written.and(monitor.write_state());
+            monitor.dismiss(ended);
+            let until = clock::monotonic().saturating_add(wait_ns);
+            let go_on = monitor.rest(until);
+            self.reread(&mut container, &mut monitor, &mut restart);
+            if !go_on {
+                written = written.and(self.conclude(&container, lock, &mut monitor));
+                break;
+            }
+            monitor.state.restarts += 1;
+            match self.launch(&container, &lock, &prepared) {
+                Ok(again) => running = again,
+                Err(error) => {
+                    monitor.state.exit_code = START_FAILED;
+                    monitor.state.error = format!("{error}");
+                    written = written.and(self.conclude(&container, lock, &mut monitor));
+                    break;
+                }
+            }
+            written = written.and(self.mark_started(&mut monitor, &running));
+        }
+        monitor.see_off();
+        // The end of the mounts is not waited for before the exit is told.
+        drop(running.started.mounts.take());
+        self.shelf.empty_trash(&container.record.id);
+        written
+    }
+
+    /// Notes how the process ended. Nothing of it is left when this returns.
+    fn note_end(&self, monitor: &mut Monitor, running: &Running, ended: Ended) {
+        let state = &mut monitor.state;
+        state.exit_code = i32::from(ended.code());
+        state.oom_killed = running.group.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
+        state.finished_ns = Time::now().unix_nanos();
+        state.pid = 0;
+        state.exits += 1;
+        end_group(&running.group);
+    }
+
+    /// Ends the supervision: writes the last state, or takes the container off the shelf, and lets go of the lock.
+    fn conclude(&self, container: &Container, lock: Lock, monitor: &mut Monitor) -> Result<()> {
+        monitor.state.status = Status::Exited;
+        monitor.state.monitor = 0;
+        let written = monitor.write_state();
+        if container.record.host.auto_remove {
+            self.shelf.discard(&container.record, lock)?;
+        }
+        written
+    }
+
+    /// Takes over what `update` has changed.
+    fn reread(&self, container: &mut Container, monitor: &mut Monitor, restart: &mut Restart) {
+        if !core::mem::take(&mut monitor.updated) {
+            return;
+        }
+        if let Ok(Some(record)) = self.shelf.load(&container.record.id) {
+            container.record = record;
+            let host = &container.record.host;
+            if let Ok(policy) = Policy::new(&host.restart_policy, host.auto_remove) {
+                restart.set_policy(policy);
+            }
+        }
+    }
+}
