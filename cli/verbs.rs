@@ -32,7 +32,6 @@ pub mod rm;
 pub mod rmi;
 pub mod run;
 pub mod serve;
-pub mod start;
 pub mod stats;
 pub mod stop;
 pub mod tag;
@@ -109,7 +108,6 @@ pub const VERBS: &[Entry] = &[
     entry::<exec::Exec>("exec|container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", 2),
     entry::<attach::Attach>("attach|container attach", "[OPTIONS] CONTAINER", 1),
     entry::<ps::Ps>("ps|container ls|container list|container ps", "[OPTIONS]", 0),
-    entry::<start::Start>("start|container start", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<stop::Stop>("stop|container stop", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<kill::Kill>("kill|container kill", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<stop::Restart>("restart|container restart", "[OPTIONS] CONTAINER [CONTAINER...]", 1),

@@ -103,24 +103,3 @@ fn a_paused_container_stands_still_and_goes_on() {
     assert_eq!(done(&scratch, &["kill", "frozen"]).0, 0);
     assert_eq!(ended(&mut client), 137);
 }
-
-#[test]
-fn what_is_not_there_yet_is_refused_at_once_and_by_name() {
-    let scratch = Scratch::new();
-    let mut client = started(&scratch, "live", "cat");
-    for arguments in [
-        &["attach", "--no-stdin", "live"][..],
-        &["exec", "live", "true"],
-        &["logs", "live"],
-        &["restart", "live"],
-        &["update", "--restart", "no", "live"],
-        &["events", "--since", "1m", "--until", "0s"],
-        &["create", "host", "true"],
-    ] {
-        let (code, output, error) = done(&scratch, arguments);
-        assert!(code != 0 && output.is_empty(), "{arguments:?}: {code} {output}");
-        assert!(error.contains("not there yet"), "{arguments:?}: {error}");
-    }
-    drop(client.stdin.take());
-    assert_eq!(ended(&mut client), 0);
-}
