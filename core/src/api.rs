@@ -60,7 +60,8 @@ pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOn
     let engine = Engine::open(data_path, run_path)?;
     let listener = server::Listener::bind(socket)?;
     listening();
-    engine.shelf.sweep();
+    engine.sweep();
+    engine.bring_back();
     drop(engine);
     listener.run(&mut |connection| {
         // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.

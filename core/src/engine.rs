@@ -16,6 +16,7 @@ pub mod size;
 pub mod start;
 pub mod stats;
 pub mod supervise;
+pub mod sweep;
 pub mod top;
 pub mod volume;
 pub mod wait;

@@ -46,6 +46,9 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         || limit > 0
         || ["status", "exited", "before", "since"].iter().any(|name| !filters.values(name).is_empty());
     let with_size = exchange.query.flag("size");
+    if all {
+        engine.sweep();
+    }
     let mut found = engine.containers(if all { Which::All } else { Which::Active })?;
     let created = |name: &String| engine.shelf.find(name).map(|container| container.record.created_ns);
     let before = filters.values("before").iter().map(created).collect::<Result<Vec<_>>>()?;

@@ -209,23 +209,30 @@ impl Shelf {
     /// # Errors
     /// As [`State::read`].
     pub fn state(&self, id: &str) -> Result<State> {
-        let path = format!("{id}/state");
-        let open = file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty());
-        let mut state = match open {
-            Ok(open) => State::read(&open)?,
-            Err(Errno::NOENT) => return Err(Error::NotFound(format!("No such container: {id}"))),
-            Err(errno) => return Err(Error::os("open", path, errno)),
-        };
+        let mut state = self.written_state(id)?;
         if state.status.is_active() && !self.is_monitored(id) {
             // The monitor may have ended properly between the two looks.
-            if let Ok(open) = file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty()) {
-                state = State::read(&open)?;
+            if let Ok(again) = self.written_state(id) {
+                state = again;
             }
             if state.status.is_active() {
                 state.orphaned();
             }
         }
         Ok(state)
+    }
+
+    /// What the last monitor of the container `id` wrote down.
+    ///
+    /// # Errors
+    /// As [`State::read`].
+    pub fn written_state(&self, id: &str) -> Result<State> {
+        let path = format!("{id}/state");
+        match file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty()) {
+            Ok(open) => State::read(&open),
+            Err(Errno::NOENT) => Err(Error::NotFound(format!("No such container: {id}"))),
+            Err(errno) => Err(Error::os("open", path, errno)),
+        }
     }
 
     /// Whether a living monitor holds the lock of the container `id`.
@@ -337,6 +344,15 @@ impl Shelf {
                 });
             if !alive && old {
                 let _ = file::remove_tree(&self.containers, name.as_str());
+            }
+        }
+        for name in file::names(&self.running, ".").unwrap_or_default() {
+            // Who has the lock is about to remove the directory or the container.
+            if is_id(&name)
+                && file::directory(&self.containers, name.as_str()).is_err()
+                && !self.is_monitored(&name)
+            {
+                let _ = file::remove_tree(&self.running, name.as_str());
             }
         }
         for name in file::names(&self.trash, ".").unwrap_or_default() {

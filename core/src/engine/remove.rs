@@ -27,6 +27,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Conflict`] if it runs and is not to be killed.
     pub fn remove(&self, name: &str, running: Running) -> Result<Record> {
+        self.bury_dead(&self.shelf.resolve(name)?);
         let waiter = self.waiter(name, Condition::NotRunning)?;
         let record = self.shelf.find(name)?.record;
         let id = &record.id;

@@ -31,6 +31,7 @@ impl Engine {
     /// [`Error::Unchanged`] if it runs; [`Error::Start`] and others if it can't be started, which its state says, too.
     pub fn start(&self, name: &str) -> Result<()> {
         let id = self.shelf.resolve(name)?;
+        self.bury_dead(&id);
         let lock = self.lock_to_start(&id)?;
         let container = match self.shelf.find(&id) {
             Ok(container) => container,
@@ -128,8 +129,8 @@ impl Engine {
         let _ = state.write(&file);
     }
 
-    /// Takes back a container that was created and could not be started.
-    fn take_back(&self, container: &Container, lock: Lock) {
+    /// Takes a container off the shelf whose lock the caller holds.
+    pub(super) fn take_back(&self, container: &Container, lock: Lock) {
         let id = container.record.id.clone();
         if self.shelf.discard(&container.record, lock).is_ok() {
             self.shelf.empty_trash(&id);

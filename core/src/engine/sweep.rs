@@ -1,0 +1,88 @@
+//! What killed processes have left is put right: states that say a container runs, control groups, run directories,
+//! containers half made or half removed. And after a boot: the containers that come back by themselves.
+
+use rustix::{fd::AsFd, fs::OFlags};
+
+use super::{Engine, run::end_group};
+use crate::{
+    clock::Time,
+    container::{
+        names,
+        record::Record,
+        restart::Policy,
+        shelf::Shelf,
+        state::{State, Status},
+    },
+    process::cgroup::{Group, Host, group},
+};
+
+impl Engine {
+    /// Puts everything right.
+    pub fn sweep(&self) {
+        self.shelf.sweep();
+        for id in self.shelf.ids().unwrap_or_default() {
+            self.bury_dead(&id);
+        }
+        if let Ok(host) = Host::find() {
+            // Whoever makes or ends a group holds the container's lock.
+            let _ = group::sweep(&host, "", &mut |name| names::is_id(name) && !self.shelf.is_monitored(name));
+        }
+    }
+
+    /// Buries a container whose monitor was killed.
+    pub(super) fn bury_dead(&self, id: &str) {
+        let active = self.shelf.written_state(id).is_ok_and(|state| state.status.is_active());
+        if active && !self.shelf.is_monitored(id) {
+            self.bury(id);
+        }
+    }
+
+    /// Does what the killed monitor of a container can't do any more. Nothing happens to one that is alive.
+    fn bury(&self, id: &str) {
+        let Ok(lock) = self.shelf.lock(id) else { return };
+        let Ok(container) = self.shelf.find(id) else {
+            return self.shelf.forget_run_directory(id, lock);
+        };
+        let record = &container.record;
+        let Ok(file) = Shelf::state_file(&container, OFlags::RDWR) else { return };
+        let Ok(mut state) = State::read(file.as_fd()) else { return };
+        if !state.status.is_active() {
+            return;
+        }
+        if let Ok(host) = Host::find()
+            && let Ok(Some(group)) = Group::open(&host, &record.host.cgroup_parent, id)
+        {
+            end_group(&group);
+        }
+        state.orphaned();
+        state.finished_ns = Time::now().unix_nanos();
+        state.exits += 1;
+        let _ = state.write(&file);
+        if record.host.auto_remove {
+            self.take_back(&container, lock);
+        }
+    }
+
+    /// Starts the containers that come back by themselves, after the engine has come up.
+    pub fn bring_back(&self) {
+        for id in self.shelf.ids().unwrap_or_default() {
+            let (Ok(Some(record)), Ok(state)) =
+                (self.shelf.load::<Record>(&id), self.shelf.written_state(&id))
+            else {
+                continue;
+            };
+            let Ok(policy) = Policy::new(&record.host.restart_policy, record.host.auto_remove) else {
+                continue;
+            };
+            let ran = state.status.is_active();
+            if state.status != Status::Created
+                && policy.starts_at_boot(ran, state.stopped_by_hand)
+                && !self.shelf.is_monitored(&id)
+            {
+                self.bury(&id);
+                // Its state tells why, if it can't be started.
+                let _ = self.start(&id);
+            }
+        }
+    }
+}
