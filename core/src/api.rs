@@ -12,6 +12,7 @@ pub mod connection;
 mod container_list;
 mod create;
 pub mod exchange;
+mod exec;
 pub mod filters;
 pub mod frame;
 pub mod head;

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod create;
+pub mod exec;
 pub mod host;
 pub mod image;
 pub mod import;

@@ -14,7 +14,12 @@ use skiff_syscalls::{
     signal::{self, SignalSet},
 };
 
-use crate::{Context, Result};
+use crate::{Context, Error, Result, file};
+
+/// Longest report of a process in the background.
+const REPORT_MAX: usize = 64 << 10;
+/// What it reports when all is well.
+const BEGUN: &[u8] = b"begun";
 
 /// A process that was forked here.
 #[derive(Debug)]
@@ -70,6 +75,69 @@ pub fn heir<T>(
             exec::exit(body(owned))
         }
     }
+}
+
+/// The other end of [`background`].
+#[derive(Debug)]
+pub struct Reporter(Option<OwnedFd>);
+
+impl Reporter {
+    /// Lets the caller of [`background`] go on.
+    pub fn succeed(&mut self) {
+        self.report(BEGUN);
+    }
+
+    fn report(&mut self, bytes: &[u8]) {
+        if let Some(pipe) = self.0.take() {
+            // If whoever waits was killed, this goes on all the same.
+            let _ = file::write_all(pipe, bytes);
+        }
+    }
+}
+
+/// Runs `body` in a process that belongs to no terminal and outlives this one, and becomes the owner of `owned`, whose
+/// descriptors `keep` names. Returns when the body says that it has succeeded, or has failed.
+///
+/// # Errors
+/// The body's; [`Error::Corrupt`] if the process was killed.
+pub fn background<T>(
+    owned: T,
+    keep: impl FnOnce(&T) -> Vec<BorrowedFd<'_>>,
+    body: impl FnOnce(T, &mut Reporter) -> Result<()>,
+) -> Result<()> {
+    let (report, reporter) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe")?;
+    let child = heir(
+        (owned, reporter),
+        |(owned, reporter)| {
+            let mut all = keep(owned);
+            all.push(reporter.as_fd());
+            all
+        },
+        |(owned, reporter)| {
+            let mut reporter = Reporter(Some(reporter));
+            let begin = || -> Result<()> {
+                let _ = rustix::process::setsid();
+                own_signals(SignalSet::EMPTY);
+                null_streams()?;
+                rustix::process::chdir("/").context("change directory to", "/")
+            };
+            match begin().and_then(|()| body(owned, &mut reporter)) {
+                Ok(()) => 0,
+                Err(error) => {
+                    reporter.report(&error.to_bytes());
+                    1
+                }
+            }
+        },
+    )?;
+    let bytes = file::read_all(&report, REPORT_MAX).context("read from", "the background process")?;
+    if bytes == BEGUN {
+        return Ok(());
+    }
+    let _ = wait(&child.pidfd);
+    Err(Error::from_bytes(&bytes)
+        .unwrap_or_else(|| Error::Corrupt("the background process was killed".into())))
 }
 
 /// Puts /dev/null in the place of the three standard descriptors.

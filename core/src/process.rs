@@ -3,10 +3,13 @@
 pub mod capability;
 pub mod cgroup;
 pub mod control;
+pub mod exec;
 pub mod launch;
 pub mod monitor;
+mod program;
 pub mod rights;
 pub mod rootfs;
 pub mod seccomp;
 pub mod step;
+mod streams;
 pub mod user;

@@ -55,7 +55,11 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     for key in ["MountLabel", "ProcessLabel", "AppArmorProfile"] {
         json.key(key).string("");
     }
-    json.key("ExecIDs").null();
+    json.key("ExecIDs");
+    match engine.running_execs(&record.id) {
+        none if none.is_empty() => json.null(),
+        some => json.strings(&some),
+    };
     json.key("HostConfig").value(&record.host);
     json.key("GraphDriver").open_object().key("Name").string("overlay").key("Data").open_object();
     json.key("UpperDir").string(&in_data("upper")).key("WorkDir").string(&in_data("work"));

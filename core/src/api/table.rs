@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    attach, container_list, create,
+    attach, container_list, create, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, inspect, lifecycle, network,
     route::Route,
@@ -42,10 +42,10 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/{}/restart", create::restart),
     always(Post, "containers/{}/update", lifecycle::not_yet),
     always(Get, "containers/{}/logs", lifecycle::not_yet),
-    always(Post, "containers/{}/exec", lifecycle::not_yet),
-    always(Post, "exec/{}/start", lifecycle::not_yet),
-    always(Post, "exec/{}/resize", lifecycle::not_yet),
-    always(Get, "exec/{}/json", lifecycle::not_yet),
+    always(Post, "containers/{}/exec", exec::create),
+    always(Post, "exec/{}/start", exec::start),
+    always(Post, "exec/{}/resize", exec::resize),
+    always(Get, "exec/{}/json", exec::inspect),
     always(Get, "events", lifecycle::not_yet),
     always(Get, "containers/{}/changes", lifecycle::not_yet),
     always(Get, "containers/{}/export", lifecycle::not_yet),

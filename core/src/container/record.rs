@@ -43,7 +43,7 @@ impl Record {
     }
 
     /// Entrypoint and command, as the process gets them.
-    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+    pub fn arguments(&self) -> impl Iterator<Item = &str> + Clone {
         let (first, rest) = (&self.config.entrypoint, &self.config.cmd);
         first.iter().flatten().chain(rest.iter().flatten()).map(String::as_str)
     }

@@ -327,7 +327,23 @@ impl Shelf {
         let _ = file::remove_tree(&self.trash, id);
     }
 
-    /// Finishes what killed processes left: containers half made, trash, run directories without a container.
+    /// The ids with a directory in the run root.
+    pub fn run_ids(&self) -> Vec<String> {
+        let names = file::names(&self.running, ".").unwrap_or_default();
+        names.into_iter().filter(|name| is_id(name)).collect()
+    }
+
+    /// Removes the run directories of containers that are gone.
+    pub fn sweep_run_directories(&self) {
+        for id in self.run_ids() {
+            // Who has the lock is about to remove the directory or the container.
+            if file::directory(&self.containers, id.as_str()).is_err() && !self.is_monitored(&id) {
+                let _ = file::remove_tree(&self.running, id.as_str());
+            }
+        }
+    }
+
+    /// Finishes what killed processes left: containers half made, trash.
     pub fn sweep(&self) {
         for name in file::names(&self.containers, ".").unwrap_or_default() {
             if !name.starts_with(".new-") {
@@ -344,15 +360,6 @@ impl Shelf {
                 });
             if !alive && old {
                 let _ = file::remove_tree(&self.containers, name.as_str());
-            }
-        }
-        for name in file::names(&self.running, ".").unwrap_or_default() {
-            // Who has the lock is about to remove the directory or the container.
-            if is_id(&name)
-                && file::directory(&self.containers, name.as_str()).is_err()
-                && !self.is_monitored(&name)
-            {
-                let _ = file::remove_tree(&self.running, name.as_str());
             }
         }
         for name in file::names(&self.trash, ".").unwrap_or_default() {

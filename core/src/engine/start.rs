@@ -1,28 +1,22 @@
 //! `start` and `restart`: a container that exists gets a monitor of its own, which starts its process and stays.
 
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::OFlags,
-};
-use skiff_syscalls::signal::SignalSet;
+use alloc::vec;
+
+use rustix::{fd::AsFd, fs::OFlags};
 
 use super::{Engine, supervise::START_FAILED};
 use crate::{
-    Context, Error, Result,
+    Error, Result,
     clock::{self, SECOND},
     container::{
         shelf::{Container, Lock, Shelf},
         state::{State, Status},
     },
-    file, fork,
+    fork,
 };
 
 /// How long another command that works on the container may take.
 const PATIENCE_NS: i64 = 10 * SECOND;
-/// Longest report of a monitor about its start.
-const REPORT_MAX: usize = 64 << 10;
-/// What a monitor reports when the process runs.
-const STARTED: &[u8] = b"started";
 
 impl Engine {
     /// Starts a container in the background. It runs when this returns.
@@ -49,28 +43,24 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub fn start_locked(&self, container: Container, lock: Lock) -> Result<()> {
-        let (report, reporter) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe")?;
         let (data_path, run_path) = (self.data_path.as_str(), self.run_path.as_str());
-        let child = fork::heir(
-            (container, lock, reporter),
-            |(container, lock, reporter)| {
-                alloc::vec![
-                    container.directory.as_fd(),
-                    lock.file.as_fd(),
-                    lock.directory.as_fd(),
-                    reporter.as_fd(),
-                ]
+        fork::background(
+            (container, lock),
+            |(container, lock)| vec![container.directory.as_fd(), lock.file.as_fd(), lock.directory.as_fd()],
+            |(container, lock), reporter| {
+                let engine = Engine::open(data_path, run_path)?;
+                match engine.begin(&container, &lock) {
+                    Ok(begun) => {
+                        reporter.succeed();
+                        engine.supervise(container, lock, begun)
+                    }
+                    Err(error) => {
+                        engine.give_up(&container, lock, &error);
+                        Err(error)
+                    }
+                }
             },
-            |(container, lock, reporter)| detached(data_path, run_path, container, lock, reporter),
-        )?;
-        let bytes = file::read_all(&report, REPORT_MAX).context("read from", "the monitor")?;
-        if bytes == STARTED {
-            return Ok(());
-        }
-        let _ = fork::wait(&child.pidfd);
-        Err(Error::from_bytes(&bytes)
-            .unwrap_or_else(|| Error::Corrupt("the container's monitor was killed".into())))
+        )
     }
 
     /// Ends a container if it runs, and starts it.
@@ -134,35 +124,6 @@ impl Engine {
         let id = container.record.id.clone();
         if self.shelf.discard(&container.record, lock).is_ok() {
             self.shelf.empty_trash(&id);
-        }
-    }
-}
-
-/// The life of a monitor that belongs to no client; its exit code.
-fn detached(data_path: &str, run_path: &str, container: Container, lock: Lock, reporter: OwnedFd) -> i32 {
-    let begin = || -> Result<Engine> {
-        let _ = rustix::process::setsid();
-        fork::own_signals(SignalSet::EMPTY);
-        fork::null_streams()?;
-        rustix::process::chdir("/").context("change directory to", "/")?;
-        Engine::open(data_path, run_path)
-    };
-    let report = |bytes: &[u8]| file::write_all(&reporter, bytes);
-    let failed = |error: &Error| i32::from(report(&error.to_bytes()).is_err());
-    let engine = match begin() {
-        Ok(engine) => engine,
-        Err(error) => return failed(&error),
-    };
-    match engine.begin(&container, &lock) {
-        Ok(begun) => {
-            // If whoever asked for the start was killed, the container runs all the same.
-            let _ = report(STARTED);
-            drop(reporter);
-            i32::from(engine.supervise(container, lock, begun).is_err())
-        }
-        Err(error) => {
-            engine.give_up(&container, lock, &error);
-            failed(&error)
         }
     }
 }

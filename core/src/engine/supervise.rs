@@ -77,6 +77,7 @@ impl Engine {
         let state_file = Shelf::state_file(container, OFlags::RDWR)?;
         let before = State::read(&state_file)?;
         let control = control::listen(&lock.directory)?;
+        super::exec::forget_all(&lock.directory);
         let log =
             log::Writer::open(&container.directory, log::Settings::new(&container.record.host.log_config)?)?;
         let clients = control::collect(&lock.directory)
@@ -86,7 +87,7 @@ impl Engine {
         Ok(Monitor {
             // The last end stays known until the next one.
             state: State { stopped_by_hand: false, restarts: 0, error: String::new(), ..before },
-            state_file,
+            state_file: Some(state_file),
             control,
             clients,
             log,

@@ -7,13 +7,12 @@ use super::{Engine, run::end_group};
 use crate::{
     clock::Time,
     container::{
-        names,
         record::Record,
         restart::Policy,
         shelf::Shelf,
         state::{State, Status},
     },
-    process::cgroup::{Group, Host, group},
+    process::cgroup::{Group, Host},
 };
 
 impl Engine {
@@ -23,10 +22,20 @@ impl Engine {
         for id in self.shelf.ids().unwrap_or_default() {
             self.bury_dead(&id);
         }
-        if let Ok(host) = Host::find() {
-            // Whoever makes or ends a group holds the container's lock.
-            let _ = group::sweep(&host, "", &mut |name| names::is_id(name) && !self.shelf.is_monitored(name));
+        // A group is made after the run directory and removed before it.
+        let Ok(host) = Host::find() else { return };
+        for id in self.shelf.run_ids() {
+            if self.shelf.is_monitored(&id) {
+                continue;
+            }
+            if let Ok(Some(group)) = Group::open(&host, "", &id)
+                && let Ok(lock) = self.shelf.lock(&id)
+            {
+                end_group(&group);
+                drop(lock);
+            }
         }
+        self.shelf.sweep_run_directories();
     }
 
     /// Buries a container whose monitor was killed.

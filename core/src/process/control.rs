@@ -156,7 +156,15 @@ fn bind(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
 /// # Errors
 /// Of the kernel.
 pub fn listen(directory: impl AsFd) -> Result<OwnedFd> {
-    bind(directory.as_fd(), NAME)
+    listen_as(directory, NAME)
+}
+
+/// Listens under another name: for what is no monitor and takes the same questions.
+///
+/// # Errors
+/// Of the kernel.
+pub fn listen_as(directory: impl AsFd, name: &str) -> Result<OwnedFd> {
+    bind(directory.as_fd(), name)
 }
 
 /// The next question, the descriptor that came with it, and the connection to answer on; `None` if nobody asks.
@@ -204,8 +212,31 @@ pub fn answer(connection: OwnedFd, result: Result<(), &Error>) {
 /// # Errors
 /// The monitor's refusal.
 pub fn ask(directory: impl AsFd, question: &Question, along: Option<BorrowedFd<'_>>) -> Result<Option<()>> {
+    ask_as(directory, NAME, question, along)
+}
+
+/// Whether somebody listens under this name.
+pub fn is_listening(directory: impl AsFd, name: &str) -> bool {
+    let connect = || -> Result<()> {
+        let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        rustix::net::connect(&socket, &address(directory.as_fd(), name)?).context("connect to", name)
+    };
+    // More questions than fit wait there.
+    matches!(connect(), Ok(()) | Err(Error::Os { errno: Errno::AGAIN, .. }))
+}
+
+/// Asks whoever listens under this name; see [`ask`].
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_as(
+    directory: impl AsFd,
+    name: &str,
+    question: &Question,
+    along: Option<BorrowedFd<'_>>,
+) -> Result<Option<()>> {
     let socket = seqpacket(SocketFlags::CLOEXEC)?;
-    match rustix::net::connect(&socket, &address(directory.as_fd(), NAME)?) {
+    match rustix::net::connect(&socket, &address(directory.as_fd(), name)?) {
         Ok(()) => {}
         Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
         Err(errno) => return Err(errno).context("connect to", "the container's monitor"),

@@ -5,22 +5,18 @@ use alloc::{
     ffi::CString,
     format,
     string::{String, ToString},
-    vec,
     vec::Vec,
 };
-use core::convert::Infallible;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{FileType, Mode, OFlags},
-    io::Errno,
     mount::MountAttrFlags,
-    process::{Pid, PidfdFlags, Resource, Rlimit},
+    process::{Pid, PidfdFlags},
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::{
-    clone::{self, CloneFlags},
-    exec,
+    clone::CloneFlags,
     mount::{MountAttributes, Propagation, Reach, set_attributes},
     namespace,
     seccomp::FilterFlags,
@@ -28,9 +24,11 @@ use skiff_syscalls::{
 
 use super::{
     capability::CapabilitySet,
-    rights::{Failed, Rights},
+    program::{Program, clone_and_run, environment, limit_of, resource},
+    rights::Rights,
     rootfs::{self, Durability, c_path},
-    step::{self, Onto, Step},
+    step::{Onto, Step},
+    streams::open_streams,
     user,
 };
 use crate::{
@@ -41,9 +39,6 @@ use crate::{
     },
     file::{self, CWD},
 };
-
-/// PATH of a container whose image sets none.
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Hidden inside unless told otherwise.
 const MASKED: [&str; 12] = [
@@ -121,15 +116,6 @@ impl Started {
     }
 }
 
-/// The child's three descriptors, and our ends of them.
-struct Streams {
-    child: [OwnedFd; 3],
-    terminal: Option<OwnedFd>,
-    stdin: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: Option<OwnedFd>,
-}
-
 /// Starts the container's first process.
 ///
 /// # Errors
@@ -185,129 +171,11 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     }
     steps.push(Step::Clean);
 
-    let environment = environment(record, &user.home);
-    let program = Program::new(record, &environment)?;
+    let environment = environment(record, &user.home, &[]);
+    let program = Program::new(record.arguments(), &environment)?;
     let (pid, pidfd) = clone_and_run(flags, launch.cgroup, &steps, root.as_fd(), &program)?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
-}
-
-/// How far a child came that did not start its program.
-enum Stopped {
-    Step(usize, Failed),
-    Execute(Errno),
-}
-
-fn clone_and_run(
-    flags: CloneFlags,
-    cgroup: BorrowedFd<'_>,
-    steps: &[Step],
-    root: BorrowedFd<'_>,
-    program: &Program,
-) -> Result<(Pid, OwnedFd)> {
-    let mut stopped = None;
-    let mut pointers = [
-        vec![core::ptr::null(); exec::Strings::slots(program.arguments.len())],
-        vec![core::ptr::null(); exec::Strings::slots(program.environment.len())],
-    ];
-    let [arguments, environment] = &mut pointers;
-    let arguments = exec::Strings::new(arguments, program.arguments.iter().map(CString::as_c_str));
-    let environment = exec::Strings::new(environment, program.environment.iter().map(CString::as_c_str));
-    rustix::process::umask(Mode::from_raw_mode(0o022));
-    let (pid, pidfd) = clone::vfork(flags, Some(cgroup), &mut || -> Infallible {
-        stopped = Some(match step::run(steps, root) {
-            Err((index, failed)) => Stopped::Step(index, failed),
-            Ok(()) => Stopped::Execute(program.execute(&arguments, &environment)),
-        });
-        exec::exit_infallible(127)
-    })
-    .context("clone3", "the container's process")?;
-    let Some(stopped) = stopped else { return Ok((pid, pidfd)) };
-    let _ = crate::fork::wait(&pidfd);
-    Err(match stopped {
-        Stopped::Step(index, failed) => {
-            let (operation, subject) = steps[index].describe();
-            let operation = if failed.operation.is_empty() { operation } else { failed.operation };
-            Error::os(operation, String::from_utf8_lossy(subject), failed.errno)
-        }
-        Stopped::Execute(errno) => program.failure(errno),
-    })
-}
-
-/// The program, where it is looked for, and what it gets.
-struct Program {
-    candidates: Vec<CString>,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
-}
-
-impl Program {
-    fn new(record: &Record, environment: &[String]) -> Result<Program> {
-        let c_string = |text: &str| {
-            CString::new(text).map_err(|_| Error::Invalid(format!("{text:?} has a zero byte in it")))
-        };
-        let arguments = record.arguments().map(c_string).collect::<Result<Vec<_>>>()?;
-        let Some(first) = record.arguments().next().filter(|first| !first.is_empty()) else {
-            return Err(Error::Invalid("no command specified".into()));
-        };
-        let candidates = if first.contains('/') {
-            vec![c_string(first)?]
-        } else {
-            let path = environment.iter().find_map(|one| one.strip_prefix("PATH=")).unwrap_or("");
-            path.split(':')
-                .map(|directory| if directory.is_empty() { "." } else { directory })
-                .map(|directory| c_string(&format!("{}/{first}", directory.trim_end_matches('/'))))
-                .collect::<Result<Vec<_>>>()?
-        };
-        let environment = environment.iter().map(|one| c_string(one)).collect::<Result<Vec<_>>>()?;
-        Ok(Program { candidates, arguments, environment })
-    }
-
-    /// Runs in the child.
-    fn execute(&self, arguments: &exec::Strings<'_>, environment: &exec::Strings<'_>) -> Errno {
-        let mut worst = Errno::NOENT;
-        for candidate in &self.candidates {
-            match exec::execve(candidate, arguments, environment) {
-                Errno::NOENT | Errno::NOTDIR => {}
-                errno => worst = errno,
-            }
-        }
-        worst
-    }
-
-    fn failure(&self, errno: Errno) -> Error {
-        let name = self.arguments[0].to_string_lossy();
-        let (exit_code, why) = match errno {
-            Errno::NOENT if name.contains('/') => (127, format!("stat {name}: no such file or directory")),
-            Errno::NOENT => (127, "executable file not found in $PATH".to_string()),
-            Errno::ACCESS | Errno::PERM => (126, "permission denied".to_string()),
-            Errno::ISDIR => (126, "is a directory".to_string()),
-            Errno::NOEXEC => (126, "exec format error".to_string()),
-            errno => (
-                126,
-                crate::error::errno_text(errno).map_or("cannot be executed", |(_, text)| text).to_string(),
-            ),
-        };
-        Error::Start { exit_code, message: format!("exec: \"{name}\": {why}") }
-    }
-}
-
-fn environment(record: &Record, home: &str) -> Vec<String> {
-    let mut all = vec![DEFAULT_PATH.to_string(), format!("HOSTNAME={}", record.hostname())];
-    if record.config.tty {
-        all.push("TERM=xterm".into());
-    }
-    for one in &record.config.env {
-        let name = one.split('=').next().unwrap_or_default();
-        all.retain(|known| known.split('=').next() != Some(name));
-        if one.contains('=') {
-            all.push(one.clone());
-        }
-    }
-    if !all.iter().any(|one| one.starts_with("HOME=")) {
-        all.push(format!("HOME={home}"));
-    }
-    all
 }
 
 /// The namespaces to make and the steps that join others.
@@ -512,7 +380,11 @@ fn tmpfs_options(point: &MountPoint) -> (String, MountAttrFlags) {
     (options.join(","), attributes)
 }
 
-fn rights(host: &HostConfig) -> Result<Rights> {
+/// What a process of a container with these settings may do.
+///
+/// # Errors
+/// [`Error::Invalid`] for unknown options.
+pub(super) fn rights(host: &HostConfig) -> Result<Rights> {
     let wanted = CapabilitySet::requested(host.privileged, &host.cap_add, &host.cap_drop)?;
     let held = CapabilitySet::own_bounding().context("read bounding set of", "the engine")?;
     let capabilities = wanted & held;
@@ -537,81 +409,4 @@ fn rights(host: &HostConfig) -> Result<Rights> {
         None => super::seccomp::default_program(capabilities),
     };
     Ok(Rights { capabilities, no_new_privs, filter, filter_flags: FilterFlags::empty() })
-}
-
-fn open_streams(tty: bool, stdin: bool, pts: BorrowedFd<'_>, size: [u32; 2]) -> Result<Streams> {
-    use rustix::{
-        io::dup,
-        pipe::{PipeFlags, pipe_with},
-        pty::{OpenptFlags, ioctl_tiocgptpeer},
-    };
-    if tty {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master =
-            rustix::fs::openat(pts, "ptmx", flags, Mode::empty()).context("open", "/dev/pts/ptmx")?;
-        rustix::pty::unlockpt(&master).context("unlock", "terminal")?;
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let slave = ioctl_tiocgptpeer(&master, flags).context("open", "terminal")?;
-        if size != [0, 0] {
-            let size = rustix::termios::Winsize {
-                ws_row: size[0] as u16,
-                ws_col: size[1] as u16,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            };
-            let _ = rustix::termios::tcsetwinsize(&master, size);
-        }
-        let copy = || dup(&slave).context("copy", "terminal");
-        return Ok(Streams {
-            child: [copy()?, copy()?, copy()?],
-            stdin: stdin.then(|| dup(&master).context("copy", "terminal")).transpose()?,
-            stdout: master,
-            stderr: None,
-            terminal: Some(slave),
-        });
-    }
-    let pipe = || pipe_with(PipeFlags::CLOEXEC).context("create", "pipe");
-    let (stdout, child_stdout) = pipe()?;
-    let (stderr, child_stderr) = pipe()?;
-    let (child_stdin, stdin) = if stdin {
-        let (read, write) = pipe()?;
-        (read, Some(write))
-    } else {
-        let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        (null.context("open", "/dev/null")?, None)
-    };
-    Ok(Streams {
-        child: [child_stdin, child_stdout, child_stderr],
-        terminal: None,
-        stdin,
-        stdout,
-        stderr: Some(stderr),
-    })
-}
-
-fn limit_of(soft: i64, hard: i64) -> Rlimit {
-    Rlimit { current: u64::try_from(soft).ok(), maximum: u64::try_from(hard).ok() }
-}
-
-/// The kernel's limit behind a `--ulimit` name.
-fn resource(name: &str) -> Result<Resource> {
-    Ok(match name {
-        "as" => Resource::As,
-        "core" => Resource::Core,
-        "cpu" => Resource::Cpu,
-        "data" => Resource::Data,
-        "fsize" => Resource::Fsize,
-        "locks" => Resource::Locks,
-        "memlock" => Resource::Memlock,
-        "msgqueue" => Resource::Msgqueue,
-        "nice" => Resource::Nice,
-        "nofile" => Resource::Nofile,
-        "nproc" => Resource::Nproc,
-        "rss" => Resource::Rss,
-        "rtprio" => Resource::Rtprio,
-        "rttime" => Resource::Rttime,
-        "sigpending" => Resource::Sigpending,
-        "stack" => Resource::Stack,
-        other => return Err(Error::Invalid(format!("invalid ulimit type: {other}"))),
-    })
 }

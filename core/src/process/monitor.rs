@@ -48,8 +48,8 @@ pub struct Running {
 pub struct Monitor {
     /// What it is doing.
     pub state: State,
-    /// The file where that stands.
-    pub state_file: OwnedFd,
+    /// The file where that stands, if it is kept.
+    pub state_file: Option<OwnedFd>,
     /// Where others ask; see [`control`].
     pub control: OwnedFd,
     /// Who is attached.
@@ -79,7 +79,10 @@ impl Monitor {
     /// # Errors
     /// As pwrite(2).
     pub fn write_state(&self) -> Result<()> {
-        self.state.write(&self.state_file).map_err(|errno| Error::os("write", "state", errno))
+        match &self.state_file {
+            Some(file) => self.state.write(file).map_err(|errno| Error::os("write", "state", errno)),
+            None => Ok(()),
+        }
     }
 
     /// Stays with the process until it has ended and everything that it wrote is passed on.

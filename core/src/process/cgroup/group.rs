@@ -16,7 +16,6 @@ use rustix::{
 use super::{
     Controllers, Host,
     limits::{Missing, Write},
-    restrict::HOLDER,
 };
 use crate::{Context, Error, Result, file};
 
@@ -220,32 +219,6 @@ impl Group {
     }
 }
 
-/// Removes what crashes have left in `parent`: groups that `is_stale` says no container owns any more. What still runs
-/// in them is killed first.
-///
-/// # Errors
-/// The first group that could not be removed; the others are, still.
-pub fn sweep(host: &Host, parent: &str, is_stale: &mut dyn FnMut(&str) -> bool) -> Result<()> {
-    let path = path_of(&components(parent)?);
-    let above = match file::beneath(host.root(), &path[1..], OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
-    {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other.context("open", &path)?,
-    };
-    let mut result = Ok(());
-    for name in subgroups(&above) {
-        let Ok(name) = name.to_str() else { continue };
-        if name.starts_with(HOLDER) || !is_stale(name) {
-            continue;
-        }
-        if let Some(group) = Group::open(host, parent, name)? {
-            let removed = group.kill().and_then(|()| group.remove(1000));
-            result = result.and(removed);
-        }
-    }
-    result
-}
-
 /// Cuts a parent's path, as `--cgroup-parent` has it, into names.
 fn components(parent: &str) -> Result<Vec<&str>> {
     let parent = if parent.is_empty() { PARENT } else { parent };
@@ -374,18 +347,6 @@ pub(super) mod tests {
         file::subdirectory(old.directory(), "inner", 0o755).unwrap();
         let new = scratch.group("one").unwrap();
         assert!(subgroups(&new.directory).is_empty());
-    }
-
-    #[test]
-    fn a_sweep_removes_only_what_is_stale() {
-        let Some(scratch) = Scratch::new("sweep") else { return };
-        for name in ["kept", "stale", "devices-0"] {
-            scratch.group(name).unwrap();
-        }
-        sweep(&scratch.0, &scratch.1, &mut |name| name == "stale" || name == "devices-0").unwrap();
-        let there = |name| Group::open(&scratch.0, &scratch.1, name).unwrap().is_some();
-        assert_eq!(["kept", "stale", "devices-0"].map(there), [true, false, true]);
-        sweep(&scratch.0, "skiff-test-no-such-parent", &mut |_| true).unwrap();
     }
 
     #[test]
