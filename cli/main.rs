@@ -21,6 +21,7 @@ use argh::{ArgsInfo, FromArgs};
 use arguments::Typed;
 use client::{Client, Host};
 use failure::{Failure, Outcome};
+use skiff_core::process::init;
 use verbs::{Context, Entry, VERBS};
 
 /// Builds and runs containers, with no daemon
@@ -46,13 +47,24 @@ struct Program {
 }
 
 fn main() -> std::process::ExitCode {
-    let exit = words().and_then(|words| program(&words)).unwrap_or_else(|failure| {
+    let begun = match std::env::args().next().as_deref() {
+        Some(init::PATH) => first_process(),
+        _ => words().and_then(|words| program(&words)),
+    };
+    let exit = begun.unwrap_or_else(|failure| {
         if !failure.message.is_empty() {
             output::complain(&failure.message);
         }
         failure.exit
     });
     exit.into()
+}
+
+/// What this binary is in a container with `--init`: `docker-init -- PROGRAM ARGUMENT...`
+fn first_process() -> Outcome {
+    let words = words()?;
+    let environment: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    Ok(init::run(words.get(1..).unwrap_or_default(), &environment)?)
 }
 
 fn words() -> Result<Vec<String>, Failure> {

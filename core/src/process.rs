@@ -4,6 +4,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod control;
 pub mod exec;
+pub mod init;
 pub mod launch;
 pub mod monitor;
 mod program;

@@ -118,7 +118,6 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
             .hint("none and host are there; bridge networks are not yet"));
     }
     let pending = [
-        (host.init == Some(true), "--init"),
         (!host.port_bindings.is_empty() || host.publish_all_ports, "publishing ports"),
         (!host.volumes_from.is_empty(), "--volumes-from"),
         (!host.links.is_empty(), "--link"),

@@ -24,6 +24,7 @@ use skiff_syscalls::{
 
 use super::{
     capability::CapabilitySet,
+    init,
     program::{Program, clone_and_run, environment, limit_of, resource},
     rights::Rights,
     rootfs::{self, Durability, c_path},
@@ -172,7 +173,11 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     steps.push(Step::Clean);
 
     let environment = environment(record, &user.home, &[]);
-    let program = Program::new(record.arguments(), &environment)?;
+    let program = if host.init == Some(true) {
+        Program::new(init::words(record.arguments()), &environment)?
+    } else {
+        Program::new(record.arguments(), &environment)?
+    };
     let (pid, pidfd) = clone_and_run(flags, launch.cgroup, &steps, root.as_fd(), &program)?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
@@ -277,6 +282,9 @@ fn file_systems(
     }
     for point in &record.mounts {
         steps.push(mount_point(point)?);
+    }
+    if host.init == Some(true) {
+        steps.push(attach(init::mount()?, init::PATH, Onto::File)?);
     }
 
     for (name, value) in sysctls(host) {

@@ -241,10 +241,7 @@ impl Monitor {
             Question::Signal { signal, for_good } => {
                 self.state.stopped_by_hand |= for_good;
                 if let Some((started, _)) = running {
-                    let number = rustix::process::Signal::from_named_raw(signal).ok_or_else(|| {
-                        Error::Unsupported(alloc::format!("signal {signal} is not there yet"))
-                    })?;
-                    match rustix::process::pidfd_send_signal(&started.pidfd, number) {
+                    match skiff_syscalls::signal::send(&started.pidfd, signal) {
                         // It has just ended.
                         Ok(()) | Err(Errno::SRCH) => {}
                         Err(errno) => return Err(Error::os("signal", "the container", errno)),

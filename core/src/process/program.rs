@@ -117,6 +117,18 @@ impl Program {
         Ok(Program { candidates, arguments, environment })
     }
 
+    /// Makes this process the program; gives the reason if that fails.
+    pub(super) fn become_it(&self) -> Error {
+        let mut pointers = [
+            vec![core::ptr::null(); exec::Strings::slots(self.arguments.len())],
+            vec![core::ptr::null(); exec::Strings::slots(self.environment.len())],
+        ];
+        let [arguments, environment] = &mut pointers;
+        let arguments = exec::Strings::new(arguments, self.arguments.iter().map(CString::as_c_str));
+        let environment = exec::Strings::new(environment, self.environment.iter().map(CString::as_c_str));
+        self.failure(self.execute(&arguments, &environment))
+    }
+
     /// Runs in the child.
     fn execute(&self, arguments: &exec::Strings<'_>, environment: &exec::Strings<'_>) -> Errno {
         let mut worst = Errno::NOENT;
