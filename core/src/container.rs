@@ -4,6 +4,7 @@ pub mod config;
 pub mod health;
 pub mod keys;
 pub mod log;
+mod merge;
 pub mod names;
 pub mod record;
 pub mod restart;

@@ -11,6 +11,7 @@ pub mod list;
 pub mod pause;
 pub mod remove;
 pub mod rename;
+pub mod root;
 pub mod run;
 pub mod signal;
 pub mod size;

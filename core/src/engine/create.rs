@@ -21,6 +21,7 @@ use crate::{
         capability::CapabilitySet,
         cgroup::{Resources, devices::Rule, resources::Machine},
     },
+    store::Locked,
 };
 
 /// The body of `POST /containers/create`, beside the settings that stand in it at the top level.
@@ -37,10 +38,16 @@ impl Engine {
     /// [`Error::Invalid`] for settings that make no sense, [`Error::NotFound`] without the image, [`Error::Conflict`]
     /// if the name is taken.
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
-        let config: Config = parse(body)?;
+        let mut config: Config = parse(body)?;
         let host = parse::<Rest<HostConfig>>(body)?.host_config.unwrap_or_default();
         let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
-        self.check_image(&config.image)?;
+        // What is found is not taken away until the container that uses it is on the shelf.
+        let (_found, image) = self.complete(&mut config)?;
+        if config.entrypoint.as_ref().is_some_and(|words| matches!(words.as_slice(), [one] if one.is_empty()))
+        {
+            // `--entrypoint ""`: none.
+            config.entrypoint = None;
+        }
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
         let mounts = mounts(&host)?;
@@ -50,7 +57,7 @@ impl Engine {
             id,
             name: String::new(),
             created_ns: Time::now().unix_nanos(),
-            image: String::new(),
+            image,
             config,
             host,
             resources,
@@ -70,14 +77,23 @@ impl Engine {
         }
     }
 
-    /// Only the host's own root can be run on so far; an image that is there is not called missing.
-    fn check_image(&self, image: &str) -> Result<()> {
-        if image.is_empty() || image == HOST_IMAGE {
-            return Ok(());
+    /// Completes the settings with those of the image. The image's id, and what keeps it from being removed.
+    fn complete(&self, config: &mut Config) -> Result<(Option<Locked>, String)> {
+        if config.image == HOST_IMAGE {
+            return Ok((None, String::new()));
         }
-        self.store.resolve_id(image)?;
-        Err(Error::Unsupported(format!("running image {image} is not there yet"))
-            .hint("`host` runs on this machine's own root file system"))
+        if config.image.is_empty() {
+            return Err(Error::Invalid("no image specified".into()));
+        }
+        let locked = self.store.share()?;
+        let image = self.store.resolve(&config.image).map_err(|error| match error {
+            Error::NotFound(_) => {
+                error.hint("`skiff import` makes an image; `host` is this machine's own root")
+            }
+            other => other,
+        })?;
+        config.complete(&image.config.config);
+        Ok((Some(locked), format!("{}", image.id)))
     }
 }
 
@@ -87,9 +103,6 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
 
 /// What makes no sense, and what is not there yet.
 fn check(config: &Config, host: &HostConfig) -> Result<()> {
-    if config.image.is_empty() {
-        return Err(Error::Invalid("no image specified".into()));
-    }
     if config.entrypoint.iter().chain(&config.cmd).flatten().next().is_none() {
         return Err(Error::Invalid("no command specified".into()));
     }

@@ -1,14 +1,10 @@
 //! One run of a container's process: its control group, its network files, its root file system, and the launch.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, vec::Vec};
 
-use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{FileType, Mode},
-    mount::MountAttrFlags,
-};
+use rustix::{fd::AsFd, fs::FileType};
 
-use super::{Engine, create};
+use super::{Engine, create, root::Root};
 use crate::{
     Context, Error, Result,
     container::{
@@ -28,37 +24,15 @@ use crate::{
     },
 };
 
-/// What a container keeps from one run of its process to the next.
-#[derive(Debug)]
-pub struct Prepared {
-    /// Where its changes go.
-    memory: OwnedFd,
-}
-
 impl Engine {
-    /// Makes what is needed before the first run.
-    ///
-    /// # Errors
-    /// Of the kernel.
-    pub fn prepare(&self, _container: &Container) -> Result<Prepared> {
-        // A container on the host's own root keeps its changes in memory: overlayfs refuses an upper inside its lower.
-        let memory =
-            rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?;
-        for name in ["upper", "work"] {
-            rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755))
-                .context("create directory", name)?;
-        }
-        Ok(Prepared { memory })
-    }
-
     /// Starts a container's process in a control group of its own. The caller holds its lock and watches it from here
     /// on.
     ///
     /// # Errors
     /// A limit that the host can't enforce; as [`launch::start`].
-    pub fn launch(&self, container: &Container, lock: &Lock, prepared: &Prepared) -> Result<Running> {
+    pub fn launch(&self, container: &Container, lock: &Lock, root: &Root) -> Result<Running> {
         let group = control_group(&container.record)?;
-        match self.launch_in(&group, container, lock, prepared) {
+        match self.launch_in(&group, container, lock, root) {
             Ok(started) => Ok(Running { started, group }),
             Err(error) => {
                 end_group(&group);
@@ -67,21 +41,14 @@ impl Engine {
         }
     }
 
-    fn launch_in(
-        &self,
-        group: &Group,
-        container: &Container,
-        lock: &Lock,
-        prepared: &Prepared,
-    ) -> Result<Started> {
+    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock, root: &Root) -> Result<Started> {
         let record = &container.record;
         self.write_network_files(record, lock)?;
-        let path = |name: &str| format!("/proc/self/fd/{}/{name}", prepared.memory.as_raw_fd());
         launch::start(Launch {
             record,
-            lowers: &[String::from("/")],
-            upper: &path("upper"),
-            work: &path("work"),
+            lowers: &root.lowers(),
+            upper: &root.changes("upper"),
+            work: &root.changes("work"),
             run_directory: lock.directory.as_fd(),
             cover: &self.run_path,
             cgroup: group.directory(),

@@ -5,10 +5,7 @@ use alloc::{format, string::String};
 
 use rustix::fs::OFlags;
 
-use super::{
-    Engine,
-    run::{Prepared, end_group},
-};
+use super::{Engine, root::Root, run::end_group};
 use crate::{
     Result,
     clock::{self, Time},
@@ -32,7 +29,7 @@ pub const START_FAILED: i32 = 128;
 #[derive(Debug)]
 pub struct Begun {
     monitor: Monitor,
-    prepared: Prepared,
+    root: Root,
     running: Running,
 }
 
@@ -56,12 +53,12 @@ impl Engine {
     /// As [`Engine::launch`].
     pub fn begin(&self, container: &Container, lock: &Lock) -> Result<Begun> {
         let mut monitor = self.monitor(container, lock)?;
-        let prepared = self.prepare(container)?;
-        let running = self.launch(container, lock, &prepared)?;
+        let root = self.root(container)?;
+        let running = self.launch(container, lock, &root)?;
         match self.mark_started(&mut monitor, &running) {
-            Ok(()) => Ok(Begun { monitor, prepared, running }),
+            Ok(()) => Ok(Begun { monitor, root, running }),
             Err(error) => {
-                Begun { monitor, prepared, running }.abandon();
+                Begun { monitor, root, running }.abandon();
                 Err(error)
             }
         }
@@ -121,7 +118,7 @@ impl Engine {
     /// # Errors
     /// Of the file system; the container has ended then, too.
     pub fn supervise(&self, mut container: Container, lock: Lock, begun: Begun) -> Result<()> {
-        let Begun { mut monitor, prepared, mut running } = begun;
+        let Begun { mut monitor, root, mut running } = begun;
         let host = &container.record.host;
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
@@ -151,7 +148,7 @@ impl Engine {
                 break;
             }
             monitor.state.restarts += 1;
-            match self.launch(&container, &lock, &prepared) {
+            match self.launch(&container, &lock, &root) {
                 Ok(again) => running = again,
                 Err(error) => {
                     monitor.state.exit_code = START_FAILED;

@@ -1,0 +1,75 @@
+//! The directories that a container's root file system is made of: the layers of its image, and where its changes go.
+
+use alloc::{format, string::String, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, AsRawFd, OwnedFd},
+    fs::{AtFlags, Mode},
+    io::Errno,
+    mount::MountAttrFlags,
+};
+
+use super::Engine;
+use crate::{
+    Context, Error, Result,
+    container::shelf::Container,
+    digest::{Digest, ImageId},
+    process::rootfs,
+};
+
+/// The directories of one root file system, held open: they are named by their descriptors.
+#[derive(Debug)]
+pub struct Root {
+    layers: Vec<OwnedFd>,
+    /// Has the directories `upper` and `work`.
+    changes: OwnedFd,
+}
+
+impl Root {
+    /// Paths of the layers, the top one first.
+    pub fn lowers(&self) -> Vec<String> {
+        self.layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect()
+    }
+
+    /// Path of the directory `upper` or `work`.
+    pub fn changes(&self, name: &str) -> String {
+        format!("/proc/self/fd/{}/{name}", self.changes.as_raw_fd())
+    }
+}
+
+impl Engine {
+    /// Opens the root file system of a container. The changes of one on the host's own root live as long as the value.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if a part of the image is missing; of the file system.
+    pub fn root(&self, container: &Container) -> Result<Root> {
+        let (layers, changes) = if container.record.image.is_empty() {
+            let host = crate::file::directory(crate::file::CWD, "/").context("open", "/")?;
+            // In memory: overlayfs refuses an upper directory inside its lower one.
+            let changes =
+                rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?;
+            (alloc::vec![host], changes)
+        } else {
+            let id = Digest::parse(&container.record.image).map(ImageId)?;
+            let layers = self.store.image(&id)?.lower_dirs(&self.store)?;
+            (layers, container.directory.try_clone().context("duplicate", "directory")?)
+        };
+        let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
+        // The upper directory is the root that the container sees.
+        let stat = rustix::fs::fstat(top).context("stat", "the image's root")?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        for name in ["upper", "work"] {
+            match rustix::fs::mkdirat(&changes, name, Mode::from_raw_mode(0o700)) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => continue,
+                other => other.context("create directory", name)?,
+            }
+            let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+            let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(changes.as_fd(), name, Some(uid), Some(gid), nofollow)
+                .context("chown", name)?;
+            rustix::fs::chmodat(changes.as_fd(), name, mode, AtFlags::empty()).context("chmod", name)?;
+        }
+        Ok(Root { layers, changes })
+    }
+}
