@@ -1,6 +1,6 @@
 //! `GET /containers/{}/json`: everything about one container, in the shape that Docker gives it.
 
-use alloc::format;
+use alloc::{format, string::String};
 
 use super::{
     container_list::{time, write_mounts, write_networks},
@@ -14,6 +14,8 @@ use crate::{
         state::{State, Status},
     },
     engine::Engine,
+    file,
+    process::monitor::health::FILE_NAME,
 };
 
 /// `GET /containers/{}/json`
@@ -42,7 +44,7 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
         json.string(word);
     }
     json.close_array().key("State");
-    write_state(json, record, state);
+    write_state(json, state, &health(engine, record, state));
     json.key("Image").string(&record.image);
     json.key("ResolvConfPath").string(&in_run("resolv.conf"));
     json.key("HostnamePath").string(&in_run("hostname"));
@@ -82,7 +84,23 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     json.close_object();
 }
 
-fn write_state(json: &mut Json, record: &Record, state: &State) {
+/// What is known of a container's health, as JSON; empty without health checks.
+fn health(engine: &Engine, record: &Record, state: &State) -> String {
+    if state.health.is_empty() {
+        return String::new();
+    }
+    let written = engine.shelf.run_directory(&record.id).and_then(|run| file::read(&run, FILE_NAME, 1 << 20));
+    match written.map(String::from_utf8) {
+        Ok(Ok(json)) => json,
+        // Gone with the run root, over a boot.
+        _ => format!(
+            "{{\"Status\":\"{}\",\"FailingStreak\":{},\"Log\":[]}}",
+            state.health, state.failing_streak
+        ),
+    }
+}
+
+fn write_state(json: &mut Json, state: &State, health: &str) {
     let status = state.status;
     json.open_object().key("Status").string(status.name());
     json.key("Running").boolean(status.is_active());
@@ -93,16 +111,8 @@ fn write_state(json: &mut Json, record: &Record, state: &State) {
     json.key("Error").string(&state.error);
     json.key("StartedAt").string(&format!("{}", time(state.started_ns)));
     json.key("FinishedAt").string(&format!("{}", time(state.finished_ns)));
-    let probed = record
-        .config
-        .healthcheck
-        .as_ref()
-        .is_some_and(|check| check.test.first().is_some_and(|word| word != "NONE"));
-    if probed || !state.health.is_empty() {
-        let health = if state.health.is_empty() { "starting" } else { &state.health };
-        json.key("Health").open_object().key("Status").string(health);
-        json.key("FailingStreak").unsigned(state.failing_streak.into());
-        json.key("Log").open_array().close_array().close_object();
+    if !health.is_empty() {
+        json.key("Health").raw(health);
     }
     json.close_object();
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::Time,
     container::{
         config::{Config, HostConfig},
-        log, names,
+        health, log, names,
         record::{HOST_IMAGE, MountKind, MountPoint, Record},
         restart::Policy,
         shelf::Container,
@@ -114,6 +114,9 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         Rule::parse(rule)?;
     }
     log::Settings::new(&host.log_config)?;
+    if let Some(check) = &config.healthcheck {
+        health::Settings::new(check, &config.shell)?;
+    }
     Policy::new(&host.restart_policy, host.auto_remove)?;
     if !config.stop_signal.is_empty() {
         signals::parse(&config.stop_signal)?;
@@ -137,7 +140,6 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         (!host.device_requests.is_empty(), "device requests"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
         (config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()), "volumes without a source"),
-        (config.healthcheck.is_some(), "a health check"),
     ];
     match pending.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Error::Unsupported(format!("{what} is not there yet"))),

@@ -7,7 +7,7 @@
 //! The supervisor is the server child of the client that started it, or for a detached one a process of its own. The
 //! process dies with its supervisor, and with the container.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -19,17 +19,18 @@ use super::Engine;
 use crate::{
     Context, Error, Result,
     container::{
-        log, names,
+        health, log, names,
         record::Record,
         state::{State, Status},
     },
-    file, fork,
+    file,
+    fork::{self, Ended},
     process::{
         cgroup::{Group, Host},
         control::{self, Attach, Question},
         exec::{self, Command, Target},
         launch::Started,
-        monitor::{Monitor, Running, client::Client},
+        monitor::{Monitor, Running, client::Client, health::Probing},
     },
 };
 
@@ -245,8 +246,25 @@ impl Engine {
             updated: false,
             tty: found.instance.command.tty,
             stdin_once: true,
+            probing: None,
         };
         Ok((monitor, Running { started, group }))
+    }
+
+    /// The health checks of a container, if it has any.
+    pub(super) fn probing(&self, record: &Record, run_directory: OwnedFd) -> Result<Option<Probing>> {
+        let Some(check) = &record.config.healthcheck else { return Ok(None) };
+        let Some(settings) = health::Settings::new(check, &record.config.shell)? else { return Ok(None) };
+        let (data_path, run_path, id) = (self.data_path.clone(), self.run_path.clone(), record.id.clone());
+        let command = Command { words: settings.command.clone(), ..Command::default() };
+        Ok(Some(Probing::new(settings, run_directory, move |output| {
+            // Joining a pid namespace can't be undone, and the monitor keeps nothing of the probe's.
+            fork::heir(
+                output,
+                |output| vec![output.as_fd()],
+                |output| probe(&data_path, &run_path, &id, &command, output),
+            )
+        })))
     }
 
     /// Starts a command in a container; see [`exec::start`].
@@ -276,6 +294,24 @@ impl Engine {
                 record.id
             ))),
             _ => Err(Error::Conflict(format!("container {} is not running", record.id))),
+        }
+    }
+}
+
+/// Runs one health check to its end; its exit code.
+fn probe(data_path: &str, run_path: &str, id: &str, command: &Command, output: OwnedFd) -> i32 {
+    let run = || -> Result<u8> {
+        let engine = Engine::open(data_path, run_path)?;
+        let record = engine.shelf.find(id)?.record;
+        let copy = output.try_clone().context("copy", "pipe")?;
+        let (started, _) = engine.join(&record, command, Some(copy))?;
+        fork::wait(&started.pidfd).map(Ended::code).context("wait for", "the health check")
+    };
+    match run() {
+        Ok(code) => i32::from(code),
+        Err(error) => {
+            let _ = file::write_all(&output, format!("{error}").as_bytes());
+            i32::from(exit_code(&error))
         }
     }
 }

@@ -7,7 +7,7 @@ use rustix::fs::OFlags;
 
 use super::{Engine, root::Root, run::end_group};
 use crate::{
-    Result,
+    Context, Result,
     clock::{self, Time},
     container::{
         log,
@@ -91,6 +91,8 @@ impl Engine {
             updated: false,
             tty: config.tty,
             stdin_once: config.stdin_once,
+            probing: self
+                .probing(&container.record, lock.directory.try_clone().context("copy", "directory")?)?,
         })
     }
 
@@ -106,6 +108,8 @@ impl Engine {
             started_ns: Time::now().unix_nanos(),
             exit_code: 0,
             oom_killed: false,
+            health: monitor.probing.as_ref().map_or("", |probing| probing.verdict().0).into(),
+            failing_streak: 0,
             error: String::new(),
             ..core::mem::take(&mut monitor.state)
         };

@@ -3,6 +3,7 @@
 //! what comes after the end: that is [`crate::engine::supervise`].
 
 pub mod client;
+pub mod health;
 
 use alloc::vec::Vec;
 
@@ -12,7 +13,10 @@ use rustix::{
     io::Errno,
 };
 
-use self::client::{Came, Client};
+use self::{
+    client::{Came, Client},
+    health::Probing,
+};
 use super::{
     cgroup::Group,
     control::{self, Question},
@@ -62,6 +66,8 @@ pub struct Monitor {
     pub tty: bool,
     /// Its input ends when the first client's input does.
     pub stdin_once: bool,
+    /// Its health checks, if it has any.
+    pub probing: Option<Probing>,
 }
 
 /// The input's way into the process.
@@ -95,6 +101,9 @@ impl Monitor {
         let mut outputs = [Some(&started.stdout), started.stderr.as_ref()];
         let mut buffer = alloc::vec![0_u8; PIECE];
         let mut input = Input::default();
+        if let Some(probing) = &mut self.probing {
+            probing.begin();
+        }
         loop {
             for client in &mut self.clients {
                 client.early(&mut input.pending);
@@ -111,6 +120,7 @@ impl Monitor {
                 let came = client.serve(next(), &mut buffer, &mut input.pending);
                 input.ended |= self.stdin_once && (came == Came::End || client.has_stopped());
             }
+            self.probe([next(), next()], &mut buffer);
             if stdin.is_none() {
                 input.pending.clear();
             }
@@ -132,6 +142,9 @@ impl Monitor {
                     while self.pass_output(&mut outputs, at, &mut buffer) {}
                 }
                 let _ = self.log.finish(Time::now());
+                if let Some(probing) = &mut self.probing {
+                    probing.end();
+                }
                 return fork::wait(&started.pidfd).unwrap_or(Ended::Killed(9));
             }
         }
@@ -191,8 +204,19 @@ impl Monitor {
         self.clients.retain(|client| !client.is_gone());
     }
 
-    /// Sleeps until something can be done: what is ready of process, control socket, the two outputs, the input, and
-    /// the clients, in this order.
+    /// Looks after the health checks.
+    fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8]) {
+        let Some(probing) = &mut self.probing else { return };
+        if probing.step(ready, buffer) {
+            let (verdict, streak) = probing.verdict();
+            (self.state.health, self.state.failing_streak) = (verdict.into(), streak);
+            // A full disk does not end the container.
+            let _ = self.write_state();
+        }
+    }
+
+    /// Sleeps until something can be done: what is ready of process, control socket, the two outputs, the input, the
+    /// clients, and a probe with its output, in this order.
     fn sleep(
         &self,
         started: &Started,
@@ -211,9 +235,14 @@ impl Monitor {
             stdin.filter(|_| !input.pending.is_empty()).map(|fd| (fd.as_fd(), PollFlags::OUT)),
         ];
         wanted.extend(self.clients.iter().map(|client| Some(client.interest(listen))));
+        let mut left = None;
+        if let Some(probing) = &self.probing {
+            wanted.extend(probing.sources().map(|fd| fd.map(readable)));
+            left = probing.due().map(clock::timeout_until);
+        }
         let mut sources: Vec<PollFd<'_>> =
             wanted.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        while poll(&mut sources, None) == Err(Errno::INTR) {}
+        while poll(&mut sources, left.as_ref()) == Err(Errno::INTR) {}
         let mut results = sources.iter().map(PollFd::revents);
         wanted.iter().map(|one| one.and_then(|_| results.next()).unwrap_or(PollFlags::empty())).collect()
     }
@@ -251,10 +280,12 @@ impl Monitor {
             Question::Pause => {
                 running.ok_or_else(not_running)?.1.freeze(FREEZE_GRACE_MS)?;
                 self.state.status = Status::Paused;
+                self.probing.iter_mut().for_each(Probing::pause);
             }
             Question::Unpause => {
                 running.ok_or_else(not_running)?.1.thaw()?;
                 self.state.status = Status::Running;
+                self.probing.iter_mut().for_each(Probing::resume);
             }
             Question::Resize { height, width } => {
                 let (started, _) = running.ok_or_else(not_running)?;
