@@ -173,3 +173,16 @@ fn links_in_the_image_do_not_lead_out() {
     );
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "something was made on the host");
 }
+
+#[test]
+fn volumes_of_the_image_are_filled_and_go_with_the_container() {
+    let scratch = with_box(&["VOLUME /data"]);
+    let volumes = || scratch.text(&["volume", "ls", "-q"]).lines().count();
+    scratch.text(&["run", "-d", "--name", "server", "box", "sleep", "1000"]);
+    assert_eq!(volumes(), 1);
+    assert_eq!(scratch.text(&["exec", "server", "cat", "/data/seed"]), "seed\n");
+    scratch.text(&["rm", "-f", "-v", "server"]);
+    assert_eq!(volumes(), 0);
+    assert_eq!(run(&scratch, &["-v", "own:/data", "box", "cat", "/data/seed"]), "seed\n");
+    assert_eq!(volumes(), 1);
+}

@@ -81,12 +81,17 @@ impl Scratch {
 
     /// Asserts that `run` fails like this, with one line on stderr that has `words` in it, and leaves nothing behind.
     pub fn refused(&self, arguments: &[&str], code: i32, words: &str) {
+        self.refused_beside(arguments, code, words);
+        assert_eq!(self.containers(), 0, "{arguments:?} left a container");
+    }
+
+    /// As [`Scratch::refused`], where there are other containers.
+    pub fn refused_beside(&self, arguments: &[&str], code: i32, words: &str) {
         let output = self.run(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(words), "{arguments:?}: {error}");
         assert!(error.lines().count() <= 2, "{arguments:?}: {error}");
-        assert_eq!(self.containers(), 0, "{arguments:?} left a container");
     }
 
     /// How many containers there are on disk, half-made ones included.

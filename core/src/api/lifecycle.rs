@@ -62,7 +62,10 @@ pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
         return Err(Error::Unsupported("remove link: legacy links are not supported".into()));
     }
     let running = if exchange.query.flag("force") { Running::Kill } else { Running::Refuse };
-    engine.remove(exchange.name(), running)?;
+    let record = engine.remove(exchange.name(), running)?;
+    if exchange.query.flag("v") {
+        engine.remove_anonymous_volumes(&record)?;
+    }
     exchange.reply_empty(204)
 }
 

@@ -93,4 +93,8 @@ pub struct MountPoint {
     pub anonymous: bool,
     /// Don't fill an empty volume from the image.
     pub no_copy: bool,
+    /// A source that is missing is made: a directory.
+    pub create_source: bool,
+    /// Read-only does not reach the mounts below the source.
+    pub read_only_top: bool,
 }

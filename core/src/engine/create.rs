@@ -5,14 +5,16 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use serde::Deserialize;
 
-use super::Engine;
+mod mounts;
+
+use super::{Engine, image::Force};
 use crate::{
     Error, Result,
     clock::Time,
     container::{
-        config::{Config, HostConfig},
+        config::{Config, HostConfig, nullable},
         health, log, names,
-        record::{HOST_IMAGE, MountKind, MountPoint, Record},
+        record::{HOST_IMAGE, MountPoint, Record},
         restart::Policy,
         shelf::Container,
         signals,
@@ -21,7 +23,6 @@ use crate::{
         capability::CapabilitySet,
         cgroup::{Resources, devices::Rule, resources::Machine},
     },
-    store::Locked,
 };
 
 /// The body of `POST /containers/create`, beside the settings that stand in it at the top level.
@@ -29,6 +30,9 @@ use crate::{
 #[serde(rename_all = "PascalCase", default)]
 struct Rest<T> {
     host_config: Option<T>,
+    /// It may stand there, and can't be had.
+    #[serde(deserialize_with = "nullable")]
+    mac_address: String,
 }
 
 impl Engine {
@@ -39,10 +43,15 @@ impl Engine {
     /// if the name is taken.
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
         let mut config: Config = parse(body)?;
-        let host = parse::<Rest<HostConfig>>(body)?.host_config.unwrap_or_default();
+        let Rest { host_config, mac_address } = parse::<Rest<HostConfig>>(body)?;
+        let host = host_config.unwrap_or_default();
         let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
+        if !mac_address.is_empty() {
+            return Err(Error::Unsupported("a MAC address (--mac-address) is not there yet".into()));
+        }
         // What is found is not taken away until the container that uses it is on the shelf.
-        let (_found, image) = self.complete(&mut config)?;
+        let locked = self.store.share()?;
+        let image = self.complete(&mut config)?;
         if config.entrypoint.as_ref().is_some_and(|words| matches!(words.as_slice(), [one] if one.is_empty()))
         {
             // `--entrypoint ""`: none.
@@ -50,7 +59,28 @@ impl Engine {
         }
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
-        let mounts = mounts(&host)?;
+        let mut made = Vec::new();
+        let mounts = self.mounts(&config, &host, &locked, &mut made);
+        let added = mounts.and_then(|mounts| self.put(config, host, resources, image, mounts, name));
+        drop(locked);
+        if added.is_err() {
+            for volume in made {
+                let _ = self.remove_volume(&volume, Force::Yes);
+            }
+        }
+        added
+    }
+
+    /// Puts the container on the shelf, under the name or a generated one.
+    fn put(
+        &self,
+        config: Config,
+        host: HostConfig,
+        resources: Resources,
+        image: String,
+        mounts: Vec<MountPoint>,
+        name: Option<&str>,
+    ) -> Result<Container> {
         let id = names::new_id()?;
         let given = name.map(names::parse).transpose()?;
         let mut record = Record {
@@ -77,15 +107,14 @@ impl Engine {
         }
     }
 
-    /// Completes the settings with those of the image. The image's id, and what keeps it from being removed.
-    fn complete(&self, config: &mut Config) -> Result<(Option<Locked>, String)> {
+    /// Completes the settings with those of the image, and gives the image's id.
+    fn complete(&self, config: &mut Config) -> Result<String> {
         if config.image == HOST_IMAGE {
-            return Ok((None, String::new()));
+            return Ok(String::new());
         }
         if config.image.is_empty() {
             return Err(Error::Invalid("no image specified".into()));
         }
-        let locked = self.store.share()?;
         let image = self.store.resolve(&config.image).map_err(|error| match error {
             Error::NotFound(_) => {
                 error.hint("`skiff import` makes an image; `host` is this machine's own root")
@@ -93,7 +122,7 @@ impl Engine {
             other => other,
         })?;
         config.complete(&image.config.config);
-        Ok((Some(locked), format!("{}", image.id)))
+        Ok(format!("{}", image.id))
     }
 }
 
@@ -135,119 +164,14 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     }
     let pending = [
         (!host.port_bindings.is_empty() || host.publish_all_ports, "publishing ports"),
-        (!host.volumes_from.is_empty(), "--volumes-from"),
         (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
-        (config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()), "volumes without a source"),
     ];
     match pending.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Error::Unsupported(format!("{what} is not there yet"))),
         None => Ok(()),
     }
-}
-
-/// The mounts of the settings, parents before children.
-fn mounts(host: &HostConfig) -> Result<Vec<MountPoint>> {
-    let mut all: Vec<MountPoint> = Vec::new();
-    for bind in &host.binds {
-        all.push(bind_point(bind)?);
-    }
-    for mount in &host.mounts {
-        let mut point = MountPoint {
-            destination: mount.target.clone(),
-            read_only: mount.read_only,
-            ..MountPoint::default()
-        };
-        match mount.kind.as_str() {
-            "bind" => {
-                point.source = mount.source.clone();
-                if let Some(options) = &mount.bind_options {
-                    point.propagation = options.propagation.clone();
-                    point.non_recursive = options.non_recursive;
-                }
-            }
-            "tmpfs" => {
-                point.kind = MountKind::Tmpfs;
-                let options = mount.tmpfs_options.clone().unwrap_or_default();
-                if options.size_bytes > 0 {
-                    point.mode = format!("size={}", options.size_bytes);
-                }
-                if options.mode != 0 {
-                    point.mode = format!("{},mode={:o}", point.mode, options.mode);
-                }
-            }
-            "volume" => return Err(Error::Unsupported("volumes are not there yet".into())),
-            other => {
-                return Err(Error::Invalid(format!("invalid mount config: mount type {other:?} unknown")));
-            }
-        }
-        all.push(point);
-    }
-    for (destination, options) in &host.tmpfs {
-        all.push(MountPoint {
-            kind: MountKind::Tmpfs,
-            destination: destination.clone(),
-            mode: options.clone(),
-            ..MountPoint::default()
-        });
-    }
-    for point in &all {
-        if !point.destination.starts_with('/') || point.destination.split('/').any(|part| part == "..") {
-            return Err(Error::Invalid(format!(
-                "invalid mount path: '{}' mount path must be absolute",
-                point.destination
-            )));
-        }
-        if point.destination.trim_end_matches('/').is_empty() {
-            return Err(Error::Invalid("invalid specification: destination can't be '/'".into()));
-        }
-        if point.kind == MountKind::Bind && !point.source.starts_with('/') {
-            return Err(Error::Invalid(format!(
-                "invalid mount path: '{}' mount path must be absolute",
-                point.source
-            )));
-        }
-    }
-    all.sort_by_key(|point| point.destination.split('/').filter(|part| !part.is_empty()).count());
-    if let Some(twice) = all
-        .iter()
-        .enumerate()
-        .find(|(index, point)| all[..*index].iter().any(|other| other.destination == point.destination))
-    {
-        return Err(Error::Invalid(format!("Duplicate mount point: {}", twice.1.destination)));
-    }
-    Ok(all)
-}
-
-/// `source:destination[:options]`.
-fn bind_point(bind: &str) -> Result<MountPoint> {
-    let parts: Vec<&str> = bind.split(':').collect();
-    let (source, destination, options) = match parts[..] {
-        [source, destination] => (source, destination, ""),
-        [source, destination, options] => (source, destination, options),
-        _ => return Err(Error::Invalid(format!("invalid volume specification: '{bind}'"))),
-    };
-    if !source.starts_with('/') {
-        return Err(Error::Unsupported(format!("volume {source}: volumes are not there yet")));
-    }
-    let mut point = MountPoint {
-        source: source.into(),
-        destination: destination.into(),
-        mode: options.into(),
-        ..MountPoint::default()
-    };
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => point.read_only = true,
-            "rw" | "nocopy" | "z" | "Z" => {}
-            "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => {
-                point.propagation = option.into()
-            }
-            other => return Err(Error::Invalid(format!("invalid mode: {other}"))),
-        }
-    }
-    Ok(point)
 }
 
 /// The lines of every container's /etc/hosts, and those that were asked for.

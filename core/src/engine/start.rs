@@ -124,6 +124,7 @@ impl Engine {
         let id = container.record.id.clone();
         if self.shelf.discard(&container.record, lock).is_ok() {
             self.shelf.empty_trash(&id);
+            let _ = self.remove_anonymous_volumes(&container.record);
         }
     }
 }

@@ -188,6 +188,7 @@ impl Engine {
         let written = monitor.write_state();
         if container.record.host.auto_remove {
             self.shelf.discard(&container.record, lock)?;
+            self.remove_anonymous_volumes(&container.record)?;
         }
         written
     }

@@ -11,6 +11,7 @@ use alloc::{
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{FileType, Mode, OFlags},
+    io::Errno,
     mount::MountAttrFlags,
     process::{Pid, PidfdFlags},
     thread::ThreadNameSpaceType,
@@ -281,7 +282,7 @@ fn file_systems(
         }
     }
     for point in &record.mounts {
-        steps.push(mount_point(point)?);
+        steps.push(mount_point(point, root)?);
     }
     if host.init == Some(true) {
         steps.push(attach(init::mount()?, init::PATH, Onto::File)?);
@@ -313,15 +314,21 @@ fn file_systems(
 }
 
 /// The step that puts one of the settings' mounts in place.
-fn mount_point(point: &MountPoint) -> Result<Step> {
+fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<Step> {
     let (mount, onto) = if point.kind == MountKind::Tmpfs {
         let (options, attributes) = tmpfs_options(point);
         let mount = rootfs::tmpfs(&options, attributes).context("mount tmpfs for", &point.destination)?;
         (mount, Onto::Directory)
     } else {
-        let base =
-            rustix::fs::openat(CWD, point.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .context("open mount source", &point.source)?;
+        let open =
+            || rustix::fs::openat(CWD, point.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let base = match open() {
+            Err(Errno::NOENT) if point.create_source => file::make_host_directories(&point.source, 0o755)?,
+            other => other.context("open mount source", &point.source)?,
+        };
+        if point.kind == MountKind::Volume && !point.no_copy && point.subpath.is_empty() {
+            fill_volume(&base, root, &point.destination)?;
+        }
         let source = if point.subpath.is_empty() {
             base
         } else {
@@ -335,7 +342,7 @@ fn mount_point(point: &MountPoint) -> Result<Step> {
         };
         let recursive = !point.non_recursive;
         let mount = rootfs::clone_mount(&source, "", recursive).context("bind mount", &point.source)?;
-        let reach = if recursive { Reach::Recursive } else { Reach::One };
+        let reach = if recursive && !point.read_only_top { Reach::Recursive } else { Reach::One };
         let set = if point.read_only { MountAttributes::RDONLY } else { MountAttributes::empty() };
         let kind = match point.propagation.trim_start_matches('r') {
             "" | "private" => Propagation::Private,
@@ -348,6 +355,19 @@ fn mount_point(point: &MountPoint) -> Result<Step> {
         (mount, onto)
     };
     Ok(Step::Attach { mount, target: c_path(&point.destination)?, onto })
+}
+
+/// Puts what the image has at a place into a volume that is mounted there for the first time.
+fn fill_volume(data: &OwnedFd, root: BorrowedFd<'_>, destination: &str) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let source = match file::in_root(root, destination, flags, Mode::empty()) {
+        Ok(source) => source,
+        // There is no directory, and so nothing in it.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+        Err(errno) => return Err(Error::os("open", destination, errno)),
+    };
+    let volume = file::directory(data, "..").context("open", "volume")?;
+    crate::store::fill(volume.as_fd(), source.as_fd()).map(drop)
 }
 
 /// The sysctls to write: the standard ones of an own network namespace, and those that were asked for.
