@@ -248,7 +248,7 @@ fn bad_requests_get_one_line_and_leave_nothing() {
         (&["--name", "a b", "host", "true"], 125, "Invalid container name"),
         (&["--cap-add", "NOSUCH", "host", "true"], 125, "NOSUCH"),
         (&["--network", "nosuch", "host", "true"], 125, "network nosuch not found"),
-        (&["-v", "/nosuchplace:/x", "host", "true"], 125, "/nosuchplace"),
+        (&["--mount", "type=bind,src=/nosuchplace,dst=/x", "host", "true"], 125, "/nosuchplace"),
         (&["-v", "/tmp:relative", "host", "true"], 125, "must be absolute"),
         (&["-u", "nosuchuser", "host", "true"], 125, "unable to find user nosuchuser"),
         (&["-u", "4294967296", "host", "true"], 125, "range"),
