@@ -18,8 +18,9 @@ use crate::{
             devices::{Access, DEFAULT, Effect, Kind, Rule},
             limits,
         },
-        launch::{self, Joined, Launch, Started},
+        launch::{self, Launch, Started},
         monitor::Running,
+        namespaces::Joined,
         rootfs,
     },
 };

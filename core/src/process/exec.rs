@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use skiff_syscalls::clone::CloneFlags;
 
 use super::{
-    launch::{Started, rights},
+    launch::Started,
     program::{Program, clone_and_run, environment, limit_of, resource},
+    security::rights,
     step::Step,
     streams::{Streams, open_streams},
     user,

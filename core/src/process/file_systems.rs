@@ -1,0 +1,146 @@
+//! What is mounted below a container's root, and what of it is hidden: settings -> steps.
+
+use alloc::{
+    ffi::CString,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    mount::MountAttrFlags,
+};
+
+use super::{
+    init,
+    mount_point::mount_point,
+    rootfs::{self, c_path},
+    step::{Onto, Step},
+};
+use crate::{
+    Context, Result,
+    container::{config::HostConfig, record::Record},
+    file::CWD,
+};
+
+/// Hidden inside unless told otherwise.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// Read-only inside unless told otherwise.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Everything that is mounted below the root, in order.
+///
+/// # Errors
+/// Of the kernel, with the path.
+pub(super) fn file_systems(
+    steps: &mut Vec<Step>,
+    host: &HostConfig,
+    run_directory: BorrowedFd<'_>,
+    record: &Record,
+    root: BorrowedFd<'_>,
+    pts: OwnedFd,
+    tty: bool,
+) -> Result<()> {
+    let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID;
+    let strict = nosuid | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let read_only = if host.privileged { strict } else { strict | MountAttrFlags::MOUNT_ATTR_RDONLY };
+    let mount =
+        |kind, attributes, target: &core::ffi::CStr| Step::Mount { kind, attributes, target: target.into() };
+    let attach = |mount, target: &str, onto| -> Result<Step> {
+        Ok(Step::Attach { mount, target: c_path(target)?, onto })
+    };
+
+    let mut nodes = Vec::new();
+    if host.privileged {
+        nodes = rootfs::all_host_nodes()?;
+    }
+    for device in &host.devices {
+        nodes.extend(rootfs::host_nodes(device)?);
+    }
+    for node in nodes.iter().filter(|node| !node.path.starts_with("/dev/")) {
+        rootfs::make_node(root, &node.path, node).context("create device node", &node.path)?;
+    }
+
+    steps.push(mount(c"proc", strict, c"proc"));
+    steps.push(attach(rootfs::devices(&nodes, tty)?, "dev", Onto::Directory)?);
+    steps.push(attach(pts, "dev/pts", Onto::Directory)?);
+    if host.ipc_mode != "none" {
+        let shm = if host.ipc_mode == "host" {
+            rootfs::clone_mount(CWD, "/dev/shm", false)
+        } else {
+            let size = if host.shm_size > 0 { host.shm_size } else { 64 << 20 };
+            rootfs::tmpfs(&format!("mode=1777,size={size}"), strict)
+        };
+        steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Directory)?);
+    }
+    steps.push(mount(c"mqueue", strict, c"dev/mqueue"));
+    steps.push(mount(c"sysfs", read_only, c"sys"));
+    steps.push(mount(c"cgroup2", read_only, c"sys/fs/cgroup"));
+    if tty {
+        steps.push(Step::Console);
+    }
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let target = format!("/etc/{name}");
+        if record.mounts.iter().all(|mount| mount.destination != target) {
+            let file = rootfs::clone_mount(run_directory, name, false).context("open", name)?;
+            steps.push(attach(file, &target, Onto::File)?);
+        }
+    }
+    for point in &record.mounts {
+        steps.push(mount_point(point, root)?);
+    }
+    if host.init == Some(true) {
+        steps.push(attach(init::mount()?, init::PATH, Onto::File)?);
+    }
+
+    for (name, value) in sysctls(host) {
+        let path = c_path(&format!("sys/{}", name.replace('.', "/")))?;
+        let required = host.sysctls.contains_key(name);
+        steps.push(Step::Proc { path, value: value.as_bytes().into(), required });
+    }
+    let score = host.oom_score_adj.to_string().into_bytes();
+    steps.push(Step::Proc { path: c"self/oom_score_adj".into(), value: score, required: false });
+
+    let unconfined =
+        host.privileged || host.security_opt.iter().any(|option| option == "systempaths=unconfined");
+    let paths = |own: &Option<Vec<String>>, standard: &[&str]| -> Result<Vec<CString>> {
+        match own {
+            Some(paths) => paths.iter().map(|path| c_path(path)).collect(),
+            None if unconfined => Ok(Vec::new()),
+            None => standard.iter().map(|path| c_path(path)).collect(),
+        }
+    };
+    steps.extend(paths(&host.masked_paths, &MASKED)?.into_iter().map(Step::Mask));
+    steps.extend(paths(&host.readonly_paths, &READ_ONLY)?.into_iter().map(Step::ReadOnly));
+    if host.readonly_rootfs {
+        steps.push(Step::ReadOnlyRoot);
+    }
+    Ok(())
+}
+
+/// The sysctls to write: the standard ones of an own network namespace, and those that were asked for.
+fn sysctls(host: &HostConfig) -> Vec<(&str, &str)> {
+    let mut all = Vec::new();
+    if host.network_mode != "host" && !host.network_mode.starts_with("container:") {
+        all.push(("net.ipv4.ip_unprivileged_port_start", "0"));
+        all.push(("net.ipv4.ping_group_range", "0 2147483647"));
+        all.retain(|(name, _)| !host.sysctls.contains_key(*name));
+    }
+    all.extend(host.sysctls.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    all
+}

@@ -1,0 +1,107 @@
+//! One of a container's own mounts: a directory or file of the host, a volume, or memory -> the step that attaches it.
+
+use alloc::{format, string::String, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+    mount::MountAttrFlags,
+};
+use skiff_syscalls::mount::{MountAttributes, Propagation, Reach, set_attributes};
+
+use super::{
+    rootfs::{self, c_path},
+    step::{Onto, Step},
+};
+use crate::{
+    Context, Error, Result,
+    container::record::{MountKind, MountPoint},
+    file::{self, CWD},
+};
+
+/// The step that puts one of the settings' mounts in place.
+///
+/// # Errors
+/// Of the kernel, with the path.
+pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<Step> {
+    let (mount, onto) = if point.kind == MountKind::Tmpfs {
+        let (options, attributes) = tmpfs_options(point);
+        let mount = rootfs::tmpfs(&options, attributes).context("mount tmpfs for", &point.destination)?;
+        (mount, Onto::Directory)
+    } else {
+        let open =
+            || rustix::fs::openat(CWD, point.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let base = match open() {
+            Err(Errno::NOENT) if point.create_source => file::make_host_directories(&point.source, 0o755)?,
+            other => other.context("open mount source", &point.source)?,
+        };
+        if point.kind == MountKind::Volume && !point.no_copy && point.subpath.is_empty() {
+            fill_volume(&base, root, &point.destination)?;
+        }
+        let source = if point.subpath.is_empty() {
+            base
+        } else {
+            file::beneath(&base, point.subpath.as_str(), OFlags::PATH, Mode::empty())
+                .context("open volume subpath", &point.subpath)?
+        };
+        let stat = rustix::fs::fstat(&source).context("stat", &point.source)?;
+        let onto = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Onto::Directory,
+            _ => Onto::File,
+        };
+        let recursive = !point.non_recursive;
+        let mount = rootfs::clone_mount(&source, "", recursive).context("bind mount", &point.source)?;
+        let reach = if recursive && !point.read_only_top { Reach::Recursive } else { Reach::One };
+        let set = if point.read_only { MountAttributes::RDONLY } else { MountAttributes::empty() };
+        let kind = match point.propagation.trim_start_matches('r') {
+            "" | "private" => Propagation::Private,
+            "slave" => Propagation::Slave,
+            "shared" => Propagation::Shared,
+            other => return Err(Error::Invalid(format!("invalid propagation mode: {other}"))),
+        };
+        set_attributes(mount.as_fd(), c"", reach, set, MountAttributes::empty(), kind)
+            .context("set mount attributes of", &point.source)?;
+        (mount, onto)
+    };
+    Ok(Step::Attach { mount, target: c_path(&point.destination)?, onto })
+}
+
+/// Puts what the image has at a place into a volume that is mounted there for the first time.
+fn fill_volume(data: &OwnedFd, root: BorrowedFd<'_>, destination: &str) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let source = match file::in_root(root, destination, flags, Mode::empty()) {
+        Ok(source) => source,
+        // There is no directory, and so nothing in it.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+        Err(errno) => return Err(Error::os("open", destination, errno)),
+    };
+    let volume = file::directory(data, "..").context("open", "volume")?;
+    crate::store::fill(volume.as_fd(), source.as_fd()).map(drop)
+}
+
+/// The options of a tmpfs apart: those of the mount as attributes, those of the file system as they are.
+fn tmpfs_options(point: &MountPoint) -> (String, MountAttrFlags) {
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let mut options: Vec<&str> = Vec::new();
+    for option in point.mode.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "exec" => attributes -= MountAttrFlags::MOUNT_ATTR_NOEXEC,
+            "suid" => attributes -= MountAttrFlags::MOUNT_ATTR_NOSUID,
+            "dev" => attributes -= MountAttrFlags::MOUNT_ATTR_NODEV,
+            "ro" => attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY,
+            "rw" | "nosuid" | "nodev" | "noexec" => {}
+            "noatime" => attributes |= MountAttrFlags::MOUNT_ATTR_NOATIME,
+            other => options.push(other),
+        }
+    }
+    if point.read_only {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+    }
+    if !options.iter().any(|option| option.starts_with("mode=")) {
+        options.push("mode=1777");
+    }
+    (options.join(","), attributes)
+}
