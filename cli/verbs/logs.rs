@@ -14,6 +14,9 @@ use crate::{
 /// show what a container wrote
 #[derive(FromArgs, ArgsInfo)]
 pub struct Logs {
+    /// put what else is known of each line before it
+    #[argh(switch)]
+    details: bool,
     /// go on with what it writes from now on
     #[argh(switch, short = 'f')]
     follow: bool,
@@ -41,7 +44,9 @@ impl Verb for Logs {
         query(&mut target, "stdout", "1");
         query(&mut target, "stderr", "1");
         query(&mut target, "tail", &self.tail);
-        for (key, given) in [("follow", self.follow), ("timestamps", self.timestamps)] {
+        for (key, given) in
+            [("details", self.details), ("follow", self.follow), ("timestamps", self.timestamps)]
+        {
             if given {
                 query(&mut target, key, "1");
             }

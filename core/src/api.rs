@@ -22,6 +22,7 @@ mod inspect;
 pub mod json;
 mod lifecycle;
 pub mod local;
+mod logs;
 mod network;
 pub mod route;
 mod run;

@@ -8,6 +8,7 @@ pub mod host;
 pub mod image;
 pub mod import;
 pub mod list;
+pub mod logs;
 pub mod pause;
 pub mod remove;
 pub mod rename;

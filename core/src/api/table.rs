@@ -3,7 +3,7 @@
 use super::{
     attach, container_list, create, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    image_change, image_list, inspect, lifecycle, network,
+    image_change, image_list, inspect, lifecycle, logs, network,
     route::Route,
     run, stats, system,
     target::ApiVersion,
@@ -41,7 +41,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/{}/start", create::start),
     always(Post, "containers/{}/restart", create::restart),
     always(Post, "containers/{}/update", lifecycle::not_yet),
-    always(Get, "containers/{}/logs", lifecycle::not_yet),
+    always(Get, "containers/{}/logs", logs::logs),
     always(Post, "containers/{}/exec", exec::create),
     always(Post, "exec/{}/start", exec::start),
     always(Post, "exec/{}/resize", exec::resize),

@@ -161,7 +161,7 @@ impl Waiter<'_> {
 }
 
 /// The monitor's pidfd; `None` if it is gone.
-fn monitor(state: &State) -> Option<OwnedFd> {
+pub(super) fn monitor(state: &State) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(state.monitor)?, PidfdFlags::empty()).ok()
 }
 

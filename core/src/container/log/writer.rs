@@ -46,7 +46,8 @@ struct Tail {
 #[derive(Debug)]
 struct Output {
     directory: OwnedFd,
-    file: OwnedFd,
+    /// Opened when there is something to write.
+    file: Option<OwnedFd>,
     /// Of the file, without the buffer.
     size: u64,
     rotate_at: u64,
@@ -58,30 +59,26 @@ struct Output {
 }
 
 impl Writer {
-    /// Opens the log in the container's `directory` behind what is there.
+    /// A writer of the log in the container's `directory`. There is no file before there is output; later output comes
+    /// behind what is there.
     ///
     /// # Errors
-    /// Of the file system.
+    /// EMFILE.
     pub fn open(directory: impl AsFd, settings: Settings) -> Result<Writer> {
         let Settings::Files { max_size_bytes, max_files } = settings else {
             return Ok(Writer { output: None, tails: Default::default() });
         };
         let directory = directory.as_fd().try_clone_to_owned().context("duplicate", "directory")?;
-        let file = append(&directory, FILE_NAME).context("open", FILE_NAME)?;
-        let (_, size) = identify(&file).context("stat", FILE_NAME)?;
-        let mut last = [0];
-        let whole = size == 0 || rustix::io::pread(&file, &mut last, size - 1) == Ok(1) && last == *b"\n";
         let max_size = max_size_bytes.unwrap_or(u64::MAX);
         let output = Output {
             directory,
-            file,
-            size,
+            file: None,
+            size: 0,
             rotate_at: max_size,
             max_size,
             max_files,
             buffer: Vec::new(),
-            // A monitor that was killed may have left half a line.
-            torn: !whole,
+            torn: false,
         };
         Ok(Writer { output: Some(output), tails: Default::default() })
     }
@@ -149,8 +146,22 @@ impl Writer {
 }
 
 impl Output {
+    /// Opens the file behind what is there.
+    fn open(&mut self) -> Result<(), Errno> {
+        let file = append(&self.directory, FILE_NAME)?;
+        let (_, size) = identify(&file)?;
+        let mut last = [0];
+        let whole = size == 0 || rustix::io::pread(&file, &mut last, size - 1) == Ok(1) && last == *b"\n";
+        // A monitor that was killed may have left half a line.
+        (self.file, self.size, self.torn) = (Some(file), size, !whole);
+        Ok(())
+    }
+
     /// One line of the file.
     fn line(&mut self, stream: Stream, mut text: &[u8], time: Time) -> Result<(), Errno> {
+        if self.file.is_none() {
+            self.open()?;
+        }
         let mut result = Ok(());
         if self.size + self.buffer.len() as u64 >= self.rotate_at {
             result = self.flush().and_then(|()| self.rotate());
@@ -183,15 +194,13 @@ impl Output {
 
     /// Writes the buffer.
     fn flush(&mut self) -> Result<(), Errno> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let result = file::write_all(&self.file, &self.buffer);
+        let Some(file) = self.file.as_ref().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
+        let result = file::write_all(file, &self.buffer);
         match result {
             Ok(()) => self.size += self.buffer.len() as u64,
             Err(_) => {
                 self.torn = true;
-                self.size = identify(&self.file).map_or(self.size, |(_, size)| size);
+                self.size = identify(file).map_or(self.size, |(_, size)| size);
             }
         }
         self.buffer.clear();
@@ -201,7 +210,7 @@ impl Output {
     fn rotate(&mut self) -> Result<(), Errno> {
         match journal::rotate(&self.directory, FILE_NAME, self.max_files) {
             Ok(file) => {
-                self.file = file;
+                self.file = Some(file);
                 (self.size, self.rotate_at, self.torn) = (0, self.max_size, false);
                 Ok(())
             }

@@ -183,7 +183,7 @@ fn a_full_disk_costs_the_lines_that_do_not_fit_and_nothing_else() {
     let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
     let full = rustix::fs::openat(CWD, "/dev/full", flags, rustix::fs::Mode::empty()).unwrap();
     let output = writer.output.as_mut().unwrap();
-    let good = core::mem::replace(&mut output.file, full);
+    let good = output.file.replace(full);
     assert_eq!(writer.write(Stream::Stdout, b"two\nhalf", at(2)), Err(Errno::NOSPC));
     writer.output.as_mut().unwrap().file = good;
     writer.write(Stream::Stdout, b"-whole\n", at(3)).unwrap();
