@@ -11,6 +11,7 @@ pub mod client;
 pub mod connection;
 mod container_list;
 mod create;
+mod events;
 pub mod exchange;
 mod exec;
 pub mod filters;

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod create;
+pub mod events;
 pub mod exec;
 pub mod host;
 pub mod image;
@@ -28,7 +29,7 @@ use alloc::string::String;
 
 use rustix::fd::OwnedFd;
 
-use crate::{Result, container::shelf::Shelf, file, store::Store};
+use crate::{Result, container::shelf::Shelf, events::Events, file, store::Store};
 
 /// The two roots, opened, and what lies on their shelves.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Engine {
     pub shelf: Shelf,
     /// The images.
     pub store: Store,
+    /// Where it is told what happens.
+    pub events: Events,
 }
 
 impl Engine {
@@ -62,6 +65,7 @@ impl Engine {
         let run = file::make_host_directories(run_path, 0o711)?;
         let shelf = Shelf::open(&data, &run)?;
         let store = Store::open(&data)?;
-        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf, store })
+        let events = Events::new(&run)?;
+        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf, store, events })
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         engine.start_locked(container, lock)?;
         return super::create::created(exchange, &id);
     }
+    if !wanted.attach.is_empty() {
+        engine.tell(&container.record, "attach", &[]);
+    }
     let mut begun = match engine.begin(&container, &lock) {
         Ok(begun) => begun,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    attach, container_list, create, exec,
+    attach, container_list, create, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, inspect, lifecycle, logs, network,
     route::Route,
@@ -46,7 +46,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "exec/{}/start", exec::start),
     always(Post, "exec/{}/resize", exec::resize),
     always(Get, "exec/{}/json", exec::inspect),
-    always(Get, "events", lifecycle::not_yet),
+    always(Get, "events", events::events),
     always(Get, "containers/{}/changes", lifecycle::not_yet),
     always(Get, "containers/{}/export", lifecycle::not_yet),
     always(Get, "containers/{}/archive", lifecycle::not_yet),

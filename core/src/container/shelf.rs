@@ -46,6 +46,16 @@ pub struct Container {
     pub directory: OwnedFd,
 }
 
+/// Waits for an exclusive lock on a file.
+fn flock(file: &OwnedFd, name: &str) -> Result<()> {
+    loop {
+        match rustix::fs::flock(file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return other.context("lock", name),
+        }
+    }
+}
+
 impl Shelf {
     /// Opens the shelf below the two roots, and makes what is missing.
     ///
@@ -98,10 +108,8 @@ impl Shelf {
             Err(Errno::EXIST) => {}
             other => return other.context("create link", name),
         }
-        // Somebody has it, or had it and was killed. Only the holder of this lock takes a name away from the dead.
-        let list = file::beneath(&self.by_name, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
-            .context("open", "by-name")?;
-        rustix::fs::flock(&list, FlockOperation::LockExclusive).context("lock", "by-name")?;
+        // Somebody has it, or had it and was killed.
+        let _list = self.lock_names()?;
         if let Some(owner) = self.name_owner(name)? {
             return Err(Error::Conflict(format!(
                 "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
@@ -275,40 +283,74 @@ impl Shelf {
         drop(lock);
     }
 
-    /// Gives a container another name. The caller holds no lock: the name itself is what is fought for.
+    /// Gives a container another name, and tells the one that it had. The name itself is what is fought for.
     ///
     /// # Errors
     /// [`Error::Conflict`] if the name is taken.
-    pub fn rename(&self, container: &mut Container, name: &str) -> Result<()> {
+    pub fn rename(&self, container: &mut Container, name: &str) -> Result<String> {
         self.claim_name(name, &container.record.id)?;
-        let old = core::mem::replace(&mut container.record.name, name.into());
-        self.save(container)?;
-        let _ = rustix::fs::unlinkat(&self.by_name, old.as_str(), AtFlags::empty());
+        let mut old = String::new();
+        self.change(container, &mut |record| {
+            old = core::mem::replace(&mut record.name, name.into());
+            Ok(())
+        })?;
+        self.release_name(&old, &container.record.id)?;
+        Ok(old)
+    }
+
+    /// Changes a record as it is on the shelf now, and the caller's copy with it. Changes come one after the other.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the container was removed meanwhile; what `change` says, and then nothing is changed.
+    pub fn change(
+        &self,
+        container: &mut Container,
+        change: &mut dyn FnMut(&mut Record) -> Result<()>,
+    ) -> Result<()> {
+        // The state file is the one that is never replaced.
+        let state = Self::state_file(container, OFlags::RDONLY)?;
+        flock(&state, "state")?;
+        let id = &container.record.id;
+        let mut record: Record =
+            self.load(id)?.ok_or_else(|| Error::NotFound(format!("No such container: {id}")))?;
+        change(&mut record)?;
+        let json = serde_json::to_vec(&record).expect("a record has only string keys");
+        file::replace(&container.directory, "record.json", &json, 0o600).context("write", "record.json")?;
+        container.record = record;
         Ok(())
     }
 
-    /// Writes a changed record.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn save(&self, container: &Container) -> Result<()> {
-        let json = serde_json::to_vec(&container.record).expect("a record has only string keys");
-        file::replace(&container.directory, "record.json", &json, 0o600).context("write", "record.json")
+    /// Takes a name away from the container `id`, if it still has it.
+    fn release_name(&self, name: &str, id: &str) -> Result<()> {
+        let _list = self.lock_names()?;
+        if file::link_target(&self.by_name, name).is_ok_and(|owner| owner == id) {
+            let _ = rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty());
+        }
+        Ok(())
+    }
+
+    /// Only the holder of this lock takes names away.
+    fn lock_names(&self) -> Result<OwnedFd> {
+        let list = file::beneath(&self.by_name, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+            .context("open", "by-name")?;
+        flock(&list, "by-name")?;
+        Ok(list)
     }
 
     /// Takes a container off the shelf at once. Its name is free and its files are out of sight when this returns;
-    /// [`Shelf::empty_trash`] deletes them. The caller holds the lock.
+    /// [`Shelf::empty_trash`] deletes them. The caller holds the lock. False if somebody else had taken it off before.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn discard(&self, record: &Record, lock: Lock) -> Result<()> {
+    pub fn discard(&self, record: &Record, lock: Lock) -> Result<bool> {
         let id = record.id.as_str();
         let state = format!("{id}/state");
         let state = file::beneath(&self.containers, state.as_str(), OFlags::RDWR, Mode::empty());
-        match rustix::fs::renameat(&self.containers, id, &self.trash, id) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            other => return other.context("rename", id),
-        }
+        let was_there = match rustix::fs::renameat(&self.containers, id, &self.trash, id) {
+            Ok(()) => true,
+            Err(Errno::NOENT) => false,
+            Err(errno) => return Err(errno).context("rename", id),
+        };
         if file::link_target(&self.by_name, record.name.as_str()).is_ok_and(|target| target == id) {
             let _ = rustix::fs::unlinkat(&self.by_name, record.name.as_str(), AtFlags::empty());
         }
@@ -319,7 +361,7 @@ impl Shelf {
         }
         let _ = file::remove_tree(&self.running, id);
         drop(lock);
-        Ok(())
+        Ok(was_there)
     }
 
     /// Deletes what was discarded.

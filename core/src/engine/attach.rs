@@ -51,6 +51,7 @@ impl Engine {
             _ => {}
         }
         let offer = Offer::new(self.shelf.make_run_directory(id)?)?;
+        self.tell(&record, "attach", &[]);
         Ok(Attachable { engine: self, record, waiter, offer })
     }
 
@@ -61,7 +62,10 @@ impl Engine {
     pub fn resize(&self, name: &str, height: u16, width: u16) -> Result<()> {
         let record = self.shelf.find(name)?.record;
         self.ask(&record, &Question::Resize { height, width })?
-            .ok_or_else(|| Error::Conflict(format!("Container {} is not running", record.id)))
+            .ok_or_else(|| Error::Conflict(format!("Container {} is not running", record.id)))?;
+        let size = [("height", &*format!("{height}")), ("width", &*format!("{width}"))];
+        self.tell(&record, "resize", &size);
+        Ok(())
     }
 }
 

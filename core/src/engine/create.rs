@@ -95,16 +95,20 @@ impl Engine {
         };
         if let Some(name) = given {
             record.name = name.into();
-            return self.shelf.add(&record);
+            return self.add(&record);
         }
         let mut attempt = 0;
         loop {
             record.name = names::generated(attempt)?;
-            match self.shelf.add(&record) {
+            match self.add(&record) {
                 Err(Error::Conflict(_)) if attempt < 100 => attempt += 1,
                 other => return other,
             }
         }
+    }
+
+    fn add(&self, record: &Record) -> Result<Container> {
+        self.shelf.add(record).inspect(|_| self.tell(record, "create", &[]))
     }
 
     /// Completes the settings with those of the image, and gives the image's id.

@@ -111,6 +111,7 @@ impl Engine {
         let directory = file::subdirectory(&run, DIRECTORY, 0o700).context("create directory", DIRECTORY)?;
         let found = Found { instance, directory };
         found.save()?;
+        self.tell_exec(&found.instance, "exec_create");
         Ok(found.instance.id)
     }
 
@@ -176,8 +177,10 @@ impl Engine {
         match self.begin_exec(&mut found) {
             Ok((mut monitor, mut running)) => {
                 monitor.clients.push(client);
-                let ended = monitor.carry(&mut running);
+                let tell = |action: &str| self.tell_exec(&found.instance, &format!("exec_{action}"));
+                let ended = monitor.carry(&mut running, &tell);
                 found.end(ended.code());
+                self.tell_exec(&found.instance, "exec_die");
                 monitor.dismiss(ended);
                 monitor.see_off();
             }
@@ -206,7 +209,8 @@ impl Engine {
                 match engine.begin_exec(&mut found) {
                     Ok((mut monitor, mut running)) => {
                         reporter.succeed();
-                        found.end(monitor.carry(&mut running).code());
+                        found.end(monitor.carry(&mut running, &|_| {}).code());
+                        engine.tell_exec(&found.instance, "exec_die");
                         Ok(())
                     }
                     Err(error) => {
@@ -216,6 +220,18 @@ impl Engine {
                 }
             },
         )
+    }
+
+    /// Tells what happened to a command, of its container.
+    fn tell_exec(&self, instance: &Instance, action: &str) {
+        let Ok(Some(record)) = self.shelf.load::<Record>(&instance.container) else { return };
+        let code = instance.exit_code.map_or(String::new(), |code| format!("{code}"));
+        let action = match action {
+            "exec_create" | "exec_start" => format!("{action}: {}", instance.command.words.join(" ")),
+            _ => action.into(),
+        };
+        let more = [("execID", instance.id.as_str()), ("exitCode", &code)];
+        self.tell(&record, &action, if code.is_empty() { &more[..1] } else { &more });
     }
 
     /// Gives the terminal of a command another size.
@@ -237,6 +253,7 @@ impl Engine {
         let (started, group) = self.join(&record, &found.instance.command, None)?;
         found.instance.pid = started.pid.as_raw_nonzero().get();
         found.save()?;
+        self.tell_exec(&found.instance, "exec_start");
         let monitor = Monitor {
             state: State::default(),
             state_file: None,

@@ -53,6 +53,7 @@ impl Engine {
         let locked = self.store.share()?;
         let (id, _) = self.store.resolve_id(image)?;
         self.store.publication(&locked)?.name(&name, &id)?.commit()?;
+        self.tell_image(&id, "tag", &name.familiar());
         Ok((id, name))
     }
 
@@ -90,6 +91,7 @@ impl Engine {
                     )));
                 }
                 self.store.unname(&alone, &reference)?;
+                self.tell_image(&id, "untag", &format!("{id}"));
                 done.push(Removal::Untagged(reference.familiar()));
                 names.retain(|name| *name != reference);
                 if !names.is_empty() || running.is_some() {
@@ -118,6 +120,7 @@ impl Engine {
                 }
                 for name in &names {
                     self.store.unname(&alone, name)?;
+                    self.tell_image(&id, "untag", &format!("{id}"));
                     done.push(Removal::Untagged(name.familiar()));
                 }
             }
@@ -125,6 +128,7 @@ impl Engine {
         // Read before it is gone, for the names of its layers. A damaged image can be removed, too.
         let layers = self.store.image(&id).map_or(Vec::new(), |image| image.config.rootfs.diff_ids);
         self.store.unlist(&alone, &id)?;
+        self.tell_image(&id, "delete", &format!("{id}"));
         done.push(Removal::Deleted(format!("{id}")));
         if !users.unknown {
             let in_use: Vec<ImageId> = users.containers.iter().map(|(id, _)| *id).collect();

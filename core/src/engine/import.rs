@@ -72,6 +72,10 @@ impl Engine {
             publication = publication.name(name, &id)?;
         }
         publication.commit()?;
+        if let Some(name) = &name {
+            self.tell_image(&id, "tag", &name.familiar());
+        }
+        self.tell_image(&id, "import", &format!("{id}"));
         Ok(id)
     }
 }

@@ -36,9 +36,12 @@ impl Engine {
         };
         match conflict {
             Some(message) => Err(Error::Conflict(message)),
-            None => self
-                .ask(&record, &question)?
-                .ok_or_else(|| Error::Conflict(format!("Container {id} is not running"))),
+            None => {
+                self.ask(&record, &question)?
+                    .ok_or_else(|| Error::Conflict(format!("Container {id} is not running")))?;
+                self.tell(&record, if question == Question::Pause { "pause" } else { "unpause" }, &[]);
+                Ok(())
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     clock::{self, SECOND},
     container::{
         record::Record,
+        shelf::Lock,
         state::{State, Status},
     },
 };
@@ -59,8 +60,16 @@ impl Engine {
         };
         // Nothing is lost if somebody else has removed it meanwhile: then only the run directory is left, which the
         // lock has made again.
-        self.shelf.discard(record, lock)?;
+        self.discard(record, lock)?;
         self.shelf.empty_trash(&record.id);
+        Ok(())
+    }
+
+    /// Takes a container off the shelf, and tells it.
+    pub(super) fn discard(&self, record: &Record, lock: Lock) -> Result<()> {
+        if self.shelf.discard(record, lock)? {
+            self.tell(record, "destroy", &[]);
+        }
         Ok(())
     }
 

@@ -21,7 +21,8 @@ impl Engine {
                 "Renaming a container with the same name as its current name: {new}"
             )));
         }
-        self.shelf.rename(&mut container, new)?;
+        let old = self.shelf.rename(&mut container, new)?;
+        self.tell(&container.record, "rename", &[("oldName", &format!("/{old}"))]);
         // The monitor discards the container under its name in the end.
         self.ask(&container.record, &Question::Update).map(drop)
     }

@@ -33,7 +33,7 @@ impl Engine {
         if !self.shelf.state(&record.id)?.status.is_active() && !self.shelf.is_monitored(&record.id) {
             return Err(not_running());
         }
-        self.ask(&record, &Question::Signal { signal, for_good })?.ok_or_else(not_running)
+        self.send(&record, signal, for_good)?.ok_or_else(not_running)
     }
 
     /// Ends a container: its stop signal, and SIGKILL when the grace is over. Negative seconds are patience without end.
@@ -53,7 +53,7 @@ impl Engine {
             None => signals::parse(stop_signal(&record))?,
         };
         let grace = grace_seconds.or(record.config.stop_timeout).unwrap_or(GRACE_SECONDS);
-        let gone = self.ask(&record, &Question::Signal { signal, for_good: true })?.is_none();
+        let gone = self.send(&record, signal, true)?.is_none();
         // A frozen process would take the signal only when it is thawed.
         if state.status == Status::Paused && !gone {
             let _ = self.ask(&record, &Question::Unpause);
@@ -62,16 +62,26 @@ impl Engine {
         if waiter.wait(None, deadline)?.is_none() {
             self.end(&record, &waiter)?;
         }
+        self.tell(&record, "stop", &[]);
         Ok(())
     }
 
     /// Ends a container at once, and waits for its end.
     pub(super) fn end(&self, record: &Record, waiter: &Waiter<'_>) -> Result<()> {
-        self.ask(record, &Question::Signal { signal: signals::KILL, for_good: true })?;
+        self.send(record, signals::KILL, true)?;
         match waiter.wait(None, Some(clock::monotonic() + 30 * SECOND))? {
             Some(_) => Ok(()),
             None => Err(Error::Corrupt(format!("container {}: it does not end after SIGKILL", record.id))),
         }
+    }
+
+    /// Sends a signal to a container, and tells it; `None` if it has no monitor.
+    fn send(&self, record: &Record, signal: i32, for_good: bool) -> Result<Option<()>> {
+        let sent = self.ask(record, &Question::Signal { signal, for_good })?;
+        if sent.is_some() {
+            self.tell(record, "kill", &[("signal", &format!("{signal}"))]);
+        }
+        Ok(sent)
     }
 
     /// Asks the monitor of a container; `None` if it has none.

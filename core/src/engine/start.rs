@@ -75,9 +75,13 @@ impl Engine {
         }
         match self.start(&id) {
             // Somebody else was faster.
-            Err(Error::Unchanged) => Ok(()),
-            other => other,
+            Ok(()) | Err(Error::Unchanged) => {}
+            Err(error) => return Err(error),
         }
+        if let Some(record) = self.shelf.load(&id)? {
+            self.tell(&record, "restart", &[]);
+        }
+        Ok(())
     }
 
     /// The lock of a container that does not run, as soon as nobody else works on it.
@@ -122,7 +126,7 @@ impl Engine {
     /// Takes a container off the shelf whose lock the caller holds.
     pub(super) fn take_back(&self, container: &Container, lock: Lock) {
         let id = container.record.id.clone();
-        if self.shelf.discard(&container.record, lock).is_ok() {
+        if self.discard(&container.record, lock).is_ok() {
             self.shelf.empty_trash(&id);
             let _ = self.remove_anonymous_volumes(&container.record);
         }

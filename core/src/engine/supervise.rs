@@ -55,7 +55,7 @@ impl Engine {
         let mut monitor = self.monitor(container, lock)?;
         let root = self.root(container)?;
         let running = self.launch(container, lock, &root)?;
-        match self.mark_started(&mut monitor, &running) {
+        match self.mark_started(container, &mut monitor, &running) {
             Ok(()) => Ok(Begun { monitor, root, running }),
             Err(error) => {
                 Begun { monitor, root, running }.abandon();
@@ -100,7 +100,7 @@ impl Engine {
     ///
     /// # Errors
     /// Of the file system.
-    fn mark_started(&self, monitor: &mut Monitor, running: &Running) -> Result<()> {
+    fn mark_started(&self, container: &Container, monitor: &mut Monitor, running: &Running) -> Result<()> {
         monitor.state = State {
             status: Status::Running,
             pid: running.started.pid.as_raw_nonzero().get(),
@@ -113,7 +113,9 @@ impl Engine {
             error: String::new(),
             ..core::mem::take(&mut monitor.state)
         };
-        monitor.write_state()
+        monitor.write_state()?;
+        self.tell(&container.record, "start", &[]);
+        Ok(())
     }
 
     /// Stays with a container that was started until it has ended for good. The state is written down, and a container
@@ -127,9 +129,10 @@ impl Engine {
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
         loop {
-            let ended = monitor.carry(&mut running);
+            let ended = monitor.carry(&mut running, &|action| self.tell(&container.record, action, &[]));
             self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
+            self.tell_end(&container, &monitor.state);
             let end = End {
                 exit_code: monitor.state.exit_code,
                 ran_ns: monitor.state.finished_ns - monitor.state.started_ns,
@@ -161,7 +164,7 @@ impl Engine {
                     break;
                 }
             }
-            written = written.and(self.mark_started(&mut monitor, &running));
+            written = written.and(self.mark_started(&container, &mut monitor, &running));
         }
         monitor.see_off();
         // The end of the mounts is not waited for before the exit is told.
@@ -181,13 +184,25 @@ impl Engine {
         end_group(&running.group);
     }
 
+    /// Tells how the process ended.
+    pub(super) fn tell_end(&self, container: &Container, state: &State) {
+        let record = &container.record;
+        if state.oom_killed {
+            self.tell(record, "oom", &[]);
+        }
+        let (code, seconds) =
+            (state.exit_code, (state.finished_ns - state.started_ns).max(0) / clock::SECOND);
+        let end = [("exitCode", &*format!("{code}")), ("execDuration", &*format!("{seconds}"))];
+        self.tell(record, "die", &end);
+    }
+
     /// Ends the supervision: writes the last state, or takes the container off the shelf, and lets go of the lock.
     fn conclude(&self, container: &Container, lock: Lock, monitor: &mut Monitor) -> Result<()> {
         monitor.state.status = Status::Exited;
         monitor.state.monitor = 0;
         let written = monitor.write_state();
         if container.record.host.auto_remove {
-            self.shelf.discard(&container.record, lock)?;
+            self.discard(&container.record, lock)?;
             self.remove_anonymous_volumes(&container.record)?;
         }
         written

@@ -67,6 +67,7 @@ impl Engine {
         state.finished_ns = Time::now().unix_nanos();
         state.exits += 1;
         let _ = state.write(&file);
+        self.tell_end(&container, &state);
         if record.host.auto_remove {
             self.take_back(&container, lock);
         }

@@ -35,6 +35,7 @@ impl Engine {
         let mut processes = self.processes(&record, state.pid)?;
         processes.sort_by_key(|process| process.pid);
         let readings = Readings::take();
+        self.tell(&record, "top", &[]);
         Ok(Table {
             titles: columns.iter().map(Column::title).collect(),
             rows: processes

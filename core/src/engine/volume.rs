@@ -85,10 +85,14 @@ impl Engine {
                 .hint("bind mounts take any directory of this machine"));
         }
         let locked = self.store.share()?;
+        let is_new = request.name.is_empty() || self.store.volume(&request.name)?.is_none();
         let volume = match request.name.as_str() {
             "" => self.store.create_anonymous_volume(&locked, &request.labels)?,
             name => self.store.create_volume(&locked, name, &request.labels)?,
         };
+        if is_new {
+            self.tell_volume(&volume.name, "create");
+        }
         Ok(self.view(volume))
     }
 
@@ -135,6 +139,7 @@ impl Engine {
         }
         let removed = self.store.remove_volume(&alone, name)?;
         drop(alone);
+        self.tell_volume(name, "destroy");
         drop(removed);
         Ok(())
     }
@@ -155,6 +160,7 @@ impl Engine {
                 && filters.allows_labels(|key| volume.labels.get(key).map(String::as_str))
             {
                 removed.push(self.store.remove_volume(&alone, &volume.name)?);
+                self.tell_volume(&volume.name, "destroy");
                 pruned.volumes_deleted.push(volume.name);
             }
         }

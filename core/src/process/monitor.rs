@@ -92,7 +92,8 @@ impl Monitor {
     }
 
     /// Stays with the process until it has ended and everything that it wrote is passed on.
-    pub fn carry(&mut self, running: &mut Running) -> Ended {
+    /// What happens meanwhile is given to `tell`, in the words of events.
+    pub fn carry(&mut self, running: &mut Running, tell: &dyn Fn(&str)) -> Ended {
         let mut stdin = running.started.stdin.take();
         let Running { started, group } = &*running;
         for fd in [Some(&started.stdout), started.stderr.as_ref(), stdin.as_ref()].into_iter().flatten() {
@@ -118,9 +119,12 @@ impl Monitor {
             for at in 0..self.clients.len() {
                 let client = &mut self.clients[at];
                 let came = client.serve(next(), &mut buffer, &mut input.pending);
+                if came == Came::Detached {
+                    tell("detach");
+                }
                 input.ended |= self.stdin_once && (came == Came::End || client.has_stopped());
             }
-            self.probe([next(), next()], &mut buffer);
+            self.probe([next(), next()], &mut buffer, tell);
             if stdin.is_none() {
                 input.pending.clear();
             }
@@ -205,10 +209,13 @@ impl Monitor {
     }
 
     /// Looks after the health checks.
-    fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8]) {
+    fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8], tell: &dyn Fn(&str)) {
         let Some(probing) = &mut self.probing else { return };
         if probing.step(ready, buffer) {
             let (verdict, streak) = probing.verdict();
+            if verdict != self.state.health {
+                tell(&alloc::format!("health_status: {verdict}"));
+            }
             (self.state.health, self.state.failing_streak) = (verdict.into(), streak);
             // A full disk does not end the container.
             let _ = self.write_state();

@@ -111,9 +111,11 @@ impl Engine {
     ) -> Result<()> {
         if point.name.is_empty() {
             point.name = self.store.create_anonymous_volume(locked, labels)?.name;
+            self.tell_volume(&point.name, "create");
             made.push(point.name.clone());
         } else if self.store.volume(&point.name)?.is_none() {
             self.store.create_volume(locked, &point.name, labels)?;
+            self.tell_volume(&point.name, "create");
             made.push(point.name.clone());
         }
         point.source = format!("{}/volumes/{}/_data", self.data_path, point.name);

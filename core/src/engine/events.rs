@@ -1,0 +1,68 @@
+//! What happens is told: the verbs and the monitors write it to the event log, `events` reads it from there. What is
+//! told has happened, so that a log that can't be written changes nothing.
+
+use alloc::{string::String, vec::Vec};
+
+use rustix::fd::{AsFd, BorrowedFd};
+
+use super::{Engine, logs::is_ready};
+use crate::{
+    Result,
+    clock::Time,
+    container::record::Record,
+    digest::ImageId,
+    events::{Event, Kind, Query, Reader},
+};
+
+impl Engine {
+    /// Tells what happened to a container, with its labels, its image and its name.
+    pub fn tell(&self, record: &Record, action: &str, more: &[(&str, &str)]) {
+        let mut attributes: Vec<(&str, &str)> =
+            record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        attributes.extend_from_slice(more);
+        attributes.extend([("image", record.config.image.as_str()), ("name", record.name.as_str())]);
+        self.write_event(Event { kind: Kind::Container, action, id: &record.id, attributes: &attributes });
+    }
+
+    /// Tells what happened to an image, with its labels if it is there.
+    pub(super) fn tell_image(&self, id: &ImageId, action: &str, name: &str) {
+        let image = self.store.image(id).ok();
+        let labels = image.iter().flat_map(|image| &image.config.config.labels);
+        let mut attributes: Vec<(&str, &str)> =
+            labels.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        attributes.push(("name", name));
+        let id: String = alloc::format!("{id}");
+        self.write_event(Event { kind: Kind::Image, action, id: &id, attributes: &attributes });
+    }
+
+    /// Tells what happened to a volume.
+    pub(super) fn tell_volume(&self, name: &str, action: &str) {
+        let attributes = &[("driver", "local")];
+        self.write_event(Event { kind: Kind::Volume, action, id: name, attributes });
+    }
+
+    fn write_event(&self, event: Event<'_>) {
+        let _ = self.events.emit(event, Time::now());
+    }
+
+    /// Opens the events that were asked for.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn events(&self, query: Query) -> Result<Reader> {
+        Reader::open(self.run.as_fd(), query)
+    }
+
+    /// Hands out events until the time that was asked for, or until the client says something or goes.
+    ///
+    /// # Errors
+    /// Of the file system, and the sink's.
+    pub fn follow_events(
+        &self,
+        reader: &mut Reader,
+        client: BorrowedFd<'_>,
+        sink: &mut dyn FnMut(Option<&[u8]>) -> Result<()>,
+    ) -> Result<()> {
+        reader.follow(self.run.as_fd(), &[client], &mut || Ok(is_ready(client)), sink)
+    }
+}
