@@ -8,6 +8,7 @@ pub mod exec;
 pub mod host;
 pub mod image;
 pub mod import;
+mod joined;
 pub mod list;
 pub mod logs;
 pub mod pause;

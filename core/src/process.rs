@@ -14,7 +14,7 @@ mod program;
 pub mod rights;
 pub mod rootfs;
 pub mod seccomp;
-mod security;
+pub mod security;
 pub mod step;
 mod streams;
 pub mod user;

@@ -20,8 +20,8 @@ use crate::{
         signals,
     },
     process::{
-        capability::CapabilitySet,
         cgroup::{Resources, devices::Rule, resources::Machine},
+        security,
     },
 };
 
@@ -44,7 +44,7 @@ impl Engine {
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
         let mut config: Config = parse(body)?;
         let Rest { host_config, mac_address } = parse::<Rest<HostConfig>>(body)?;
-        let host = host_config.unwrap_or_default();
+        let mut host = host_config.unwrap_or_default();
         let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
         if !mac_address.is_empty() {
             return Err(Error::Unsupported("a MAC address (--mac-address) is not there yet".into()));
@@ -57,6 +57,7 @@ impl Engine {
             // `--entrypoint ""`: none.
             config.entrypoint = None;
         }
+        self.resolve_joined(&mut config, &mut host)?;
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
         let mut made = Vec::new();
@@ -142,7 +143,18 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if config.hostname.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(Error::Invalid(format!("invalid hostname {:?}", config.hostname)));
     }
-    CapabilitySet::requested(host.privileged, &host.cap_add, &host.cap_drop)?;
+    for (mode, known, what) in [
+        (&host.ipc_mode, &["host", "private", "shareable", "none"][..], "IPC"),
+        (&host.pid_mode, &["host"], "PID"),
+        (&host.uts_mode, &["host"], "UTS"),
+        (&host.cgroupns_mode, &["host", "private"], "CGROUP"),
+    ] {
+        let joins = mode.starts_with("container:") && matches!(what, "IPC" | "PID");
+        if !(mode.is_empty() || joins || known.contains(&mode.as_str())) {
+            return Err(Error::Invalid(format!("invalid {what} mode: {mode}")));
+        }
+    }
+    security::rights(host)?;
     for rule in &host.device_cgroup_rules {
         Rule::parse(rule)?;
     }
@@ -157,12 +169,9 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if !matches!(host.runtime.as_str(), "" | "skiff" | "runc") {
         return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
-    for (mode, what) in [(&host.network_mode, "network"), (&host.ipc_mode, "ipc"), (&host.pid_mode, "pid")] {
-        if mode.starts_with("container:") {
-            return Err(Error::Unsupported(format!("--{what} {mode} is not there yet")));
-        }
-    }
-    if !matches!(host.network_mode.as_str(), "" | "default" | "none" | "host") {
+    if !host.network_mode.starts_with("container:")
+        && !matches!(host.network_mode.as_str(), "" | "default" | "none" | "host")
+    {
         return Err(Error::NotFound(format!("network {} not found", host.network_mode))
             .hint("none and host are there; bridge networks are not yet"));
     }

@@ -20,7 +20,6 @@ use crate::{
         },
         launch::{self, Launch, Started},
         monitor::Running,
-        namespaces::Joined,
         rootfs,
     },
 };
@@ -44,6 +43,7 @@ impl Engine {
 
     fn launch_in(&self, group: &Group, container: &Container, lock: &Lock, root: &Root) -> Result<Started> {
         let record = &container.record;
+        let joined = self.joined(record)?;
         self.write_network_files(record, lock)?;
         launch::start(Launch {
             record,
@@ -53,12 +53,15 @@ impl Engine {
             run_directory: lock.directory.as_fd(),
             cover: &self.run_path,
             cgroup: group.directory(),
-            joined: Joined::default(),
+            joined,
         })
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
     fn write_network_files(&self, record: &Record, lock: &Lock) -> Result<()> {
+        if self.copy_network_files(record, lock)? {
+            return Ok(());
+        }
         let own = |path: &str| file::read(CWD, path, 1 << 16).unwrap_or_default();
         let hosts = if record.host.network_mode == "host" && record.host.extra_hosts.is_empty() {
             own("/etc/hosts")

@@ -70,20 +70,33 @@ impl Target {
     /// # Errors
     /// [`Error::Conflict`] if it has ended.
     pub fn new(pid: i32, is_alive: impl FnOnce() -> bool) -> Result<Target> {
-        let gone = || Error::Conflict("the container is not running".into());
-        let pid = Pid::from_raw(pid).ok_or_else(gone)?;
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
-        let path = alloc::format!("/proc/{}/root", pid.as_raw_nonzero());
+        let pidfd = hold(pid, is_alive)?;
+        let path = alloc::format!("/proc/{pid}/root");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty()).context("open", &path)?;
-        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
-        let now = crate::clock::timespec(0);
         // What was opened by its number belongs to the process if that still lives.
-        if poll(&mut ended, Some(&now)) != Ok(0) || !is_alive() {
-            return Err(gone());
-        }
-        Ok(Target { pidfd, root })
+        if has_ended(&pidfd) { Err(gone()) } else { Ok(Target { pidfd, root }) }
     }
+}
+
+fn gone() -> Error {
+    Error::Conflict("the container is not running".into())
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+    let now = crate::clock::timespec(0);
+    poll(&mut ended, Some(&now)) != Ok(0)
+}
+
+/// Takes hold of the process `pid` of a container that `is_alive` (asked after the process is held).
+///
+/// # Errors
+/// [`Error::Conflict`] if it has ended.
+pub fn hold(pid: i32, is_alive: impl FnOnce() -> bool) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or_else(gone)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
+    if has_ended(&pidfd) || !is_alive() { Err(gone()) } else { Ok(pidfd) }
 }
 
 /// Starts a command in the container. `output` takes both output streams of one that has no terminal and no input.

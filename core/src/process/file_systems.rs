@@ -49,13 +49,13 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 /// Of the kernel, with the path.
 pub(super) fn file_systems(
     steps: &mut Vec<Step>,
-    host: &HostConfig,
     run_directory: BorrowedFd<'_>,
     record: &Record,
     root: BorrowedFd<'_>,
     pts: OwnedFd,
-    tty: bool,
+    shared_memory: Option<OwnedFd>,
 ) -> Result<()> {
+    let (host, tty) = (&record.host, record.config.tty);
     let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID;
     let strict = nosuid | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV;
     let read_only = if host.privileged { strict } else { strict | MountAttrFlags::MOUNT_ATTR_RDONLY };
@@ -80,11 +80,13 @@ pub(super) fn file_systems(
     steps.push(attach(rootfs::devices(&nodes, tty)?, "dev", Onto::Directory)?);
     steps.push(attach(pts, "dev/pts", Onto::Directory)?);
     if host.ipc_mode != "none" {
-        let shm = if host.ipc_mode == "host" {
-            rootfs::clone_mount(CWD, "/dev/shm", false)
-        } else {
-            let size = if host.shm_size > 0 { host.shm_size } else { 64 << 20 };
-            rootfs::tmpfs(&format!("mode=1777,size={size}"), strict)
+        let shm = match shared_memory {
+            Some(shared) => Ok(shared),
+            None if host.ipc_mode == "host" => rootfs::clone_mount(CWD, "/dev/shm", false),
+            None => {
+                let size = if host.shm_size > 0 { host.shm_size } else { 64 << 20 };
+                rootfs::tmpfs(&format!("mode=1777,size={size}"), strict)
+            }
         };
         steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Directory)?);
     }
@@ -126,6 +128,15 @@ pub(super) fn file_systems(
         }
     };
     steps.extend(paths(&host.masked_paths, &MASKED)?.into_iter().map(Step::Mask));
+    if host.masked_paths.is_none() && !unconfined {
+        for number in 0.. {
+            let path = format!("/sys/devices/system/cpu/cpu{number}/thermal_throttle");
+            if rustix::fs::stat(path.as_str()).is_err() {
+                break;
+            }
+            steps.push(Step::Mask(c_path(&path)?));
+        }
+    }
     steps.extend(paths(&host.readonly_paths, &READ_ONLY)?.into_iter().map(Step::ReadOnly));
     if host.readonly_rootfs {
         steps.push(Step::ReadOnlyRoot);

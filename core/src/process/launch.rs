@@ -95,10 +95,12 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
         let _ = rustix::fs::fchown(fd, Some(user.identity.uid()), None);
     }
 
-    let (flags, mut steps) = namespaces(host, launch.joined)?;
+    let mut joined = launch.joined;
+    let shm = joined.shm.take();
+    let (flags, mut steps) = namespaces(host, joined)?;
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
-    file_systems(&mut steps, host, launch.run_directory, record, root.as_fd(), pts, config.tty)?;
+    file_systems(&mut steps, launch.run_directory, record, root.as_fd(), pts, shm)?;
     steps.push(Step::Pivot(c_path(launch.cover)?));
     if flags.contains(CloneFlags::NEWUTS) {
         steps.push(Step::Hostname(record.hostname().as_bytes().into()));

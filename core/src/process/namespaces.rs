@@ -4,12 +4,18 @@ use alloc::{format, vec::Vec};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
+    fs::{Mode, OFlags},
+    io::Errno,
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::clone::CloneFlags;
 
 use super::step::Step;
-use crate::{Context, Error, Result, container::config::HostConfig};
+use crate::{
+    Context, Error, Result,
+    container::config::HostConfig,
+    file::{self, CWD},
+};
 
 /// Processes whose namespaces are joined.
 #[derive(Debug, Default)]
@@ -18,6 +24,8 @@ pub struct Joined {
     pub net: Option<OwnedFd>,
     /// For `--ipc container:`.
     pub ipc: Option<OwnedFd>,
+    /// The shared memory that comes with that: a mount of its /dev/shm.
+    pub shm: Option<OwnedFd>,
     /// For `--pid container:`.
     pub pid: Option<OwnedFd>,
 }
@@ -65,4 +73,15 @@ pub(super) fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlag
         steps.push(Step::Loopback);
     }
     Ok((flags, steps))
+}
+
+/// A copy of the mount of /dev/shm in the mount namespace of another process, which this process joins for good.
+///
+/// # Errors
+/// Of the kernel.
+pub fn clone_shared_memory(process: &OwnedFd) -> Result<OwnedFd, Errno> {
+    rustix::thread::move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::MOUNT)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let place = file::in_root(CWD, "dev/shm", flags, Mode::empty())?;
+    super::rootfs::clone_mount(&place, "", false)
 }

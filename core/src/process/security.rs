@@ -2,29 +2,34 @@
 
 use alloc::{format, vec::Vec};
 
-use skiff_syscalls::seccomp::FilterFlags;
-
-use super::{capability::CapabilitySet, rights::Rights};
+use super::{
+    capability::CapabilitySet,
+    rights::Rights,
+    seccomp::{self, KernelVersion},
+};
 use crate::{Context, Error, Result, container::config::HostConfig};
 
 /// What a process of a container with these settings may do.
 ///
 /// # Errors
 /// [`Error::Invalid`] for unknown options.
-pub(super) fn rights(host: &HostConfig) -> Result<Rights> {
+pub fn rights(host: &HostConfig) -> Result<Rights> {
     let wanted = CapabilitySet::requested(host.privileged, &host.cap_add, &host.cap_drop)?;
     let held = CapabilitySet::own_bounding().context("read bounding set of", "the engine")?;
     let capabilities = wanted & held;
     let mut no_new_privs = false;
     let mut filter = None;
+    let mut filter_flags = seccomp::STANDARD_FLAGS;
     for option in &host.security_opt {
         match option.split_once(['=', ':']).unwrap_or((option, "")) {
             ("no-new-privileges", "" | "true") => no_new_privs = true,
             ("no-new-privileges", "false") => no_new_privs = false,
             ("seccomp", "unconfined") => filter = Some(Vec::new().into()),
             ("seccomp", "builtin") => filter = None,
-            ("seccomp", _) => {
-                return Err(Error::Unsupported("custom seccomp profiles are not there yet".into()));
+            ("seccomp", json) => {
+                let own = seccomp::from_json(json.as_bytes(), capabilities, KernelVersion::running())?;
+                filter_flags = own.flags;
+                filter = Some(own.instructions.into());
             }
             ("systempaths", "unconfined") | ("label", "disable") => {}
             _ => return Err(Error::Invalid(format!("invalid --security-opt {option:?}"))),
@@ -33,7 +38,7 @@ pub(super) fn rights(host: &HostConfig) -> Result<Rights> {
     let filter = match filter {
         Some(filter) => filter,
         None if host.privileged => Vec::new().into(),
-        None => super::seccomp::default_program(capabilities),
+        None => seccomp::default_program(capabilities),
     };
-    Ok(Rights { capabilities, no_new_privs, filter, filter_flags: FilterFlags::empty() })
+    Ok(Rights { capabilities, no_new_privs, filter, filter_flags })
 }
