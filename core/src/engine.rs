@@ -23,6 +23,7 @@ pub mod stats;
 pub mod supervise;
 pub mod sweep;
 pub mod top;
+pub mod update;
 pub mod volume;
 pub mod wait;
 

@@ -4,7 +4,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod control;
 pub mod exec;
-mod file_systems;
+pub mod file_systems;
 pub mod init;
 pub mod launch;
 pub mod monitor;

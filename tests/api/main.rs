@@ -143,3 +143,38 @@ fn the_docker_command_line_lists_an_empty_engine() {
     let (_, error) = daemon.docker_fails(&["rm", "nosuch"]);
     assert!(error.contains("No such container: nosuch"), "{error}");
 }
+
+#[test]
+fn the_docker_command_line_reads_logs_and_events_and_updates() {
+    if !has_docker() {
+        return;
+    }
+    let daemon = Daemon::start();
+    daemon.docker(&[
+        "run",
+        "--name",
+        "one",
+        "-l",
+        "a=b",
+        "host",
+        "sh",
+        "-c",
+        "echo out; echo err >&2; exit 0",
+    ]);
+    let stamped = daemon.docker(&["logs", "-t", "one"]);
+    let (time, text) = stamped.split_once(' ').unwrap();
+    assert_eq!((time.len(), text), ("2006-01-02T15:04:05.000000000Z".len(), "out\n"));
+    assert_eq!(daemon.docker(&["logs", "-f", "--tail", "5", "--since", time, "one"]), "out\n");
+    assert_eq!(daemon.docker(&["update", "--restart", "on-failure:2", "one"]), "one\n");
+    let policy = "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}";
+    assert_eq!(daemon.docker(&["inspect", "-f", policy, "one"]), "on-failure 2\n");
+    daemon.docker(&["rm", "one"]);
+    // The client rounds times down to seconds; this one is to come.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let soon = (now.as_secs() + 1).to_string();
+    let flags = ["--since", "1h", "--until", &soon, "--filter", "label=a=b"];
+    let told = daemon.docker(&[&["events", "--format", "{{.Action}}"], &flags[..]].concat());
+    assert_eq!(told, "create\nattach\nstart\ndie\nupdate\ndestroy\n");
+    let (_, error) = daemon.docker_fails(&["logs", "nosuch"]);
+    assert!(error.contains("No such container: nosuch"), "{error}");
+}

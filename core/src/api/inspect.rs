@@ -10,12 +10,16 @@ use super::{
 use crate::{
     Result,
     container::{
+        config::Config,
         record::Record,
         state::{State, Status},
     },
     engine::Engine,
     file,
-    process::monitor::health::FILE_NAME,
+    process::{
+        file_systems::{MASKED, READ_ONLY},
+        monitor::health::FILE_NAME,
+    },
 };
 
 /// `GET /containers/{}/json`
@@ -62,13 +66,14 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
         none if none.is_empty() => json.null(),
         some => json.strings(&some),
     };
-    json.key("HostConfig").value(&record.host);
+    json.key("HostConfig");
+    write_host_config(json, record);
     json.key("GraphDriver").open_object().key("Name").string("overlay").key("Data").open_object();
     json.key("UpperDir").string(&in_data("upper")).key("WorkDir").string(&in_data("work"));
     json.close_object().close_object();
     json.key("Mounts");
     write_mounts(json, &record.mounts);
-    json.key("Config").value(&record.config);
+    json.key("Config").value(&Config { hostname: record.hostname().into(), ..record.config.clone() });
     json.key("NetworkSettings").open_object();
     for key in ["Bridge", "SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "MacAddress"] {
         json.key(key).string("");
@@ -82,6 +87,42 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     json.key("Networks");
     write_networks(json, record);
     json.close_object();
+}
+
+/// The settings that belong to this host and the limits, with the defaults that are in force.
+fn write_host_config(json: &mut Json, record: &Record) {
+    let mut host = record.host.clone();
+    for (field, default) in [
+        (&mut host.network_mode, "none"),
+        (&mut host.ipc_mode, "private"),
+        (&mut host.cgroupns_mode, "private"),
+        (&mut host.runtime, "skiff"),
+        (&mut host.log_config.driver, "json-file"),
+        (&mut host.restart_policy.name, "no"),
+    ] {
+        if field.is_empty() || field == "default" {
+            *field = default.into();
+        }
+    }
+    if host.shm_size == 0 {
+        host.shm_size = 64 << 20;
+    }
+    if !host.privileged {
+        let all = |paths: &[&str]| Some(paths.iter().map(|path| (*path).into()).collect());
+        host.masked_paths = host.masked_paths.or_else(|| all(&MASKED));
+        host.readonly_paths = host.readonly_paths.or_else(|| all(&READ_ONLY));
+    }
+    // Two structures here, one object there; and what can't be set on Linux or with cgroup2.
+    let (mut whole, mut limits) = (Json::new(), Json::new());
+    whole.value(&host);
+    limits.value(&record.resources);
+    let (first, second) = (whole.as_str(), limits.as_str());
+    json.raw(&format!(
+        "{},{},\"Cgroup\":\"\",\"Isolation\":\"\",\"CpuRealtimePeriod\":0,\"CpuRealtimeRuntime\":0,\"CpuCount\":0,\
+         \"CpuPercent\":0,\"IOMaximumIOps\":0,\"IOMaximumBandwidth\":0}}",
+        first.strip_suffix('}').unwrap_or(first),
+        second.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(second),
+    ));
 }
 
 /// What is known of a container's health, as JSON; empty without health checks.

@@ -41,6 +41,15 @@ pub(super) fn rename(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
     exchange.reply_empty(204)
 }
 
+/// `POST /containers/{}/update`
+pub(super) fn update(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let body = exchange.whole_body()?;
+    engine.update(exchange.name(), &body)?;
+    let mut json = Json::new();
+    json.open_object().key("Warnings").open_array().close_array().close_object();
+    exchange.reply(200, json)
+}
+
 /// `POST /containers/{}/wait`: the head goes out as soon as nothing can be missed any more; clients start the container
 /// only then.
 pub(super) fn wait(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {

@@ -40,7 +40,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/create", create::create),
     always(Post, "containers/{}/start", create::start),
     always(Post, "containers/{}/restart", create::restart),
-    always(Post, "containers/{}/update", lifecycle::not_yet),
+    always(Post, "containers/{}/update", lifecycle::update),
     always(Get, "containers/{}/logs", logs::logs),
     always(Post, "containers/{}/exec", exec::create),
     always(Post, "exec/{}/start", exec::start),

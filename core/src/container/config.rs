@@ -10,7 +10,7 @@ use alloc::{
     vec::Vec,
 };
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Key to value, in the order in which it is printed.
 pub type Map<V> = BTreeMap<String, V>;
@@ -115,7 +115,7 @@ pub struct Healthcheck {
 #[serde(rename_all = "PascalCase", default)]
 pub struct HostConfig {
     /// `source:destination[:options]`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub binds: Vec<String>,
     /// Where the client wrote the id.
     #[serde(rename = "ContainerIDFile", deserialize_with = "nullable")]
@@ -138,7 +138,7 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable")]
     pub volume_driver: String,
     /// `container[:ro|rw]`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub volumes_from: Vec<String>,
     /// Mounts in the long form.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -147,10 +147,10 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable")]
     pub console_size: [u32; 2],
     /// Capabilities to add.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub cap_add: Vec<String>,
     /// Capabilities to drop.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub cap_drop: Vec<String>,
     /// `private` (default) or `host`.
     #[serde(deserialize_with = "nullable")]
@@ -165,16 +165,16 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable")]
     pub dns_search: Vec<String>,
     /// `name:address` lines for /etc/hosts.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub extra_hosts: Vec<String>,
     /// Supplementary groups, by name or number.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub group_add: Vec<String>,
     /// `private`, `shareable`, `none`, `host`, `container:NAME`.
     #[serde(deserialize_with = "nullable")]
     pub ipc_mode: String,
     /// Legacy links; refused.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub links: Vec<String>,
     /// -1000 to 1000.
     pub oom_score_adj: i32,
@@ -188,7 +188,7 @@ pub struct HostConfig {
     /// The root file system is mounted read-only.
     pub readonly_rootfs: bool,
     /// `no-new-privileges`, `seccomp=...`, `systempaths=unconfined`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub security_opt: Vec<String>,
     /// Options of the root file system.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
@@ -218,16 +218,16 @@ pub struct HostConfig {
     /// Paths that are read-only inside; absent: the default list.
     pub readonly_paths: Option<Vec<String>>,
     /// Resource limits of processes.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub ulimits: Vec<Ulimit>,
     /// Devices of the host that are to appear inside.
     #[serde(deserialize_with = "nullable")]
     pub devices: Vec<Device>,
     /// `type major:minor access` rules.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub device_cgroup_rules: Vec<String>,
     /// GPU and other device requests; refused when not empty.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub device_requests: Vec<serde_json::Value>,
     /// The control group that the container's own is made in.
     #[serde(deserialize_with = "nullable")]
@@ -385,6 +385,11 @@ pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>
     from: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// What Docker writes for lists that nobody has set.
+fn null_if_empty<S: Serializer, T: Serialize>(list: &[T], to: S) -> Result<S::Ok, S::Error> {
+    if list.is_empty() { to.serialize_none() } else { list.serialize(to) }
 }
 
 /// A list of words, or one string, which old clients send for a list of one.

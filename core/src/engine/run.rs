@@ -134,7 +134,7 @@ fn device_rules(record: &Record) -> Result<Vec<Rule>> {
 }
 
 /// Major and minor number of a block device of the host.
-fn device_numbers(path: &str) -> Result<(u32, u32)> {
+pub(super) fn device_numbers(path: &str) -> Result<(u32, u32)> {
     let device = rustix::fs::stat(path).context("stat", path)?.st_rdev;
     Ok((rustix::fs::major(device), rustix::fs::minor(device)))
 }

@@ -10,14 +10,20 @@ use rustix::{
 };
 
 use super::Engine;
-use crate::{container::record::Record, file};
+use crate::{
+    container::record::Record,
+    digest::{Digest, ImageId},
+    file,
+};
 
 impl Engine {
     /// Bytes that the container has written, and bytes of it together with its image. What is gone counts nothing.
     pub fn container_size(&self, record: &Record) -> [u64; 2] {
         let path = alloc::format!("containers/{}/upper", record.id);
         let changed = tree_bytes(&self.data, path.as_str()).unwrap_or(0);
-        [changed, changed]
+        let image = Digest::parse(&record.image).ok().map(ImageId);
+        let image = image.and_then(|id| self.store.image_record(&id).ok().flatten());
+        [changed, changed.saturating_add(image.map_or(0, |image| image.size_bytes))]
     }
 }
 

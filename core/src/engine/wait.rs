@@ -27,6 +27,8 @@ use crate::{
 pub enum Condition {
     /// That it does not run; holds at once for one that was never started.
     NotRunning,
+    /// That it does not run now, or ends after now even if it is started again at once.
+    Ended,
     /// That it ends after now.
     NextExit,
     /// That it is removed.
@@ -40,7 +42,7 @@ impl Condition {
     /// [`Error::Invalid`] for another.
     pub fn parse(word: &str) -> Result<Self> {
         Ok(match word {
-            "" | "not-running" => Condition::NotRunning,
+            "" | "not-running" => Condition::Ended,
             "next-exit" => Condition::NextExit,
             "removed" => Condition::Removed,
             _ => {
@@ -126,6 +128,7 @@ impl Waiter<'_> {
         loop {
             let over = match self.condition {
                 Condition::NotRunning => !state.status.is_active(),
+                Condition::Ended => !state.status.is_active() || state.exits != self.first.exits,
                 Condition::NextExit => state.exits != self.first.exits || state.status == Status::Removed,
                 Condition::Removed => state.status == Status::Removed,
             };

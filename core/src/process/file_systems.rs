@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Hidden inside unless told otherwise.
-const MASKED: [&str; 12] = [
+pub const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -41,7 +41,7 @@ const MASKED: [&str; 12] = [
 ];
 
 /// Read-only inside unless told otherwise.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Everything that is mounted below the root, in order.
 ///

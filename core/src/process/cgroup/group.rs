@@ -111,6 +111,14 @@ impl Group {
         &self.path
     }
 
+    /// Makes controllers reach this group, which is in `parent`, if they don't yet.
+    ///
+    /// # Errors
+    /// The controller that can't be had.
+    pub fn require(&self, host: &Host, parent: &str, needs: Controllers) -> Result<()> {
+        self.enable(host, &components(parent)?, needs, Controllers::empty())
+    }
+
     /// Passes controllers down from the root to this group, where they are not there yet.
     fn enable(&self, host: &Host, components: &[&str], needs: Controllers, wants: Controllers) -> Result<()> {
         let wanted = needs | wants;

@@ -1,0 +1,39 @@
+# Limits through the command itself: what is asked for is in the group, holds, and can be changed.
+export SKIFF_ROOT=/tmp/skiff-data SKIFF_RUN=/run/skiff-test
+trap 'skiff rm -f one hog >/dev/null 2>&1; rm -rf /tmp/skiff-data /run/skiff-test' EXIT
+same() { test "$1" = "$2" || { echo "found '$1', not '$2': $3"; exit 1; }; }
+
+id=$(skiff run -d --name one -m 32m --memory-swap 32m --pids-limit 20 --cpus 0.5 --device-write-bps /dev/vda:1mb \
+    host sleep 1000)
+group=/sys/fs/cgroup/skiff/$id
+same "$(cat $group/memory.max)" 33554432 memory.max
+same "$(cat $group/memory.swap.max)" 0 memory.swap.max
+same "$(cat $group/pids.max)" 20 pids.max
+same "$(cat $group/cpu.max)" "50000 100000" cpu.max
+same "$(cat $group/io.max)" "254:0 rbps=max wbps=1048576 riops=max wiops=max" io.max
+same "$(skiff stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}}' one | sed 's/ [^ ]* \// X \//')" \
+    "one X / 32MiB 1" stats
+
+skiff update -m 48m --memory-swap 64m --pids-limit 30 --cpus 1.5 --cpuset-cpus 1 one
+same "$(cat $group/memory.max)" 50331648 "updated memory.max"
+same "$(cat $group/memory.swap.max)" 16777216 "updated memory.swap.max"
+same "$(cat $group/pids.max)" 30 "updated pids.max"
+same "$(cat $group/cpu.max)" "150000 100000" "updated cpu.max"
+same "$(cat $group/cpuset.cpus)" 1 "updated cpuset.cpus"
+same "$(skiff inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' one)" "50331648 30" inspect
+skiff restart -t 0 one
+same "$(cat $group/memory.max)" 50331648 "memory.max after a restart"
+skiff rm -f one
+test ! -e "$group"
+
+# A hog is killed, and it is told why.
+code=0
+skiff run --name hog -m 16m --memory-swap 16m host sh -c 'x=0123456789abcdef; while :; do x=$x$x; done' || code=$?
+same "$code" 137 "exit code of the hog"
+same "$(skiff inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' hog)" "true 137" "state of the hog"
+same "$(skiff events --since 1h --until 0s -f container=hog -f event=oom --format '{{.Action}}')" oom "event"
+skiff rm hog
+
+# No more processes than allowed.
+skiff run --rm --pids-limit 5 host sh -c \
+    'n=0; for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; exit 0' 2>&1 | grep -q "fork" || { echo "all forks went"; exit 1; }
