@@ -72,6 +72,7 @@ impl Scenario {
 const SCENARIOS: &[Scenario] = &[
     rust("pivot_root_is_refused_in_an_initramfs", initramfs::pivot_root_is_refused).in_initramfs(),
     shell("skiff_starts_in_an_initramfs", "skiff --version").in_initramfs(),
+    shell("a_container_runs_in_an_initramfs", include_str!("run_in_initramfs.sh")).in_initramfs(),
     shell("the_system_is_what_it_says", include_str!("system.sh")),
     rust("cgroup2_is_pure_and_complete", cgroup::pure_and_complete),
     rust("cgroup2_is_found_where_nobody_mounted_it", cgroup::found_where_nobody_mounted_it),
@@ -87,6 +88,7 @@ const SCENARIOS: &[Scenario] = &[
     rust("freeze_stops_and_kill_ends_everything", running::freeze_and_kill),
     rust("device_rules_deny_what_they_do_not_allow", devices::rules),
     rust("stats_say_what_was_used", stats::all),
+    shell("limits_hold_through_the_command", include_str!("limits.sh")),
 ];
 
 /// The status that means: skipped.

@@ -14,6 +14,7 @@ use crate::{
     Context, Error, Result,
     container::shelf::Container,
     digest::{Digest, ImageId},
+    file,
     process::rootfs,
 };
 
@@ -44,10 +45,13 @@ impl Engine {
     /// [`Error::Corrupt`] if a part of the image is missing; of the file system.
     pub fn root(&self, container: &Container) -> Result<Root> {
         let (layers, changes) = if container.record.image.is_empty() {
-            let host = crate::file::directory(crate::file::CWD, "/").context("open", "/")?;
+            let host = file::directory(file::CWD, "/").context("open", "/")?;
             // In memory: overlayfs refuses an upper directory inside its lower one.
-            let changes =
-                rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?;
+            let changes = if takes_detached_upper() {
+                rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?
+            } else {
+                self.changes_in_run_root(&container.record.id)?
+            };
             (alloc::vec![host], changes)
         } else {
             let id = Digest::parse(&container.record.image).map(ImageId)?;
@@ -71,5 +75,42 @@ impl Engine {
             rustix::fs::chmodat(changes.as_fd(), name, mode, AtFlags::empty()).context("chmod", name)?;
         }
         Ok(Root { layers, changes })
+    }
+
+    /// An empty directory for changes in the container's directory of the run root, which is a tmpfs nearly everywhere.
+    fn changes_in_run_root(&self, id: &str) -> Result<OwnedFd> {
+        let run = self.shelf.run_directory(id).context("open", id)?;
+        let _ = file::remove_tree(&run, CHANGES);
+        file::subdirectory(&run, CHANGES, 0o700).context("create directory", CHANGES)
+    }
+}
+
+/// The name of that directory.
+const CHANGES: &str = "changes";
+
+/// Whether overlayfs takes an upper directory on a file system that is mounted nowhere. It does since Linux 6.15.
+fn takes_detached_upper() -> bool {
+    let uname = rustix::system::uname();
+    is_at_least(uname.release().to_str().unwrap_or(""), (6, 15))
+}
+
+fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_at_least;
+
+    #[test]
+    fn releases_compare_by_number() {
+        assert!(
+            is_at_least("6.15.0", (6, 15))
+                && is_at_least("6.18.44-x", (6, 15))
+                && is_at_least("7.0-rc1", (6, 15))
+        );
+        assert!(!is_at_least("6.1.0-40-cloud-amd64", (6, 15)) && !is_at_least("5.20", (6, 15)));
+        assert!(!is_at_least("", (6, 15)));
     }
 }

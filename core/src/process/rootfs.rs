@@ -33,21 +33,38 @@ pub enum Durability {
 /// paths of the host.
 ///
 /// # Kernel
-/// fsopen("overlay"); `lowerdir+` since 6.5, one `lowerdir` string before.
+/// fsopen("overlay"); `lowerdir+` since 6.5, one `lowerdir` string before, of which fsconfig takes 255 bytes.
 ///
 /// # Errors
 /// Of the kernel, with its own explanation where it gives one.
 pub fn overlay(lowers: &[String], upper: &str, work: &str, durability: Durability) -> Result<OwnedFd> {
-    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).context("open file system", "overlay")?;
-    let make = || -> Result<OwnedFd, Errno> {
-        match lowers.iter().try_for_each(|lower| fsconfig_set_string(&context, c"lowerdir+", lower.as_str()))
-        {
-            Err(Errno::INVAL) => {
+    let one_by_one = |context: BorrowedFd<'_>| {
+        lowers.iter().try_for_each(|lower| fsconfig_set_string(context, c"lowerdir+", lower.as_str()))
+    };
+    match overlay_with(&one_by_one, upper, work, durability) {
+        // An old kernel may say so only at the end, about all of the options: they are given anew.
+        Err((Errno::INVAL, _)) => {
+            let together = |context: BorrowedFd<'_>| {
                 let escaped: Vec<String> = lowers.iter().map(|lower| escape(lower)).collect();
-                fsconfig_set_string(&context, c"lowerdir", escaped.join(":").as_str())?;
-            }
-            other => other?,
+                fsconfig_set_string(context, c"lowerdir", escaped.join(":").as_str())
+            };
+            overlay_with(&together, upper, work, durability)
         }
+        other => other,
+    }
+    .map_err(|(_, error)| error)
+}
+
+fn overlay_with(
+    set_lowers: &dyn Fn(BorrowedFd<'_>) -> Result<(), Errno>,
+    upper: &str,
+    work: &str,
+    durability: Durability,
+) -> Result<OwnedFd, (Errno, Error)> {
+    let open = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
+    let context = open.map_err(|errno| (errno, Error::os("open file system", "overlay", errno)))?;
+    let make = || -> Result<OwnedFd, Errno> {
+        set_lowers(context.as_fd())?;
         fsconfig_set_string(&context, c"upperdir", upper)?;
         fsconfig_set_string(&context, c"workdir", work)?;
         if durability == Durability::ThrownAway {
@@ -58,10 +75,11 @@ pub fn overlay(lowers: &[String], upper: &str, work: &str, durability: Durabilit
     };
     make().map_err(|errno| {
         let error = Error::os("mount overlay with upper directory", upper, errno);
-        match explanation(context.as_fd()) {
+        let error = match explanation(context.as_fd()) {
             Some(why) => error.hint(&why),
             None => error,
-        }
+        };
+        (errno, error)
     })
 }
 
