@@ -177,7 +177,9 @@ impl Engine {
         match self.begin_exec(&mut found) {
             Ok((mut monitor, mut running)) => {
                 monitor.clients.push(client);
-                let tell = |action: &str| self.tell_exec(&found.instance, &format!("exec_{action}"));
+                let tell = |action: &str, _: &[(&str, &str)]| {
+                    self.tell_exec(&found.instance, &format!("exec_{action}"))
+                };
                 let ended = monitor.carry(&mut running, &tell);
                 found.end(ended.code());
                 self.tell_exec(&found.instance, "exec_die");
@@ -209,7 +211,7 @@ impl Engine {
                 match engine.begin_exec(&mut found) {
                     Ok((mut monitor, mut running)) => {
                         reporter.succeed();
-                        found.end(monitor.carry(&mut running, &|_| {}).code());
+                        found.end(monitor.carry(&mut running, &|_, _| {}).code());
                         engine.tell_exec(&found.instance, "exec_die");
                         Ok(())
                     }

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{Engine, list::Which, wait::Condition};
+use super::{Engine, list::Which, run::end_group, wait::Condition};
 use crate::{
     Error, Result,
     clock::{self, SECOND},
@@ -58,6 +58,10 @@ impl Engine {
                 other => break other?,
             }
         };
+        // A monitor that was killed before the container counted as started has left its group.
+        if let Ok(Some(group)) = self.group(record) {
+            end_group(&group);
+        }
         // Nothing is lost if somebody else has removed it meanwhile: then only the run directory is left, which the
         // lock has made again.
         self.discard(record, lock)?;

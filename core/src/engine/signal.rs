@@ -75,13 +75,9 @@ impl Engine {
         }
     }
 
-    /// Sends a signal to a container, and tells it; `None` if it has no monitor.
+    /// Sends a signal to a container; `None` if it has no monitor.
     fn send(&self, record: &Record, signal: i32, for_good: bool) -> Result<Option<()>> {
-        let sent = self.ask(record, &Question::Signal { signal, for_good })?;
-        if sent.is_some() {
-            self.tell(record, "kill", &[("signal", &format!("{signal}"))]);
-        }
-        Ok(sent)
+        self.ask(record, &Question::Signal { signal, for_good })
     }
 
     /// Asks the monitor of a container; `None` if it has none.

@@ -129,7 +129,12 @@ impl Engine {
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
         loop {
-            let ended = monitor.carry(&mut running, &|action| self.tell(&container.record, action, &[]));
+            let ended = monitor.carry(&mut running, &|action, more| {
+                // It may have another name by now.
+                if let Ok(Some(record)) = self.shelf.load(&container.record.id) {
+                    self.tell(&record, action, more);
+                }
+            });
             self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
             self.tell_end(&container, &monitor.state);

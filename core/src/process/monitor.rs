@@ -38,6 +38,9 @@ const PIECE: usize = 16 << 10;
 /// How long freezing a container may take, in milliseconds.
 const FREEZE_GRACE_MS: u32 = 10_000;
 
+/// Hears what happens, in the words of events: an action and its attributes.
+pub type Tell<'a> = &'a dyn Fn(&str, &[(&str, &str)]);
+
 /// A container's process that was started, and what belongs to it.
 #[derive(Debug)]
 pub struct Running {
@@ -93,7 +96,7 @@ impl Monitor {
 
     /// Stays with the process until it has ended and everything that it wrote is passed on.
     /// What happens meanwhile is given to `tell`, in the words of events.
-    pub fn carry(&mut self, running: &mut Running, tell: &dyn Fn(&str)) -> Ended {
+    pub fn carry(&mut self, running: &mut Running, tell: Tell<'_>) -> Ended {
         let mut stdin = running.started.stdin.take();
         let Running { started, group } = &*running;
         for fd in [Some(&started.stdout), started.stderr.as_ref(), stdin.as_ref()].into_iter().flatten() {
@@ -120,7 +123,7 @@ impl Monitor {
                 let client = &mut self.clients[at];
                 let came = client.serve(next(), &mut buffer, &mut input.pending);
                 if came == Came::Detached {
-                    tell("detach");
+                    tell("detach", &[]);
                 }
                 input.ended |= self.stdin_once && (came == Came::End || client.has_stopped());
             }
@@ -134,7 +137,7 @@ impl Monitor {
             }
             self.clients.retain(|client| !client.is_gone());
             if asked {
-                self.answer(Some((started, group)));
+                self.answer(Some((started, group)), tell);
             }
             for (at, written) in written.into_iter().enumerate() {
                 if written {
@@ -176,7 +179,7 @@ impl Monitor {
             }
             self.clients.retain(|client| !client.is_gone());
             if !ready[0].is_empty() {
-                self.answer(None);
+                self.answer(None, &|_, _| {});
             }
         }
         false
@@ -209,12 +212,12 @@ impl Monitor {
     }
 
     /// Looks after the health checks.
-    fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8], tell: &dyn Fn(&str)) {
+    fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8], tell: Tell<'_>) {
         let Some(probing) = &mut self.probing else { return };
         if probing.step(ready, buffer) {
             let (verdict, streak) = probing.verdict();
             if verdict != self.state.health {
-                tell(&alloc::format!("health_status: {verdict}"));
+                tell(&alloc::format!("health_status: {verdict}"), &[]);
             }
             (self.state.health, self.state.failing_streak) = (verdict.into(), streak);
             // A full disk does not end the container.
@@ -255,9 +258,9 @@ impl Monitor {
     }
 
     /// Answers all who ask.
-    fn answer(&mut self, running: Option<(&Started, &Group)>) {
+    fn answer(&mut self, running: Option<(&Started, &Group)>, tell: Tell<'_>) {
         while let Some((question, along, connection)) = control::accept(&self.control) {
-            let done = self.obey(question, along, running);
+            let done = self.obey(question, along, running, tell);
             if self.write_state().is_err() {
                 // The disk is full; what was asked is done all the same.
             }
@@ -271,6 +274,7 @@ impl Monitor {
         question: Question,
         along: Option<OwnedFd>,
         running: Option<(&Started, &Group)>,
+        tell: Tell<'_>,
     ) -> Result<()> {
         let not_running = || Error::Conflict("the container is not running".into());
         match question {
@@ -278,8 +282,10 @@ impl Monitor {
                 self.state.stopped_by_hand |= for_good;
                 if let Some((started, _)) = running {
                     match skiff_syscalls::signal::send(&started.pidfd, signal) {
-                        // It has just ended.
-                        Ok(()) | Err(Errno::SRCH) => {}
+                        // It may have just ended.
+                        Ok(()) | Err(Errno::SRCH) => {
+                            tell("kill", &[("signal", &alloc::format!("{signal}"))]);
+                        }
                         Err(errno) => return Err(Error::os("signal", "the container", errno)),
                     }
                 }
