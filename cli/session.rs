@@ -16,8 +16,8 @@ use rustix::{
     process::{Signal, getpid, kill_process},
 };
 use skiff_core::{
-    api::frame::{FrameDecoder, Stream},
     container::keys::DetachKeys,
+    frame::{FrameDecoder, Stream},
 };
 use skiff_syscalls::{
     descriptor,

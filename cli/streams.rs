@@ -1,6 +1,6 @@
 //! A container's output as it comes over a connection -> this process's stdout and stderr.
 
-use skiff_core::api::frame::{FrameDecoder, Stream};
+use skiff_core::frame::{FrameDecoder, Stream};
 
 use crate::{client::Reply, failure::Failure, output};
 

@@ -15,7 +15,6 @@ mod events;
 pub mod exchange;
 mod exec;
 pub mod filters;
-pub mod frame;
 pub mod head;
 mod image_change;
 mod image_list;

@@ -10,7 +10,7 @@
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
-//! | [`error`] [`file`] [`fork`] [`journal`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, files of lines that rotate, times, names of content |
+//! | [`error`] [`file`] [`fork`] [`frame`] [`journal`] [`clock`] [`digest`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, framed streams, files of lines that rotate, times, names of content |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ pub mod error;
 pub mod events;
 pub mod file;
 pub mod fork;
+pub mod frame;
 pub mod image;
 pub mod journal;
 pub mod layer;

@@ -6,7 +6,6 @@ use rustix::fd::AsFd;
 
 use super::{
     exchange::Exchange,
-    frame::{self, Stream},
     target::{self, ApiVersion},
 };
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     clock::{Fraction, TEXT_MAX, Time},
     container::log::{self, Entry},
     engine::Engine,
+    frame::{self, Stream},
 };
 
 /// With so much gathered it is sent.

@@ -188,7 +188,7 @@ impl Engine {
             }
             Err(error) => {
                 found.end(exit_code(&error));
-                client.output(crate::api::frame::Stream::Stderr, format!("{error}\r\n").as_bytes());
+                client.output(crate::frame::Stream::Stderr, format!("{error}\r\n").as_bytes());
             }
         }
         Ok(())

@@ -24,13 +24,13 @@ use super::{
 };
 use crate::{
     Error, Result,
-    api::frame::Stream,
     clock::{self, Time},
     container::{
         log,
         state::{State, Status},
     },
     fork::{self, Ended},
+    frame::Stream,
 };
 
 /// Most bytes that are moved at once.

@@ -10,8 +10,8 @@ use rustix::{
 };
 
 use crate::{
-    api::frame::{self, Stream},
     container::keys::DetachKeys,
+    frame::{self, Stream},
     process::control::Attach,
 };
 
