@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod create;
+mod devices;
 pub mod events;
 pub mod exec;
 pub mod host;

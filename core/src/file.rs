@@ -50,6 +50,17 @@ pub fn in_root(root: impl AsFd, path: impl Arg, flags: OFlags, mode: Mode) -> Re
     resolve(root, path, flags, mode, ResolveFlags::IN_ROOT)
 }
 
+/// Opens `path` below `root` if no component of it is a link of any kind.
+///
+/// # Kernel
+/// openat2 with RESOLVE_NO_SYMLINKS, 5.6.
+///
+/// # Errors
+/// ELOOP for a link, otherwise as openat2(2).
+pub fn without_links(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
+    resolve(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
+}
+
 fn resolve(
     root: impl AsFd,
     path: impl Arg,

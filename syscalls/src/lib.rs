@@ -16,3 +16,4 @@ pub mod namespace;
 pub mod network;
 pub mod seccomp;
 pub mod signal;
+pub mod working_directory;

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use serde::Deserialize;
 
+mod isolation;
 mod mounts;
 
 use super::{Engine, image::Force};
@@ -19,10 +20,7 @@ use crate::{
         shelf::Container,
         signals,
     },
-    process::{
-        cgroup::{Resources, devices::Rule, resources::Machine},
-        security,
-    },
+    process::cgroup::{Resources, resources::Machine},
 };
 
 /// The body of `POST /containers/create`, beside the settings that stand in it at the top level.
@@ -49,6 +47,7 @@ impl Engine {
         if !mac_address.is_empty() {
             return Err(Error::Unsupported("a MAC address (--mac-address) is not there yet".into()));
         }
+        isolation::check_conflicts(&config, &host)?;
         // What is found is not taken away until the container that uses it is on the shelf.
         let locked = self.store.share()?;
         let image = self.complete(&mut config)?;
@@ -143,21 +142,7 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if config.hostname.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(Error::Invalid(format!("invalid hostname {:?}", config.hostname)));
     }
-    for (mode, known, what) in [
-        (&host.ipc_mode, &["host", "private", "shareable", "none"][..], "IPC"),
-        (&host.pid_mode, &["host"], "PID"),
-        (&host.uts_mode, &["host"], "UTS"),
-        (&host.cgroupns_mode, &["host", "private"], "CGROUP"),
-    ] {
-        let joins = mode.starts_with("container:") && matches!(what, "IPC" | "PID");
-        if !(mode.is_empty() || joins || known.contains(&mode.as_str())) {
-            return Err(Error::Invalid(format!("invalid {what} mode: {mode}")));
-        }
-    }
-    security::rights(host)?;
-    for rule in &host.device_cgroup_rules {
-        Rule::parse(rule)?;
-    }
+    isolation::check(host)?;
     log::Settings::new(&host.log_config)?;
     if let Some(check) = &config.healthcheck {
         health::Settings::new(check, &config.shell)?;

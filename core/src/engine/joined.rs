@@ -3,9 +3,12 @@
 
 use alloc::{format, string::String};
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::{
+    fd::{AsFd, AsRawFd, OwnedFd},
+    io::Errno,
+};
 
-use super::Engine;
+use super::{Engine, top::proc};
 use crate::{
     Context, Error, Result,
     container::{
@@ -18,6 +21,7 @@ use crate::{
     process::{
         exec::hold,
         namespaces::{self, Joined},
+        sysctl,
     },
 };
 
@@ -25,20 +29,13 @@ impl Engine {
     /// Checks which namespaces are joined, and names the containers that they are of by their ids.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without such a container; [`Error::Invalid`] for settings that exclude each other.
+    /// [`Error::Invalid`] without such a container, or for one that shares nothing.
     pub(super) fn resolve_joined(&self, config: &mut Config, host: &mut HostConfig) -> Result<()> {
         if let Some(other) = self.named_in(&mut host.network_mode)? {
-            let conflict =
-                |what: &str| Err(Error::Invalid(format!("conflicting options: {what} and the network mode")));
-            match () {
-                () if !config.hostname.is_empty() => return conflict("hostname"),
-                () if !host.links.is_empty() => return conflict("links"),
-                () if !(host.dns.is_empty() && host.dns_search.is_empty()) => return conflict("dns"),
-                () if !host.extra_hosts.is_empty() => return conflict("custom host-to-IP mapping"),
-                () => {}
-            }
             config.hostname = other.hostname().into();
             config.domainname = other.config.domainname;
+        } else if host.network_mode == "host" && config.hostname.is_empty() {
+            config.hostname = rustix::system::uname().nodename().to_string_lossy().into();
         }
         if let Some(other) = self.named_in(&mut host.ipc_mode)? {
             check_shareable(&other)?;
@@ -50,7 +47,12 @@ impl Engine {
     /// The container that a mode names, whose id stands there afterwards.
     fn named_in(&self, mode: &mut String) -> Result<Option<Record>> {
         let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
-        let record = self.shelf.find(name)?.record;
+        let record = match self.shelf.find(name) {
+            Ok(container) => container.record,
+            // "Not found" is what clients take for a missing image.
+            Err(Error::NotFound(why)) => return Err(Error::Invalid(why)),
+            Err(error) => return Err(error),
+        };
         *mode = format!("container:{}", record.id);
         Ok(Some(record))
     }
@@ -58,35 +60,57 @@ impl Engine {
     /// Takes hold of the processes whose namespaces a container joins.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if one of them does not run.
+    /// [`Error::Conflict`] if one of them does not run; [`Error::Invalid`] for kernel settings that would be the host's.
     pub(super) fn joined(&self, record: &Record) -> Result<Joined> {
         let host = &record.host;
+        let net = self.process_of(&host.network_mode, "network")?;
         let ipc = self.process_of(&host.ipc_mode, "IPC")?;
-        let shm = ipc.as_ref().map(|(other, process)| {
-            check_shareable(other)?;
-            shared_memory(process)
-        });
-        Ok(Joined {
-            net: self.process_of(&host.network_mode, "network")?.map(|(_, process)| process),
-            ipc: ipc.map(|(_, process)| process),
-            shm: shm.transpose()?,
-            pid: self.process_of(&host.pid_mode, "PID")?.map(|(_, process)| process),
-        })
+        let pid = self.process_of(&host.pid_mode, "PID")?;
+        for (other, file, owner) in [(&net, "net", sysctl::Owner::Network), (&ipc, "ipc", sysctl::Owner::Ipc)]
+        {
+            if let Some(other) = other
+                && let Some(name) = sysctl::first_of(host, owner)
+                && other.is_in_our(file)?
+            {
+                return Err(Error::Invalid(format!(
+                    "sysctl \"{name}\" is not allowed: the {file} namespace of container {} is the host's",
+                    other.record.id
+                )));
+            }
+        }
+        let shm = match &ipc {
+            Some(other) => {
+                check_shareable(&other.record)?;
+                Some(shared_memory(&other.process)?)
+            }
+            None => None,
+        };
+        let process = |other: Option<Other>| other.map(|other| other.process);
+        Ok(Joined { net: process(net), ipc: process(ipc), pid: process(pid), shm })
     }
 
-    fn process_of(&self, mode: &str, what: &str) -> Result<Option<(Record, OwnedFd)>> {
+    fn process_of(&self, mode: &str, what: &str) -> Result<Option<Other>> {
         let Some(id) = mode.strip_prefix("container:") else { return Ok(None) };
-        let stopped = |_| Error::Conflict(format!("cannot join {what} of a non running container: {id}"));
+        let stopped = || Error::Conflict(format!("cannot join {what} of a non running container: {id}"));
         let record = self.shelf.find(id)?.record;
         let state = self.shelf.state(&record.id)?;
-        if !matches!(state.status, Status::Running | Status::Paused) {
-            return Err(stopped(()));
+        match state.status {
+            Status::Running | Status::Paused => {}
+            Status::Restarting => {
+                return Err(Error::Conflict(format!(
+                    "Container {id} is restarting, wait until the container is running"
+                )));
+            }
+            _ => return Err(stopped()),
         }
         let process = hold(state.pid, || {
-            self.shelf.is_monitored(&record.id)
+            // Only its monitor has children that are the container's, and it holds the lock as long as it lives.
+            proc::parent(state.pid) == Some(state.monitor)
+                && self.shelf.is_monitored(&record.id)
                 && self.shelf.state(&record.id).is_ok_and(|now| now.pid == state.pid)
         });
-        Ok(Some((record, process.map_err(|_| stopped(()))?)))
+        let process = process.map_err(|_| stopped())?;
+        Ok(Some(Other { record, process, pid: state.pid }))
     }
 
     /// With the network of another container come its names for hosts.
@@ -101,38 +125,58 @@ impl Engine {
     }
 }
 
-fn check_shareable(other: &Record) -> Result<()> {
-    if matches!(other.host.ipc_mode.as_str(), "shareable" | "host") {
-        return Ok(());
-    }
-    Err(Error::Conflict(format!("can't join IPC of container {}: non-shareable IPC", other.id))
-        .hint("run that one with --ipc shareable"))
+/// A container whose namespace is joined.
+struct Other {
+    record: Record,
+    process: OwnedFd,
+    pid: i32,
 }
 
-/// A copy of the mount that is the process's /dev/shm. Only a process in that mount namespace can make it.
+impl Other {
+    /// Whether it lives in the same namespace as this process, which is the host's.
+    fn is_in_our(&self, kind: &str) -> Result<bool> {
+        let of = |process: &str| {
+            let path = format!("/proc/{process}/ns/{kind}");
+            let stat = rustix::fs::stat(path.as_str()).context("stat", path)?;
+            Ok((stat.st_dev, stat.st_ino))
+        };
+        Ok(of(&format!("{}", self.pid))? == of("self")?)
+    }
+}
+
+fn check_shareable(other: &Record) -> Result<()> {
+    let mode = other.host.ipc_mode.as_str();
+    if matches!(mode, "shareable" | "host") || mode.starts_with("container:") {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("can't join IPC of container {}: non-shareable IPC", other.id))
+        .hint("use IpcMode:shareable for the donor container: --ipc shareable"))
+}
+
+/// A copy of the mount that is the process's /dev/shm. Only a process in that mount namespace can make it: a child of
+/// this one, which ends when it is told to, or when nobody is left to tell it.
 fn shared_memory(process: &OwnedFd) -> Result<OwnedFd> {
-    let (report, reporter) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe")?;
-    let child = fork::child(&[process.as_fd(), reporter.as_fd()], || {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe");
+    let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
+    let child = fork::child(&[process.as_fd(), reporter.as_fd(), end.as_fd()], || {
         let made = namespaces::clone_shared_memory(process);
-        let number = made.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let number = made.as_ref().map_or_else(|errno| -errno.raw_os_error(), AsRawFd::as_raw_fd);
         let _ = file::write_all(&reporter, &number.to_ne_bytes());
-        // It is taken from here; the taker ends this process.
-        loop {
-            crate::clock::sleep(crate::clock::SECOND * 60);
-        }
+        i32::from(rustix::io::read(&end, &mut [0]).is_err())
     })?;
-    drop(reporter);
+    drop((reporter, end));
     let mut number = [0; 4];
     let taken = match rustix::io::read(&report, &mut number) {
-        Ok(4) if i32::from_ne_bytes(number) >= 0 => rustix::process::pidfd_getfd(
-            &child.pidfd,
-            i32::from_ne_bytes(number),
-            rustix::process::PidfdGetfdFlags::empty(),
-        ),
-        _ => Err(rustix::io::Errno::NOENT),
+        Ok(4) => match i32::from_ne_bytes(number) {
+            fd if fd >= 0 => {
+                let flags = rustix::process::PidfdGetfdFlags::empty();
+                rustix::process::pidfd_getfd(&child.pidfd, fd, flags)
+            }
+            errno => Err(Errno::from_raw_os_error(-errno)),
+        },
+        _ => Err(Errno::SRCH),
     };
-    let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+    drop(ender);
     let _ = fork::wait(&child.pidfd);
     taken.context("open", "/dev/shm of the container that is joined")
 }

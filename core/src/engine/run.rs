@@ -1,26 +1,22 @@
 //! One run of a container's process: its control group, its network files, its root file system, and the launch.
 
-use alloc::{format, vec::Vec};
+use alloc::format;
 
-use rustix::{fd::AsFd, fs::FileType};
+use rustix::fd::AsFd;
 
-use super::{Engine, create, root::Root};
+use super::{Engine, create, devices::Devices, root::Root};
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     container::{
         record::Record,
         shelf::{Container, Lock},
     },
     file::{self, CWD},
     process::{
-        cgroup::{
-            Controllers, Group, Host,
-            devices::{Access, DEFAULT, Effect, Kind, Rule},
-            limits,
-        },
+        cgroup::{Controllers, Group, Host, limits},
         launch::{self, Launch, Started},
         monitor::Running,
-        rootfs,
+        rootfs::Node,
     },
 };
 
@@ -31,8 +27,9 @@ impl Engine {
     /// # Errors
     /// A limit that the host can't enforce; as [`launch::start`].
     pub fn launch(&self, container: &Container, lock: &Lock, root: &Root) -> Result<Running> {
-        let group = control_group(&container.record)?;
-        match self.launch_in(&group, container, lock, root) {
+        let devices = Devices::of(&container.record)?;
+        let group = control_group(&container.record, &devices)?;
+        match self.launch_in(&group, &devices.nodes, container, lock, root) {
             Ok(started) => Ok(Running { started, group }),
             Err(error) => {
                 end_group(&group);
@@ -41,7 +38,14 @@ impl Engine {
         }
     }
 
-    fn launch_in(&self, group: &Group, container: &Container, lock: &Lock, root: &Root) -> Result<Started> {
+    fn launch_in(
+        &self,
+        group: &Group,
+        nodes: &[Node],
+        container: &Container,
+        lock: &Lock,
+        root: &Root,
+    ) -> Result<Started> {
         let record = &container.record;
         let joined = self.joined(record)?;
         self.write_network_files(record, lock)?;
@@ -51,6 +55,7 @@ impl Engine {
             upper: &root.changes("upper"),
             work: &root.changes("work"),
             run_directory: lock.directory.as_fd(),
+            nodes,
             cover: &self.run_path,
             cgroup: group.directory(),
             joined,
@@ -91,7 +96,7 @@ pub(super) fn end_group(group: &Group) {
 }
 
 /// The group of a container, with its limits and device rules in force.
-fn control_group(record: &Record) -> Result<Group> {
+fn control_group(record: &Record, devices: &Devices) -> Result<Group> {
     let host = Host::find()?;
     let plan = limits::plan(&record.resources, &mut device_numbers)?;
     host.can_enforce(&plan)?;
@@ -99,10 +104,10 @@ fn control_group(record: &Record) -> Result<Group> {
     let group = Group::create(&host, &record.host.cgroup_parent, &record.id, needs, Controllers::ACCOUNTING)?;
     let restrict = || -> Result<()> {
         group.apply(&plan)?;
-        if record.host.privileged {
-            return Ok(());
+        match &devices.rules {
+            Some(rules) => group.restrict_devices(&host, rules),
+            None => Ok(()),
         }
-        group.restrict_devices(&host, &device_rules(record)?)
     };
     match restrict() {
         Ok(()) => Ok(group),
@@ -111,26 +116,6 @@ fn control_group(record: &Record) -> Result<Group> {
             Err(error)
         }
     }
-}
-
-/// The standard rules, then those of `--device`, then those of `--device-cgroup-rule`.
-fn device_rules(record: &Record) -> Result<Vec<Rule>> {
-    let mut rules = DEFAULT.to_vec();
-    for device in &record.host.devices {
-        let wanted = if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions };
-        let access = Access::parse(wanted).ok_or_else(|| {
-            Error::Invalid(format!("invalid device access {wanted:?}: want some of r, w and m"))
-        })?;
-        for node in rootfs::host_nodes(device)? {
-            let kind = if node.kind == FileType::BlockDevice { Kind::Block } else { Kind::Char };
-            let (major, minor) = (rustix::fs::major(node.number), rustix::fs::minor(node.number));
-            rules.push(Rule { effect: Effect::Allow, kind, major: Some(major), minor: Some(minor), access });
-        }
-    }
-    for rule in &record.host.device_cgroup_rules {
-        rules.push(Rule::parse(rule)?);
-    }
-    Ok(rules)
 }
 
 /// Major and minor number of a block device of the host.

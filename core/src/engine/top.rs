@@ -1,7 +1,7 @@
 //! `top`: the processes of a container, in the columns that `ps` would show. /proc in, a table out; no program is run.
 
 mod columns;
-mod proc;
+pub(super) mod proc;
 
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 

@@ -124,9 +124,7 @@ pub fn start(
             open_streams(command.tty, command.stdin, terminals(&target, command.tty)?.as_fd(), command.size)?
         }
     };
-    for fd in &streams.child {
-        let _ = rustix::fs::fchown(fd, Some(user.identity.uid()), None);
-    }
+    streams.give_to(user.identity.uid());
     let given = [&command.working_dir, &record.config.working_dir];
     let directory = given.into_iter().find(|one| !one.is_empty()).map_or("/", String::as_str);
 
@@ -154,12 +152,12 @@ pub fn start(
         rights.capabilities =
             super::capability::CapabilitySet::own_bounding().context("read bounding set of", "the engine")?;
     }
-    let changes_user = !user.identity.uid().is_root();
+    steps.push(Step::Clean);
+    let changes_user = user.identity.is_another();
     steps.push(Step::Become(user.identity, rights));
     if changes_user {
         steps.push(Step::DieWithParent(parent()?));
     }
-    steps.push(Step::Clean);
     let mut environment = environment(record, &user.home, &command.env);
     if command.tty && !environment.iter().any(|one| one.starts_with("TERM=")) {
         environment.push("TERM=xterm".into());

@@ -9,14 +9,16 @@ use alloc::{
 
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
+    fs::AtFlags,
     mount::MountAttrFlags,
 };
 
 use super::{
     init,
     mount_point::mount_point,
-    rootfs::{self, c_path},
+    rootfs::{self, Node, c_path},
     step::{Onto, Step},
+    sysctl,
 };
 use crate::{
     Context, Result,
@@ -43,44 +45,53 @@ pub const MASKED: [&str; 12] = [
 /// Read-only inside unless told otherwise.
 pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// What was made for the container before.
+pub(super) struct Parts<'a> {
+    /// Where its hosts, hostname and resolv.conf are.
+    pub run_directory: BorrowedFd<'a>,
+    /// The host's devices that it gets.
+    pub nodes: &'a [Node],
+    /// Its terminals.
+    pub pts: OwnedFd,
+    /// The one of them that is its console.
+    pub terminal: Option<OwnedFd>,
+    /// The shared memory of another container.
+    pub shared_memory: Option<OwnedFd>,
+}
+
 /// Everything that is mounted below the root, in order.
 ///
 /// # Errors
 /// Of the kernel, with the path.
 pub(super) fn file_systems(
     steps: &mut Vec<Step>,
-    run_directory: BorrowedFd<'_>,
     record: &Record,
     root: BorrowedFd<'_>,
-    pts: OwnedFd,
-    shared_memory: Option<OwnedFd>,
+    parts: Parts<'_>,
 ) -> Result<()> {
-    let (host, tty) = (&record.host, record.config.tty);
+    let host = &record.host;
     let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID;
     let strict = nosuid | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV;
     let read_only = if host.privileged { strict } else { strict | MountAttrFlags::MOUNT_ATTR_RDONLY };
     let mount =
         |kind, attributes, target: &core::ffi::CStr| Step::Mount { kind, attributes, target: target.into() };
     let attach = |mount, target: &str, onto| -> Result<Step> {
-        Ok(Step::Attach { mount, target: c_path(target)?, onto })
+        Ok(Step::Attach { mount, target: c_path(target)?, onto, in_proc: false })
     };
 
-    let mut nodes = Vec::new();
-    if host.privileged {
-        nodes = rootfs::all_host_nodes()?;
-    }
-    for device in &host.devices {
-        nodes.extend(rootfs::host_nodes(device)?);
-    }
-    for node in nodes.iter().filter(|node| !node.path.starts_with("/dev/")) {
+    for node in parts.nodes.iter().filter(|node| !node.path.starts_with("/dev/")) {
         rootfs::make_node(root, &node.path, node).context("create device node", &node.path)?;
     }
 
     steps.push(mount(c"proc", strict, c"proc"));
-    steps.push(attach(rootfs::devices(&nodes, tty)?, "dev", Onto::Directory)?);
-    steps.push(attach(pts, "dev/pts", Onto::Directory)?);
+    let dev = rootfs::devices(parts.nodes, parts.terminal.is_some())?;
+    if host.ipc_mode == "none" {
+        rustix::fs::unlinkat(&dev, "shm", AtFlags::REMOVEDIR).context("remove directory", "/dev/shm")?;
+    }
+    steps.push(attach(dev, "dev", Onto::Ordinary)?);
+    steps.push(attach(parts.pts, "dev/pts", Onto::Ordinary)?);
     if host.ipc_mode != "none" {
-        let shm = match shared_memory {
+        let shm = match parts.shared_memory {
             Some(shared) => Ok(shared),
             None if host.ipc_mode == "host" => rootfs::clone_mount(CWD, "/dev/shm", false),
             None => {
@@ -88,18 +99,16 @@ pub(super) fn file_systems(
                 rootfs::tmpfs(&format!("mode=1777,size={size}"), strict)
             }
         };
-        steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Directory)?);
+        steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Ordinary)?);
     }
     steps.push(mount(c"mqueue", strict, c"dev/mqueue"));
     steps.push(mount(c"sysfs", read_only, c"sys"));
     steps.push(mount(c"cgroup2", read_only, c"sys/fs/cgroup"));
-    if tty {
-        steps.push(Step::Console);
-    }
+    steps.extend(parts.terminal.map(Step::Console));
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = format!("/etc/{name}");
         if record.mounts.iter().all(|mount| mount.destination != target) {
-            let file = rootfs::clone_mount(run_directory, name, false).context("open", name)?;
+            let file = rootfs::clone_mount(parts.run_directory, name, false).context("open", name)?;
             steps.push(attach(file, &target, Onto::File)?);
         }
     }
@@ -111,7 +120,7 @@ pub(super) fn file_systems(
     }
 
     for (name, value) in sysctls(host) {
-        let path = c_path(&format!("sys/{}", name.replace('.', "/")))?;
+        let path = c_path(&format!("sys/{}", sysctl::path(name)?))?;
         let required = host.sysctls.contains_key(name);
         steps.push(Step::Proc { path, value: value.as_bytes().into(), required });
     }

@@ -6,16 +6,16 @@ use alloc::string::String;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::Mode,
-    process::{Pid, PidfdFlags},
+    process::{DumpableBehavior, Pid, PidfdFlags},
 };
 use skiff_syscalls::{clone::CloneFlags, namespace};
 
 use super::{
-    file_systems::file_systems,
+    file_systems::{Parts, file_systems},
     init,
-    namespaces::{Joined, namespaces},
+    namespaces::{Joined, PidNamespace, namespaces},
     program::{Program, clone_and_run, environment, limit_of, resource},
-    rootfs::{self, Durability, c_path},
+    rootfs::{self, Durability, Node, c_path},
     security::rights,
     step::Step,
     streams::open_streams,
@@ -36,6 +36,8 @@ pub struct Launch<'a> {
     pub work: &'a str,
     /// The container's directory in the run root; hosts and the like are written there.
     pub run_directory: BorrowedFd<'a>,
+    /// The host's devices that it gets.
+    pub nodes: &'a [Node],
     /// Some directory of the host, by its absolute path, that the child covers in its own mount namespace.
     pub cover: &'a str,
     /// The control group to be born in.
@@ -76,6 +78,8 @@ impl Started {
 pub fn start(launch: Launch<'_>) -> Result<Started> {
     let record = launch.record;
     let (config, host) = (&record.config, &record.host);
+    // The child is this program until it executes another. Nothing in a pid namespace that it shares may look into it.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Modes are meant as they are written; the payload gets the usual mask back.
     rustix::process::umask(Mode::empty());
     let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
@@ -90,17 +94,18 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
 
     let pts = rootfs::devpts().context("mount devpts for", "/dev/pts")?;
     let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
-    for fd in &streams.child {
-        // So that /dev/stdout and its kin can be opened by the user.
-        let _ = rustix::fs::fchown(fd, Some(user.identity.uid()), None);
-    }
+    streams.give_to(user.identity.uid());
 
     let mut joined = launch.joined;
     let shm = joined.shm.take();
-    let (flags, mut steps) = namespaces(host, joined)?;
+    let pid = joined.pid.take();
+    let (flags, mut steps) = namespaces(host, joined, pid.is_some());
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
-    file_systems(&mut steps, launch.run_directory, record, root.as_fd(), pts, shm)?;
+    let terminal = streams.terminal.as_ref().map(rustix::io::dup).transpose().context("copy", "terminal")?;
+    let parts =
+        Parts { run_directory: launch.run_directory, nodes: launch.nodes, pts, terminal, shared_memory: shm };
+    file_systems(&mut steps, record, root.as_fd(), parts)?;
     steps.push(Step::Pivot(c_path(launch.cover)?));
     if flags.contains(CloneFlags::NEWUTS) {
         steps.push(Step::Hostname(record.hostname().as_bytes().into()));
@@ -117,14 +122,13 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     steps.push(Step::WorkingDirectory(c_path(working_directory)?));
     let parent = || rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
     steps.push(Step::DieWithParent(parent().context("open pidfd of", "the monitor")?));
-    let identity = user.identity.clone();
-    let changes_user = !identity.uid().is_root();
-    steps.push(Step::Become(identity, rights(host)?));
+    // The filter is in force from here on: nothing is done behind this that a profile could forbid.
+    steps.push(Step::Clean);
+    let changes_user = user.identity.is_another();
+    steps.push(Step::Become(user.identity.clone(), rights(host)?));
     if changes_user {
-        // Another uid clears the death signal.
         steps.push(Step::DieWithParent(parent().context("open pidfd of", "the monitor")?));
     }
-    steps.push(Step::Clean);
 
     let environment = environment(record, &user.home, &[]);
     let program = if host.init == Some(true) {
@@ -132,6 +136,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     } else {
         Program::new(record.arguments(), &environment)?
     };
+    let _entered = pid.as_ref().map(PidNamespace::enter).transpose()?;
     let (pid, pidfd) = clone_and_run(flags, launch.cgroup, &steps, root.as_fd(), &program)?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })

@@ -12,7 +12,7 @@ use skiff_syscalls::mount::{MountAttributes, Propagation, Reach, set_attributes}
 
 use super::{
     rootfs::{self, c_path},
-    step::{Onto, Step},
+    step::{Onto, PROC_ROOT_INODE, Step, is_of_proc},
 };
 use crate::{
     Context, Error, Result,
@@ -25,6 +25,7 @@ use crate::{
 /// # Errors
 /// Of the kernel, with the path.
 pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<Step> {
+    let mut in_proc = IN_PROC.contains(&point.destination.as_str());
     let (mount, onto) = if point.kind == MountKind::Tmpfs {
         let (options, attributes) = tmpfs_options(point);
         let mount = rootfs::tmpfs(&options, attributes).context("mount tmpfs for", &point.destination)?;
@@ -50,6 +51,7 @@ pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<St
             FileType::Directory => Onto::Directory,
             _ => Onto::File,
         };
+        in_proc |= point.destination == "/proc" && is_root_of_proc(&source).context("stat", &point.source)?;
         let recursive = !point.non_recursive;
         let mount = rootfs::clone_mount(&source, "", recursive).context("bind mount", &point.source)?;
         let reach = if recursive && !point.read_only_top { Reach::Recursive } else { Reach::One };
@@ -64,7 +66,40 @@ pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<St
             .context("set mount attributes of", &point.source)?;
         (mount, onto)
     };
-    Ok(Step::Attach { mount, target: c_path(&point.destination)?, onto })
+    Ok(Step::Attach { mount, target: c_path(&point.destination)?, onto, in_proc })
+}
+
+/// Files in /proc that something may be mounted over, as runc has them; nothing else there.
+const IN_PROC: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// Checks that something may be mounted there, as far as the path alone tells.
+///
+/// # Errors
+/// [`Error::Invalid`] for most of /proc.
+pub fn check_place(destination: &str) -> Result<()> {
+    let mut parts = destination.split('/').filter(|part| !matches!(*part, "" | "."));
+    if parts.next() == Some("proc") && parts.next().is_some() && !IN_PROC.contains(&destination) {
+        return Err(Error::Invalid(format!(
+            "invalid mount path: \"{destination}\" cannot be mounted because it is inside /proc"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether this is all of a procfs, which may take the place of the container's own.
+fn is_root_of_proc(source: &OwnedFd) -> Result<bool, Errno> {
+    Ok(is_of_proc(source.as_fd())? && rustix::fs::fstat(source)?.st_ino == PROC_ROOT_INODE)
 }
 
 /// Puts what the image has at a place into a volume that is mounted there for the first time.

@@ -1,18 +1,22 @@
 //! The namespaces of a container: made with the process, or those of another container or of the host.
 
-use alloc::{format, vec::Vec};
+use alloc::vec::Vec;
 
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{Mode, OFlags},
     io::Errno,
-    thread::ThreadNameSpaceType,
+    process::PidfdFlags,
+    thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
-use skiff_syscalls::clone::CloneFlags;
+use skiff_syscalls::{
+    clone::CloneFlags,
+    mount::{MountAttributes, Propagation, Reach, set_attributes},
+};
 
 use super::step::Step;
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     container::config::HostConfig,
     file::{self, CWD},
 };
@@ -30,20 +34,37 @@ pub struct Joined {
     pub pid: Option<OwnedFd>,
 }
 
-/// The namespaces to make and the steps that join others.
-///
-/// # Errors
-/// [`Error::Unsupported`] for what can't be made.
-pub(super) fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlags, Vec<Step>)> {
+/// While it lives, the children of this process are born in another pid namespace.
+#[derive(Debug)]
+pub(super) struct PidNamespace(OwnedFd);
+
+impl PidNamespace {
+    /// Lets them be born where `process` lives.
+    ///
+    /// # Errors
+    /// ESRCH if it has ended.
+    pub fn enter(process: &OwnedFd) -> Result<PidNamespace> {
+        let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+            .context("open pidfd of", "the monitor")?;
+        move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+            .context("join", "the pid namespace")?;
+        Ok(PidNamespace(own))
+    }
+}
+
+impl Drop for PidNamespace {
+    fn drop(&mut self) {
+        // It is the one that this process lives in itself, which is always allowed.
+        let back = move_into_thread_name_spaces(self.0.as_fd(), ThreadNameSpaceType::PROCESS_ID);
+        debug_assert!(back.is_ok());
+    }
+}
+
+/// The namespaces to make and the steps that join others, but for the pid namespace, which is [`PidNamespace`]'s.
+pub(super) fn namespaces(host: &HostConfig, joined: Joined, joins_pid: bool) -> (CloneFlags, Vec<Step>) {
     let mut flags = CloneFlags::NEWNS;
     let mut steps = Vec::new();
-    if !matches!(host.userns_mode.as_str(), "" | "host") {
-        return Err(Error::Unsupported(format!(
-            "user namespace mode {:?} is not there yet",
-            host.userns_mode
-        )));
-    }
-    if host.pid_mode != "host" && joined.pid.is_none() {
+    if host.pid_mode != "host" && !joins_pid {
         flags |= CloneFlags::NEWPID;
     }
     if host.uts_mode != "host" {
@@ -54,11 +75,6 @@ pub(super) fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlag
     }
     if host.network_mode != "host" && joined.net.is_none() {
         flags |= CloneFlags::NEWNET;
-    }
-    if let Some(process) = &joined.pid {
-        // Children of this process are born there; it does not go there itself.
-        rustix::thread::move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            .context("join", "the pid namespace")?;
     }
     if let Some(process) = joined.ipc {
         steps.push(Step::Join(process, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION));
@@ -72,7 +88,7 @@ pub(super) fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlag
     if flags.contains(CloneFlags::NEWNET) {
         steps.push(Step::Loopback);
     }
-    Ok((flags, steps))
+    (flags, steps)
 }
 
 /// A copy of the mount of /dev/shm in the mount namespace of another process, which this process joins for good.
@@ -80,8 +96,12 @@ pub(super) fn namespaces(host: &HostConfig, joined: Joined) -> Result<(CloneFlag
 /// # Errors
 /// Of the kernel.
 pub fn clone_shared_memory(process: &OwnedFd) -> Result<OwnedFd, Errno> {
-    rustix::thread::move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::MOUNT)?;
+    move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::MOUNT)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let place = file::in_root(CWD, "dev/shm", flags, Mode::empty())?;
-    super::rootfs::clone_mount(&place, "", false)
+    let mount = super::rootfs::clone_mount(&place, "", false)?;
+    // Whatever that container has made of it.
+    let set = MountAttributes::NOSUID | MountAttributes::NODEV | MountAttributes::NOEXEC;
+    set_attributes(mount.as_fd(), c"", Reach::One, set, MountAttributes::empty(), Propagation::Private)?;
+    Ok(mount)
 }

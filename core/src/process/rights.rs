@@ -64,6 +64,12 @@ impl Identity {
         self.gid
     }
 
+    /// Whether becoming it changes the user or the group of a process that is root. The kernel then forgets that the
+    /// process is to die with its parent.
+    pub fn is_another(&self) -> bool {
+        !self.uid.is_root() || self.gid != Gid::ROOT
+    }
+
     /// All groups, the primary one first.
     pub fn groups(&self) -> &[Gid] {
         &self.groups

@@ -22,8 +22,8 @@ pub fn rights(host: &HostConfig) -> Result<Rights> {
     let mut filter_flags = seccomp::STANDARD_FLAGS;
     for option in &host.security_opt {
         match option.split_once(['=', ':']).unwrap_or((option, "")) {
-            ("no-new-privileges", "" | "true") => no_new_privs = true,
-            ("no-new-privileges", "false") => no_new_privs = false,
+            ("no-new-privileges", "" | "true" | "1") => no_new_privs = true,
+            ("no-new-privileges", "false" | "0") => no_new_privs = false,
             ("seccomp", "unconfined") => filter = Some(Vec::new().into()),
             ("seccomp", "builtin") => filter = None,
             ("seccomp", json) => {
@@ -31,7 +31,7 @@ pub fn rights(host: &HostConfig) -> Result<Rights> {
                 filter_flags = own.flags;
                 filter = Some(own.instructions.into());
             }
-            ("systempaths", "unconfined") | ("label", "disable") => {}
+            ("systempaths" | "apparmor", "unconfined") | ("label", "disable") | ("disable", "") => {}
             _ => return Err(Error::Invalid(format!("invalid --security-opt {option:?}"))),
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! The child runs [`run`] in the parent's memory (vfork) or in a copy of it. It makes no decisions and reports the first
 //! step that failed. Targets are paths inside the container's root; each is resolved once, by openat2 beneath the root,
-//! and then only its descriptor is used.
+//! and then only its descriptor is used. The standard file systems go onto ordinary directories only, and what a link
+//! leads into /proc is not mounted there: so nothing that an image or a volume brings along moves /proc away from the
+//! paths that are masked afterwards.
 
 use alloc::{ffi::CString, vec::Vec};
 use core::ffi::CStr;
@@ -22,7 +24,7 @@ use rustix::{
 use skiff_syscalls::{
     descriptor, keyring,
     mount::{MountAttributes, Propagation, Reach, set_attributes},
-    namespace, network, signal,
+    namespace, network, signal, working_directory,
 };
 
 use super::rights::{Failed, Identity, Rights};
@@ -31,11 +33,24 @@ use crate::file::{self, CWD};
 /// What a mount is put onto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onto {
+    /// A directory with no link on the way: of the standard file systems.
+    Ordinary,
     /// A directory.
     Directory,
     /// A file.
     File,
 }
+
+/// linux/magic.h
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+/// The inode of the root of every procfs.
+pub(super) const PROC_ROOT_INODE: u64 = 1;
+/// As many links as the kernel follows.
+const MOST_LINKS: u32 = 40;
+/// How a mount is copied by its descriptor.
+const CLONE_ONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    .union(OpenTreeFlags::AT_EMPTY_PATH);
 
 /// One thing that the child does.
 #[derive(Debug)]
@@ -65,9 +80,11 @@ pub enum Step {
         target: CString,
         /// Onto what.
         onto: Onto,
+        /// Whether that may be a place in /proc.
+        in_proc: bool,
     },
-    /// Put the terminal at dev/console.
-    Console,
+    /// Put the terminal, which is of the container's own devpts, at dev/console.
+    Console(OwnedFd),
     /// Hide a path: a directory behind an empty read-only one, a file behind the null device.
     Mask(CString),
     /// Make a path read-only with what is mounted below it.
@@ -119,7 +136,7 @@ impl Step {
             Step::AttachRoot(at) => ("attach root file system at", at.as_bytes()),
             Step::Mount { target, .. } => ("mount on", target.as_bytes()),
             Step::Attach { target, .. } => ("mount on", target.as_bytes()),
-            Step::Console => ("mount on", b"/dev/console"),
+            Step::Console(_) => ("mount on", b"/dev/console"),
             Step::Mask(path) => ("mask", path.as_bytes()),
             Step::ReadOnly(path) => ("make read-only", path.as_bytes()),
             Step::Proc { path, .. } => ("write /proc/", path.as_bytes()),
@@ -146,6 +163,8 @@ struct Progress<'a> {
     root: BorrowedFd<'a>,
     /// The container's own /proc.
     proc: Option<OwnedFd>,
+    /// The container's own /dev.
+    dev: Option<BorrowedFd<'a>>,
     /// The empty directory that masks are copies of, once it is attached.
     empty: Option<OwnedFd>,
 }
@@ -155,7 +174,7 @@ struct Progress<'a> {
 /// # Errors
 /// The index of the first step that failed and what failed in it; the operation is empty where the step says it all.
 pub fn run(steps: &[Step], root: BorrowedFd<'_>) -> Result<(), (usize, Failed)> {
-    let mut progress = Progress { root, proc: None, empty: None };
+    let mut progress = Progress { root, proc: None, dev: None, empty: None };
     for (index, step) in steps.iter().enumerate() {
         let done = match step {
             Step::Become(identity, rights) => rights.apply(identity),
@@ -166,8 +185,8 @@ pub fn run(steps: &[Step], root: BorrowedFd<'_>) -> Result<(), (usize, Failed)> 
     Ok(())
 }
 
-impl Progress<'_> {
-    fn step(&mut self, step: &Step) -> Result<(), Errno> {
+impl<'a> Progress<'a> {
+    fn step(&mut self, step: &'a Step) -> Result<(), Errno> {
         match step {
             Step::Join(process, kinds) => {
                 rustix::thread::move_into_thread_name_spaces(process.as_fd(), *kinds)
@@ -185,16 +204,29 @@ impl Progress<'_> {
                 move_mount(self.root, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             }
             Step::Mount { kind, attributes, target } => {
-                let target = self.target(target, Onto::Directory)?;
+                let target = self.target(target, Onto::Ordinary)?;
                 let mount = new_mount(kind, &[], *attributes)?;
+                if *kind == c"proc" && rustix::fs::fstat(&mount)?.st_ino != PROC_ROOT_INODE {
+                    return Err(Errno::INVAL);
+                }
                 attach(&mount, &target)?;
                 if *kind == c"proc" {
                     self.proc = Some(mount);
                 }
                 Ok(())
             }
-            Step::Attach { mount, target, onto } => attach(mount, &self.target(target, *onto)?),
-            Step::Console => self.console(),
+            Step::Attach { mount, target, onto, in_proc } => {
+                let place = self.target(target, *onto)?;
+                if !in_proc && is_of_proc(place.as_fd())? {
+                    return Err(Errno::PERM);
+                }
+                attach(mount, &place)?;
+                if target.as_c_str() == c"dev" {
+                    self.dev = Some(mount.as_fd());
+                }
+                Ok(())
+            }
+            Step::Console(terminal) => self.console(terminal),
             Step::Mask(path) => self.mask(path),
             Step::ReadOnly(path) => self.read_only(path),
             Step::Proc { path, value, required } => match self.write_proc(path, value) {
@@ -224,7 +256,8 @@ impl Progress<'_> {
             Step::WorkingDirectory(path) => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY;
                 let directory = file::in_root(CWD, path, flags, Mode::empty())?;
-                rustix::process::fchdir(directory)
+                rustix::process::fchdir(directory)?;
+                working_directory::check_reachable()
             }
             Step::Become(identity, rights) => rights.apply(identity).map_err(|failed| failed.errno),
             Step::DieWithParent(parent) => die_with(parent.as_fd()),
@@ -238,49 +271,74 @@ impl Progress<'_> {
 
     /// The place to mount onto, made if it is missing.
     fn target(&self, path: &CStr, onto: Onto) -> Result<OwnedFd, Errno> {
-        let flags = match onto {
-            Onto::Directory => OFlags::PATH | OFlags::DIRECTORY,
-            Onto::File => OFlags::PATH,
-        };
-        match file::in_root(self.root, path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => {}
-            other => return other,
-        }
+        let directory = OFlags::PATH | OFlags::DIRECTORY;
         let bytes = path.to_bytes();
-        if onto == Onto::Directory {
-            return file::make_directories(self.root, bytes);
+        match onto {
+            Onto::Ordinary => match file::without_links(self.root, path, directory) {
+                Err(Errno::NOENT) => {
+                    file::make_directories(self.root, bytes)?;
+                    file::without_links(self.root, path, directory)
+                }
+                other => other,
+            },
+            Onto::Directory => file::make_directories(self.root, bytes),
+            Onto::File => self.file_target(bytes.into()),
         }
-        let (parent, name) =
-            bytes.split_at(bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1));
-        let parent = file::make_directories(self.root, if parent.is_empty() { b"." } else { parent })?;
-        drop(file::create(&parent, name, &[], 0o644)?);
-        file::in_root(self.root, path, flags, Mode::empty())
     }
 
-    /// The terminal is the first of the container's own devpts.
-    fn console(&self) -> Result<(), Errno> {
-        let target = self.target(c"dev/console", Onto::File)?;
-        let terminal = open_tree(
-            file::in_root(self.root, c"dev/pts/0", OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?,
-            c"",
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
-        )?;
-        attach(&terminal, &target)
+    /// A file to mount onto. A link that leads to none is followed as far as it goes.
+    fn file_target(&self, mut path: Vec<u8>) -> Result<OwnedFd, Errno> {
+        for _ in 0..MOST_LINKS {
+            match file::in_root(self.root, path.as_slice(), OFlags::PATH, Mode::empty()) {
+                Err(Errno::NOENT) => {}
+                other => return other,
+            }
+            let at = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+            let (parent, name) = path.split_at(at);
+            let parent = file::make_directories(self.root, if at == 0 { b"." } else { parent })?;
+            match file::create(&parent, name, &[], 0o644) {
+                Err(Errno::EXIST) => {}
+                other => return other,
+            }
+            let link = rustix::fs::readlinkat(&parent, name, Vec::new())?.into_bytes();
+            if !link.starts_with(b"/") {
+                path.truncate(at);
+                path.extend_from_slice(&link);
+            } else {
+                path = link;
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// Copies the terminal's own mount by its descriptor: no path is looked up that somebody could have changed.
+    fn console(&self, terminal: &OwnedFd) -> Result<(), Errno> {
+        let target = file::without_links(self.root, c"dev/console", OFlags::PATH)?;
+        let copy = open_tree(terminal, c"", CLONE_ONE)?;
+        attach(&copy, &target)
+    }
+
+    /// A place that is to be hidden or made read-only. Below /proc and /sys no link is followed.
+    fn place(&self, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+        let of_kernel = [&b"/proc/"[..], b"/sys/"].iter().any(|start| path.to_bytes().starts_with(start));
+        let found = match of_kernel {
+            true => file::without_links(self.root, path, OFlags::PATH),
+            false => file::in_root(self.root, path, OFlags::PATH, Mode::empty()),
+        };
+        match found {
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     fn mask(&mut self, path: &CStr) -> Result<(), Errno> {
-        let target = match file::in_root(self.root, path, OFlags::PATH, Mode::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            other => other?,
-        };
+        let Some(target) = self.place(path)? else { return Ok(()) };
         let stat = rustix::fs::fstat(&target)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return attach(&self.null_device()?, &target);
         }
-        let clone =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         if let Some(empty) = &self.empty {
-            return attach(&open_tree(empty, c"", clone)?, &target);
+            return attach(&open_tree(empty, c"", CLONE_ONE)?, &target);
         }
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
             | MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -293,35 +351,22 @@ impl Progress<'_> {
         Ok(())
     }
 
-    /// A copy of the mount of dev/null, after a look at what it really is.
+    /// A copy of the mount of our own dev/null, after a look at what it really is.
     fn null_device(&self) -> Result<OwnedFd, Errno> {
-        let node = file::in_root(self.root, c"dev/null", OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let dev = self.dev.ok_or(Errno::NOENT)?;
+        let node = file::without_links(dev, c"null", OFlags::PATH)?;
         let stat = rustix::fs::fstat(&node)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
             || stat.st_rdev != rustix::fs::makedev(1, 3)
         {
             return Err(Errno::NODEV);
         }
-        open_tree(
-            &node,
-            c"",
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
-        )
+        open_tree(&node, c"", CLONE_ONE)
     }
 
     fn read_only(&self, path: &CStr) -> Result<(), Errno> {
-        let target = match file::in_root(self.root, path, OFlags::PATH, Mode::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            other => other?,
-        };
-        let copy = open_tree(
-            &target,
-            c"",
-            OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_RECURSIVE
-                | OpenTreeFlags::AT_EMPTY_PATH,
-        )?;
+        let Some(target) = self.place(path)? else { return Ok(()) };
+        let copy = open_tree(&target, c"", CLONE_ONE | OpenTreeFlags::AT_RECURSIVE)?;
         set_read_only(copy.as_fd(), Reach::Recursive)?;
         attach(&copy, &target)
     }
@@ -331,6 +376,9 @@ impl Progress<'_> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let open = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve)?;
+        if !is_of_proc(open.as_fd())? {
+            return Err(Errno::NODEV);
+        }
         file::write_all(open, value)
     }
 
@@ -371,6 +419,11 @@ pub fn new_mount(
     }
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Whether a file is of procfs.
+pub(super) fn is_of_proc(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(rustix::fs::fstatfs(file)?.f_type as u64 == PROC_SUPER_MAGIC)
 }
 
 fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {

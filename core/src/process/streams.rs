@@ -2,7 +2,7 @@
 
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
-    fs::{Mode, OFlags},
+    fs::{FileType, Mode, OFlags, Uid},
 };
 
 use crate::{Context, Result, file::CWD};
@@ -19,6 +19,22 @@ pub(super) struct Streams {
     pub stdout: OwnedFd,
     /// What it writes to stderr.
     pub stderr: Option<OwnedFd>,
+}
+
+impl Streams {
+    /// Makes the user the owner of the pipes or the terminal, so that /dev/stdout and its kin can be opened. Never of
+    /// anything else: the null device that stands for no input is the host's.
+    pub(super) fn give_to(&self, user: Uid) {
+        for fd in self.child.iter().filter(|_| !user.is_root()) {
+            let is_pipe = || {
+                rustix::fs::fstat(fd)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+            };
+            if self.terminal.is_some() || is_pipe() {
+                let _ = rustix::fs::fchown(fd, Some(user), None);
+            }
+        }
+    }
 }
 
 /// Makes pipes, or a terminal of the devpts `pts` with rows and columns.

@@ -293,7 +293,7 @@ fn check_destination(destination: &str) -> Result<()> {
     if parts(destination).next().is_none() {
         return Err(Error::Invalid("invalid specification: destination can't be '/'".to_string()));
     }
-    Ok(())
+    crate::process::mount_point::check_place(destination)
 }
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {

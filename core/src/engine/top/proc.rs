@@ -72,6 +72,12 @@ impl Readings {
     }
 }
 
+/// The number of a process's parent.
+pub fn parent(pid: i32) -> Option<i32> {
+    let stat = file::read(CWD, format!("/proc/{pid}/stat"), 1 << 16).ok()?;
+    Process::from_stat(&String::from_utf8_lossy(&stat)).map(|process| process.ppid)
+}
+
 impl Process {
     /// Reads one; `None` if it is gone.
     pub fn read(pid: i32) -> Option<Process> {
