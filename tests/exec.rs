@@ -2,15 +2,9 @@
 
 mod support;
 
-use std::{
-    process::{Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::process::Output;
 
 use support::Scratch;
-
-/// Longest time for anything here.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A scratch engine with a detached container `box`.
 fn with_box(flags: &[&str]) -> Scratch {
@@ -127,44 +121,18 @@ fn a_detached_one_goes_on_and_dies_with_the_container() {
 
 #[test]
 fn a_terminal_of_the_container_is_its_terminal() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
     let scratch = with_box(&[]);
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-    let size = rustix::termios::Winsize { ws_row: 33, ws_col: 77, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&master, size).unwrap();
-    let open = || {
-        let slave = std::fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        Stdio::from(slave)
-    };
-    let mut child = scratch
-        .skiff(&["exec", "-it", "box", "sh", "-c", "tty; stty size; read line; echo got $line; cat"])
-        .stdin(open())
-        .stdout(open())
-        .stderr(open())
-        .spawn()
-        .unwrap();
-    let mut seen = String::new();
-    let mut buffer = [0; 1024];
-    let mut wait_for = |words: &str| {
-        while !seen.contains(words) {
-            let count = rustix::io::read(&master, &mut buffer).unwrap();
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-    };
-    wait_for("/dev/pts/");
-    wait_for("33 77");
-    rustix::io::write(&master, b"word\n").unwrap();
-    wait_for("got word");
+    let mut terminal = support::Terminal::new(33, 77);
+    let script = "tty; stty size; read line; echo got $line; cat";
+    let mut child = terminal.spawn(scratch.skiff(&["exec", "-it", "box", "sh", "-c", script]));
+    terminal.wait_for("/dev/pts/");
+    terminal.wait_for("33 77");
+    terminal.type_in(b"word\n");
+    terminal.wait_for("got word");
     // ctrl-p ctrl-q: the client goes, the process stays.
-    rustix::io::write(&master, b"\x10\x11").unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < PATIENCE, "it does not detach");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    terminal.type_in(b"\x10\x11");
+    terminal.wait_for("read escape sequence");
+    child.wait().unwrap();
     assert!(scratch.text(&["top", "box"]).contains("got $line; cat"));
     remove(&scratch);
 }

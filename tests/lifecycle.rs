@@ -159,3 +159,23 @@ fn a_kept_container_is_there_after_an_attached_run() {
     assert!(scratch.text(&["container", "prune", "-f"]).contains("Deleted Containers:"));
     assert_eq!(scratch.containers(), 0);
 }
+
+#[test]
+fn a_terminal_is_left_by_its_keys_and_taken_up_again() {
+    let scratch = Scratch::new();
+    let mut terminal = support::Terminal::new(24, 90);
+    let mut client = terminal.spawn(scratch.skiff(&["run", "-it", "--rm", "--name", "term", "host", "sh"]));
+    terminal.type_in(b"stty size; echo $TERM\n");
+    terminal.wait_for("24 90");
+    terminal.wait_for("xterm");
+    terminal.type_in(b"\x10\x11");
+    terminal.wait_for("read escape sequence");
+    assert_eq!(client.wait().unwrap().code(), Some(0));
+    assert_eq!(inspect(&scratch, "term", "{{.State.Status}}"), "running");
+    let mut client = terminal.spawn(scratch.skiff(&["attach", "term"]));
+    terminal.type_in(b"echo ba''ck\n");
+    terminal.wait_for("back");
+    terminal.type_in(b"exit 3\n");
+    assert_eq!(client.wait().unwrap().code(), Some(3));
+    assert_eq!(scratch.containers(), 0);
+}

@@ -132,3 +132,49 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+/// A terminal, as a user sits at it.
+pub struct Terminal {
+    master: rustix::fd::OwnedFd,
+    name: String,
+    seen: String,
+}
+
+impl Terminal {
+    /// One of this size.
+    pub fn new(rows: u16, columns: u16) -> Terminal {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).unwrap();
+        Terminal { master, name, seen: String::new() }
+    }
+
+    /// Runs a command in it.
+    pub fn spawn(&self, mut command: Command) -> Child {
+        let open =
+            || Stdio::from(std::fs::OpenOptions::new().read(true).write(true).open(&self.name).unwrap());
+        command.stdin(open()).stdout(open()).stderr(open()).spawn().unwrap()
+    }
+
+    /// Types.
+    pub fn type_in(&self, keys: &[u8]) {
+        assert_eq!(rustix::io::write(&self.master, keys), Ok(keys.len()));
+    }
+
+    /// Waits until these words can be read behind those that were waited for last.
+    pub fn wait_for(&mut self, words: &str) {
+        let mut buffer = [0; 1024];
+        loop {
+            if let Some(at) = self.seen.find(words) {
+                self.seen.drain(..at + words.len());
+                return;
+            }
+            let count = rustix::io::read(&self.master, &mut buffer).unwrap();
+            self.seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+}

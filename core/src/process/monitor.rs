@@ -67,7 +67,7 @@ pub struct Monitor {
     pub updated: bool,
     /// It has a terminal.
     pub tty: bool,
-    /// Its input ends when the first client's input does.
+    /// Its input ends when the first client's input does; that of a terminal never ends.
     pub stdin_once: bool,
     /// Its health checks, if it has any.
     pub probing: Option<Probing>,
@@ -125,7 +125,7 @@ impl Monitor {
                 if came == Came::Detached {
                     tell("detach", &[]);
                 }
-                input.ended |= self.stdin_once && (came == Came::End || client.has_stopped());
+                input.ended |= self.stdin_once && !self.tty && (came == Came::End || client.has_stopped());
             }
             self.probe([next(), next()], &mut buffer, tell);
             if stdin.is_none() {
