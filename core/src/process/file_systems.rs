@@ -8,16 +8,18 @@ use alloc::{
 };
 
 use rustix::{
-    fd::{BorrowedFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::AtFlags,
     mount::MountAttrFlags,
 };
+
+use skiff_syscalls::mount::Reach;
 
 use super::{
     init,
     mount_point::mount_point,
     rootfs::{self, Node, c_path},
-    step::{Onto, Step},
+    step::{Onto, Step, set_read_only},
     sysctl,
 };
 use crate::{
@@ -96,7 +98,7 @@ pub(super) fn file_systems(
             None if host.ipc_mode == "host" => rootfs::clone_mount(CWD, "/dev/shm", false),
             None => {
                 let size = if host.shm_size > 0 { host.shm_size } else { 64 << 20 };
-                rootfs::tmpfs(&format!("mode=1777,size={size}"), strict)
+                rootfs::tmpfs(&format!("source=shm,mode=1777,size={size}"), strict)
             }
         };
         steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Ordinary)?);
@@ -109,6 +111,9 @@ pub(super) fn file_systems(
         let target = format!("/etc/{name}");
         if record.mounts.iter().all(|mount| mount.destination != target) {
             let file = rootfs::clone_mount(parts.run_directory, name, false).context("open", name)?;
+            if host.readonly_rootfs {
+                set_read_only(file.as_fd(), Reach::One).context("make read-only", &target)?;
+            }
             steps.push(attach(file, &target, Onto::File)?);
         }
     }

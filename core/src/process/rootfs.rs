@@ -64,6 +64,7 @@ fn overlay_with(
     let open = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
     let context = open.map_err(|errno| (errno, Error::os("open file system", "overlay", errno)))?;
     let make = || -> Result<OwnedFd, Errno> {
+        fsconfig_set_string(&context, c"source", c"overlay")?;
         set_lowers(context.as_fd())?;
         fsconfig_set_string(&context, c"upperdir", upper)?;
         fsconfig_set_string(&context, c"workdir", work)?;
@@ -105,6 +106,9 @@ fn explanation(context: BorrowedFd<'_>) -> Option<String> {
 /// EINVAL for an option that tmpfs doesn't know.
 pub fn tmpfs(options: &str, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if !options.contains("source=") {
+        fsconfig_set_string(&context, c"source", c"tmpfs")?;
+    }
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
             Some((key, value)) => fsconfig_set_string(&context, key, value)?,

@@ -410,6 +410,8 @@ pub fn new_mount(
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What /proc/mounts, and with it df, calls it.
+    fsconfig_set_string(&context, c"source", kind)?;
     for (key, value) in options {
         if value.is_empty() {
             fsconfig_set_flag(&context, *key)?;
@@ -431,7 +433,8 @@ fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
     move_mount(mount, c"", target, c"", flags)
 }
 
-fn set_read_only(mount: BorrowedFd<'_>, reach: Reach) -> Result<(), Errno> {
+/// Makes a mount read-only.
+pub(super) fn set_read_only(mount: BorrowedFd<'_>, reach: Reach) -> Result<(), Errno> {
     set_attributes(
         mount,
         c"",
