@@ -83,6 +83,12 @@ impl Client {
         Client { host, debug, idle: RefCell::new(None) }
     }
 
+    /// Begins the connection ahead of the first request: an engine that is a child gets ready while its request is put
+    /// together. What is wrong is said when the request is made.
+    pub fn begin(&self) {
+        *self.idle.borrow_mut() = self.connect().ok();
+    }
+
     /// Whether the engine is a child of this process.
     pub fn is_local(&self) -> bool {
         matches!(self.host, Host::Local { .. })
@@ -118,11 +124,7 @@ impl Client {
 
     /// Sends a request and reads the reply's head. A status of 400 or more is a failure with the engine's message.
     pub fn request(&self, method: Method, path: &str, upload: Upload<'_>) -> Result<Reply, Failure> {
-        let idle = self.idle.borrow_mut().take();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
+        let mut connection = self.connection()?;
         match upload {
             Upload::Nothing => connection.send(method, path, &[], b"")?,
             Upload::Json(value) => send_json(&mut connection, method, path, &[], &value.to_string())?,
@@ -138,7 +140,7 @@ impl Client {
     /// Sends a request, with JSON text if there is some, that turns its connection into a raw one.
     pub fn hijack(&self, path: &str, body: Option<&str>) -> Result<Hijacked, Failure> {
         let upgrade = [("Connection", "Upgrade"), ("Upgrade", "tcp")];
-        let mut connection = self.connect()?;
+        let mut connection = self.connection()?;
         match body {
             Some(text) => send_json(&mut connection, Method::Post, path, &upgrade, text)?,
             None => connection.send(Method::Post, path, &upgrade, b"")?,
@@ -178,6 +180,12 @@ impl Client {
         if reply.keep_alive {
             *self.idle.borrow_mut() = Some(reply.connection);
         }
+    }
+
+    /// The connection that waits for a request, or a new one.
+    fn connection(&self) -> Result<Connection, Failure> {
+        let idle = self.idle.borrow_mut().take();
+        idle.map_or_else(|| self.connect(), Ok)
     }
 
     fn connect(&self) -> Result<Connection, Failure> {

@@ -58,7 +58,7 @@ fn the_image_is_the_root_and_changes_go_with_the_container() {
     );
     assert_eq!(
         run(&scratch, &["box", "sh", "-c", "cat /data/seed; ls /etc"]),
-        "seed\nhostname\nhosts\npasswd\nresolv.conf\n"
+        "seed\nhostname\nhosts\nmtab\npasswd\nresolv.conf\n"
     );
     scratch.fails(&["run", "--rm", "box", "no-such-program"], 127, "executable file not found in $PATH");
     scratch.fails(&["run", "--rm", "nosuchimage", "true"], 125, "No such image: nosuchimage:latest");

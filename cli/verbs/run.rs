@@ -80,6 +80,9 @@ pub fn start_create(context: &Context, words: &[&str]) -> Outcome {
 
 /// `skiff run`
 pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
+    if context.client.is_local() {
+        context.client.begin();
+    }
     let (flags, words) = Flags::collect(words).map_err(refused)?;
     let detach = flags.on("--detach");
     let keys = flags.text("--detach-keys");

@@ -55,7 +55,8 @@ impl Engine {
             (alloc::vec![host], changes)
         } else {
             let id = Digest::parse(&container.record.image).map(ImageId)?;
-            let layers = self.store.image(&id)?.lower_dirs(&self.store)?;
+            let mut layers = self.store.image(&id)?.lower_dirs(&self.store)?;
+            layers.push(self.foundation().context("prepare", FOUNDATION)?);
             (layers, container.directory.try_clone().context("duplicate", "directory")?)
         };
         let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
@@ -77,6 +78,34 @@ impl Engine {
         Ok(Root { layers, changes })
     }
 
+    /// What every image stands on, as its lowest layer: the places of the standard mounts, for images that lack them, so
+    /// that making them is no change of the container's.
+    fn foundation(&self) -> Result<OwnedFd, Errno> {
+        let made = |result| match result {
+            Err(Errno::EXIST) => Ok(()),
+            other => other,
+        };
+        // The last of them is there: all are. Two who make them at once do no harm to each other.
+        if file::directory(&self.data, format!("{FOUNDATION}/{}", DIRECTORIES[DIRECTORIES.len() - 1]))
+            .is_err()
+        {
+            let before = rustix::process::umask(Mode::empty());
+            let make = || -> Result<(), Errno> {
+                let directory = file::subdirectory(&self.data, FOUNDATION, 0o755)?;
+                let etc = file::subdirectory(&directory, "etc", 0o755)?;
+                for name in ["hosts", "hostname", "resolv.conf"] {
+                    made(file::create(&etc, name, b"", 0o644).map(drop))?;
+                }
+                made(rustix::fs::symlinkat("/proc/mounts", &etc, "mtab"))?;
+                DIRECTORIES.iter().try_for_each(|name| file::subdirectory(&directory, name, 0o755).map(drop))
+            };
+            let done = make();
+            rustix::process::umask(before);
+            done?;
+        }
+        file::directory(&self.data, FOUNDATION)
+    }
+
     /// An empty directory for changes in the container's directory of the run root, which is a tmpfs nearly everywhere.
     fn changes_in_run_root(&self, id: &str) -> Result<OwnedFd> {
         let run = self.shelf.run_directory(id).context("open", id)?;
@@ -84,6 +113,11 @@ impl Engine {
         file::subdirectory(&run, CHANGES, 0o700).context("create directory", CHANGES)
     }
 }
+
+/// The directory of the data root for [`Engine::foundation`].
+const FOUNDATION: &str = "foundation";
+/// The directories there that the standard file systems are mounted on.
+const DIRECTORIES: [&str; 3] = ["dev", "proc", "sys"];
 
 /// The name of that directory.
 const CHANGES: &str = "changes";
