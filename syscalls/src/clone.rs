@@ -1,5 +1,7 @@
-//! clone3 in its three uses: a copy of this process, a child that borrows this process's memory until it executes, and
-//! the namespaces and control group that it is born into.
+//! clone3 in its uses: a copy of this process; a child that borrows this process's memory until it executes; and
+//! [`birth`], such a child in namespaces of its own, that is made while this process prepares what it will do.
+
+pub mod birth;
 
 use core::mem::size_of;
 
@@ -86,7 +88,7 @@ pub fn fork(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Fo
 /// Starts `child` in a new process that borrows this process's memory, and waits until it has executed a program or
 /// has exited. Saves the copying of page tables; what the child writes to memory is seen here.
 ///
-/// The child must leave by execve or exit_group; `child` cannot return. The stack is 128 KiB.
+/// The child must leave by execve or exit_group; `child` cannot return.
 ///
 /// # Kernel
 /// clone3 with CLONE_VM, CLONE_VFORK and CLONE_PIDFD, 5.3.
@@ -94,23 +96,13 @@ pub fn fork(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Fo
 /// # Errors
 /// As [`fork`]; ENOMEM for the stack.
 pub fn vfork(
-    namespaces: CloneFlags,
     cgroup: Option<BorrowedFd<'_>>,
     child: &mut dyn FnMut() -> core::convert::Infallible,
 ) -> Result<(Pid, OwnedFd), Errno> {
     use linux_raw_sys::general::{CLONE_VFORK, CLONE_VM};
-    const STACK: usize = 128 * 1024;
-    // SAFETY: a fresh anonymous mapping at an address that the kernel chooses.
-    let stack = unsafe {
-        rustix::mm::mmap_anonymous(
-            core::ptr::null_mut(),
-            STACK,
-            rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
-            rustix::mm::MapFlags::PRIVATE,
-        )
-    }?;
+    let stack = map(STACK)?;
     let mut pidfd = -1_i32;
-    let mut args = arguments(namespaces, cgroup, &mut pidfd, u64::from(CLONE_VM | CLONE_VFORK));
+    let mut args = arguments(CloneFlags::empty(), cgroup, &mut pidfd, u64::from(CLONE_VM | CLONE_VFORK));
     args.stack = stack as u64;
     args.stack_size = STACK as u64;
     let mut child = child;
@@ -131,6 +123,18 @@ pub fn vfork(
     let pid = Pid::from_raw(result? as i32).expect("clone3 gives a positive number to the parent");
     // SAFETY: the kernel has put a new descriptor into pidfd, owned by nobody else.
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// Bytes of a child's stack.
+const STACK: usize = 128 * 1024;
+
+/// Fresh anonymous memory.
+fn map(length: usize) -> Result<*mut core::ffi::c_void, Errno> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+    // SAFETY: at an address that the kernel chooses.
+    unsafe {
+        mmap_anonymous(core::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    }
 }
 
 /// The first Rust code of a vforked child.
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn a_vforked_child_writes_to_the_parents_memory() {
         let mut written = 0;
-        let (_, pidfd) = vfork(CloneFlags::empty(), None, &mut || {
+        let (_, pidfd) = vfork(None, &mut || {
             written = 42;
             exit(7)
         })

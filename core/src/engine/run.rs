@@ -1,6 +1,6 @@
 //! One run of a container's process: its control group, its network files, its root file system, and the launch.
 
-use alloc::format;
+use alloc::{format, vec::Vec};
 
 use rustix::fd::AsFd;
 
@@ -14,23 +14,38 @@ use crate::{
     file::{self, CWD},
     process::{
         cgroup::{Controllers, Group, Host, limits},
-        launch::{self, Launch, Started},
+        launch::{self, Launch, Started, Unborn},
         monitor::Running,
         rootfs::Node,
     },
 };
 
+/// A process that waits in its control group for what it is to be.
+#[derive(Debug)]
+pub struct Prepared {
+    unborn: Unborn,
+    group: Group,
+    nodes: Vec<Node>,
+}
+
+impl Prepared {
+    /// Ends it.
+    pub fn abandon(self) {
+        drop(self.unborn);
+        end_group(&self.group);
+    }
+}
+
 impl Engine {
-    /// Starts a container's process in a control group of its own. The caller holds its lock and watches it from here
-    /// on.
+    /// Makes a container's control group, and has its process made in there. The caller holds its lock.
     ///
     /// # Errors
-    /// A limit that the host can't enforce; as [`launch::start`].
-    pub fn launch(&self, container: &Container, lock: &Lock, root: &Root) -> Result<Running> {
-        let devices = Devices::of(&container.record)?;
-        let group = control_group(&container.record, &devices)?;
-        match self.launch_in(&group, &devices.nodes, container, lock, root) {
-            Ok(started) => Ok(Running { started, group }),
+    /// A limit that the host can't enforce; of the kernel.
+    pub fn prepare(&self, record: &Record) -> Result<Prepared> {
+        let devices = Devices::of(record)?;
+        let group = control_group(record, &devices)?;
+        match self.joined(record).and_then(|joined| launch::conceive(record, joined, group.directory())) {
+            Ok(unborn) => Ok(Prepared { unborn, group, nodes: devices.nodes }),
             Err(error) => {
                 end_group(&group);
                 Err(error)
@@ -38,28 +53,38 @@ impl Engine {
         }
     }
 
-    fn launch_in(
+    /// Lets the process that was prepared become the container's program. The caller watches it from here on.
+    ///
+    /// # Errors
+    /// As [`launch::start`].
+    pub fn launch(
         &self,
-        group: &Group,
-        nodes: &[Node],
         container: &Container,
         lock: &Lock,
         root: &Root,
-    ) -> Result<Started> {
-        let record = &container.record;
-        let joined = self.joined(record)?;
-        self.write_network_files(record, lock)?;
-        launch::start(Launch {
-            record,
-            lowers: &root.lowers(),
-            upper: &root.changes("upper"),
-            work: &root.changes("work"),
-            run_directory: lock.directory.as_fd(),
-            nodes,
-            cover: &self.run_path,
-            cgroup: group.directory(),
-            joined,
-        })
+        prepared: Prepared,
+    ) -> Result<Running> {
+        let Prepared { unborn, group, nodes } = prepared;
+        let start = || -> Result<Started> {
+            self.write_network_files(&container.record, lock)?;
+            launch::start(Launch {
+                record: &container.record,
+                lowers: &root.lowers(),
+                upper: &root.changes("upper"),
+                work: &root.changes("work"),
+                run_directory: lock.directory.as_fd(),
+                nodes: &nodes,
+                cover: &self.run_path,
+                unborn,
+            })
+        };
+        match start() {
+            Ok(started) => Ok(Running { started, group }),
+            Err(error) => {
+                end_group(&group);
+                Err(error)
+            }
+        }
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.

@@ -52,9 +52,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::launch`].
     pub fn begin(&self, container: &Container, lock: &Lock) -> Result<Begun> {
-        let mut monitor = self.monitor(container, lock)?;
-        let root = self.root(container)?;
-        let running = self.launch(container, lock, &root)?;
+        let prepared = self.prepare(&container.record)?;
+        let opened = self.monitor(container, lock).and_then(|monitor| Ok((monitor, self.root(container)?)));
+        let (mut monitor, root) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                prepared.abandon();
+                return Err(error);
+            }
+        };
+        let running = self.launch(container, lock, &root, prepared)?;
         match self.mark_started(container, &mut monitor, &running) {
             Ok(()) => Ok(Begun { monitor, root, running }),
             Err(error) => {
@@ -160,7 +167,10 @@ impl Engine {
                 break;
             }
             monitor.state.restarts += 1;
-            match self.launch(&container, &lock, &root) {
+            let again = self
+                .prepare(&container.record)
+                .and_then(|prepared| self.launch(&container, &lock, &root, prepared));
+            match again {
                 Ok(again) => running = again,
                 Err(error) => {
                     monitor.state.exit_code = START_FAILED;

@@ -15,11 +15,11 @@ use rustix::{
     thread::ThreadNameSpaceType,
 };
 use serde::{Deserialize, Serialize};
-use skiff_syscalls::clone::CloneFlags;
+use skiff_syscalls::clone;
 
 use super::{
     launch::Started,
-    program::{Program, clone_and_run, environment, limit_of, resource},
+    program::{Program, environment, limit_of, resource, run_in},
     security::rights,
     step::Step,
     streams::{Streams, open_streams},
@@ -163,7 +163,8 @@ pub fn start(
         environment.push("TERM=xterm".into());
     }
     let program = Program::new(command.words.iter().map(String::as_str), &environment)?;
-    let (pid, pidfd) = clone_and_run(CloneFlags::empty(), cgroup, &steps, target.root.as_fd(), &program)?;
+    let (pid, pidfd) =
+        run_in(|child| clone::vfork(Some(cgroup), child), &steps, target.root.as_fd(), &program)?;
     Ok(Started {
         pid,
         pidfd,

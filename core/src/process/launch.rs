@@ -8,13 +8,16 @@ use rustix::{
     fs::Mode,
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
-use skiff_syscalls::{clone::CloneFlags, namespace};
+use skiff_syscalls::{
+    clone::{CloneFlags, birth::Birth},
+    namespace,
+};
 
 use super::{
     file_systems::{Parts, file_systems},
     init,
-    namespaces::{Joined, PidNamespace, namespaces},
-    program::{Program, clone_and_run, environment, limit_of, resource},
+    namespaces::{Joined, namespaces, steps},
+    program::{Program, environment, limit_of, resource, run_in},
     rootfs::{self, Durability, Node, c_path},
     security::rights,
     step::Step,
@@ -40,10 +43,31 @@ pub struct Launch<'a> {
     pub nodes: &'a [Node],
     /// Some directory of the host, by its absolute path, that the child covers in its own mount namespace.
     pub cover: &'a str,
-    /// The control group to be born in.
-    pub cgroup: BorrowedFd<'a>,
-    /// The first process of a container whose namespaces are joined, for the modes `container:`.
-    pub joined: Joined,
+    /// The process to be.
+    pub unborn: Unborn,
+}
+
+/// A container's first process, which is made while the rest is prepared.
+#[derive(Debug)]
+pub struct Unborn {
+    birth: Birth,
+    namespaces: CloneFlags,
+    joined: Joined,
+}
+
+/// Has the container's first process made, in its namespaces and its control group. The one in `joined` is the first
+/// process of a container whose namespaces are joined, for the modes `container:`.
+///
+/// # Errors
+/// Of the kernel.
+pub fn conceive(record: &Record, joined: Joined, cgroup: BorrowedFd<'_>) -> Result<Unborn> {
+    // The child is this program until it executes another. Nothing in a pid namespace that it shares may look into it.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let namespaces = namespaces(&record.host, &joined);
+    let birth = Birth::begin(namespaces, Some(cgroup), joined.pid.as_ref().map(AsFd::as_fd))
+        .context("clone3", "the container's process")?;
+    Ok(Unborn { birth, namespaces, joined })
 }
 
 /// A running first process.
@@ -78,8 +102,6 @@ impl Started {
 pub fn start(launch: Launch<'_>) -> Result<Started> {
     let record = launch.record;
     let (config, host) = (&record.config, &record.host);
-    // The child is this program until it executes another. Nothing in a pid namespace that it shares may look into it.
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Modes are meant as they are written; the payload gets the usual mask back.
     rustix::process::umask(Mode::empty());
     let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
@@ -96,10 +118,11 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
     streams.give_to(user.identity.uid());
 
-    let mut joined = launch.joined;
+    let Unborn { birth, namespaces: made, mut joined } = launch.unborn;
     let shm = joined.shm.take();
-    let pid = joined.pid.take();
-    let (flags, mut steps) = namespaces(host, joined, pid.is_some());
+    // The midwife may not have joined it yet.
+    let _joined_at_birth = joined.pid.take();
+    let mut steps = steps(host, joined, made);
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
     let terminal = streams.terminal.as_ref().map(rustix::io::dup).transpose().context("copy", "terminal")?;
@@ -107,7 +130,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
         Parts { run_directory: launch.run_directory, nodes: launch.nodes, pts, terminal, shared_memory: shm };
     file_systems(&mut steps, record, root.as_fd(), parts)?;
     steps.push(Step::Pivot(c_path(launch.cover)?));
-    if flags.contains(CloneFlags::NEWUTS) {
+    if made.contains(CloneFlags::NEWUTS) {
         steps.push(Step::Hostname(record.hostname().as_bytes().into()));
         if !config.domainname.is_empty() {
             steps.push(Step::Domainname(config.domainname.as_bytes().into()));
@@ -136,8 +159,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     } else {
         Program::new(record.arguments(), &environment)?
     };
-    let _entered = pid.as_ref().map(PidNamespace::enter).transpose()?;
-    let (pid, pidfd) = clone_and_run(flags, launch.cgroup, &steps, root.as_fd(), &program)?;
+    let (pid, pidfd) = run_in(|child| birth.run(child), &steps, root.as_fd(), &program)?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
 }

@@ -6,7 +6,6 @@ use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{Mode, OFlags},
     io::Errno,
-    process::PidfdFlags,
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
 use skiff_syscalls::{
@@ -16,7 +15,6 @@ use skiff_syscalls::{
 
 use super::step::Step;
 use crate::{
-    Context, Result,
     container::config::HostConfig,
     file::{self, CWD},
 };
@@ -34,48 +32,19 @@ pub struct Joined {
     pub pid: Option<OwnedFd>,
 }
 
-/// While it lives, the children of this process are born in another pid namespace.
-#[derive(Debug)]
-pub(super) struct PidNamespace(OwnedFd);
-
-impl PidNamespace {
-    /// Lets them be born where `process` lives.
-    ///
-    /// # Errors
-    /// ESRCH if it has ended.
-    pub fn enter(process: &OwnedFd) -> Result<PidNamespace> {
-        let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
-            .context("open pidfd of", "the monitor")?;
-        move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            .context("join", "the pid namespace")?;
-        Ok(PidNamespace(own))
-    }
-}
-
-impl Drop for PidNamespace {
-    fn drop(&mut self) {
-        // It is the one that this process lives in itself, which is always allowed.
-        let back = move_into_thread_name_spaces(self.0.as_fd(), ThreadNameSpaceType::PROCESS_ID);
-        debug_assert!(back.is_ok());
-    }
-}
-
-/// The namespaces to make and the steps that join others, but for the pid namespace, which is [`PidNamespace`]'s.
-pub(super) fn namespaces(host: &HostConfig, joined: Joined, joins_pid: bool) -> (CloneFlags, Vec<Step>) {
+/// The namespaces to make: all that are neither the host's nor another container's.
+pub(super) fn namespaces(host: &HostConfig, joined: &Joined) -> CloneFlags {
     let mut flags = CloneFlags::NEWNS;
+    flags.set(CloneFlags::NEWPID, host.pid_mode != "host" && joined.pid.is_none());
+    flags.set(CloneFlags::NEWUTS, host.uts_mode != "host");
+    flags.set(CloneFlags::NEWIPC, host.ipc_mode != "host" && joined.ipc.is_none());
+    flags.set(CloneFlags::NEWNET, host.network_mode != "host" && joined.net.is_none());
+    flags
+}
+
+/// The steps in the namespaces that were made, and into those that are joined; the pid namespace is joined at birth.
+pub(super) fn steps(host: &HostConfig, joined: Joined, made: CloneFlags) -> Vec<Step> {
     let mut steps = Vec::new();
-    if host.pid_mode != "host" && !joins_pid {
-        flags |= CloneFlags::NEWPID;
-    }
-    if host.uts_mode != "host" {
-        flags |= CloneFlags::NEWUTS;
-    }
-    if host.ipc_mode != "host" && joined.ipc.is_none() {
-        flags |= CloneFlags::NEWIPC;
-    }
-    if host.network_mode != "host" && joined.net.is_none() {
-        flags |= CloneFlags::NEWNET;
-    }
     if let Some(process) = joined.ipc {
         steps.push(Step::Join(process, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION));
     }
@@ -85,10 +54,10 @@ pub(super) fn namespaces(host: &HostConfig, joined: Joined, joins_pid: bool) -> 
     if host.cgroupns_mode != "host" {
         steps.push(Step::NewCgroupNamespace);
     }
-    if flags.contains(CloneFlags::NEWNET) {
+    if made.contains(CloneFlags::NEWNET) {
         steps.push(Step::Loopback);
     }
-    (flags, steps)
+    steps
 }
 
 /// A copy of the mount of /dev/shm in the mount namespace of another process, which this process joins for good.

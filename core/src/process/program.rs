@@ -22,10 +22,7 @@ use rustix::{
     io::Errno,
     process::{Pid, Resource, Rlimit},
 };
-use skiff_syscalls::{
-    clone::{self, CloneFlags},
-    exec,
-};
+use skiff_syscalls::exec;
 
 use super::{
     rights::Failed,
@@ -46,13 +43,12 @@ enum Stopped {
     Execute(Errno),
 }
 
-/// Clones, runs the steps and executes the program.
+/// Has the steps run and the program executed in the process that `start` makes, whose memory is this one's.
 ///
 /// # Errors
 /// The step that failed, or [`Error::Start`].
-pub(super) fn clone_and_run(
-    flags: CloneFlags,
-    cgroup: BorrowedFd<'_>,
+pub(super) fn run_in(
+    start: impl FnOnce(&mut dyn FnMut() -> Infallible) -> Result<(Pid, OwnedFd), Errno>,
     steps: &[Step],
     root: BorrowedFd<'_>,
     program: &Program,
@@ -68,7 +64,7 @@ pub(super) fn clone_and_run(
     let arguments = exec::Strings::new(arguments, program.arguments.iter().map(CString::as_c_str));
     let environment = exec::Strings::new(environment, program.environment.iter().map(CString::as_c_str));
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let (pid, pidfd) = clone::vfork(flags, Some(cgroup), &mut || -> Infallible {
+    let (pid, pidfd) = start(&mut || -> Infallible {
         stopped = Some(match step::run(before, root) {
             Err((index, failed)) => Stopped::Step(index, failed),
             Ok(()) => {

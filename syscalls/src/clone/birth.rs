@@ -1,0 +1,276 @@
+//! A child in new namespaces, made while this process goes on. The kernel takes most of a millisecond for a network
+//! namespace and keeps the caller of clone3 waiting, so somebody else calls it: a midwife, a process that shares this
+//! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own.
+//!
+//! The child waits for what it is to do. It borrows this process's memory like one of [`vfork`](super::vfork), and as
+//! there, this process sleeps while the child works, so that no two processes ever use the same values.
+
+use core::{
+    convert::Infallible,
+    ffi::c_void,
+    mem::size_of,
+    ptr::NonNull,
+    sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
+};
+
+use linux_raw_sys::general::{CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PARENT, CLONE_VM, clone_args};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid},
+    thread::{ThreadNameSpaceType, UnshareFlags, futex},
+};
+
+use super::{CloneFlags, STACK, arguments, call, map};
+use crate::{exec, raw};
+
+/// What the three processes share, at the start of the mapping whose rest is two stacks.
+struct Shared {
+    /// 0, then the child's number, or an error's, negative.
+    born: AtomicU32,
+    /// [`WAIT`], [`RUN`] or [`LEAVE`].
+    order: AtomicU32,
+    /// Not 0 as long as the child borrows this memory; the kernel sets it to 0 and wakes who waits.
+    borrowed: AtomicU32,
+    /// The child's pidfd, by the kernel.
+    pidfd: AtomicI32,
+    /// The address of what the child runs.
+    closure: AtomicUsize,
+    /// For the child.
+    arguments: clone_args,
+    /// A pidfd of the process that all this is for.
+    parent: RawFd,
+    /// A process whose pid namespace the child is to be born in, or -1.
+    pid_namespace: RawFd,
+}
+
+const WAIT: u32 = 0;
+const RUN: u32 = 1;
+const LEAVE: u32 = 2;
+
+/// Bytes at the start of the mapping for [`Shared`].
+const HEAD: usize = 4096;
+/// Bytes of all of it.
+const LENGTH: usize = HEAD + 2 * STACK;
+
+type Closure<'a> = &'a mut dyn FnMut() -> Infallible;
+
+/// A child that is being made. Dropped, it goes without having done anything.
+#[derive(Debug)]
+pub struct Birth {
+    shared: NonNull<Shared>,
+    midwife: Option<Pid>,
+    /// What [`Shared`] names by number.
+    _parent: OwnedFd,
+}
+
+impl Birth {
+    /// Has a child made in new namespaces, in a control group, in the pid namespace of another process if one is given.
+    ///
+    /// # Kernel
+    /// clone3 with CLONE_PIDFD and CLONE_INTO_CGROUP, 5.7.
+    ///
+    /// # Errors
+    /// EAGAIN, ENOMEM. What is wrong with the namespaces is said by [`Birth::run`].
+    pub fn begin(
+        namespaces: CloneFlags,
+        cgroup: Option<BorrowedFd<'_>>,
+        pid_namespace: Option<BorrowedFd<'_>>,
+    ) -> Result<Birth, Errno> {
+        let parent = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+        let place = map(LENGTH)?.cast::<Shared>();
+        let more = u64::from(CLONE_VM | CLONE_FILES | CLONE_PARENT | CLONE_CHILD_CLEARTID);
+        // SAFETY: a fresh mapping, aligned to a page and longer than the value.
+        let shared = unsafe {
+            place.write(Shared {
+                born: AtomicU32::new(0),
+                order: AtomicU32::new(WAIT),
+                borrowed: AtomicU32::new(1),
+                pidfd: AtomicI32::new(-1),
+                closure: AtomicUsize::new(0),
+                arguments: arguments(namespaces, cgroup, &mut -1, more),
+                parent: parent.as_raw_fd(),
+                pid_namespace: pid_namespace.map_or(-1, |process| process.as_raw_fd()),
+            });
+            let arguments = &mut (*place).arguments;
+            // The child sends what the midwife would, so CLONE_PARENT wants none here.
+            arguments.exit_signal = 0;
+            arguments.pidfd = (*place).pidfd.as_ptr() as u64;
+            arguments.child_tid = (*place).borrowed.as_ptr() as u64;
+            arguments.stack = place as u64 + (HEAD + STACK) as u64;
+            arguments.stack_size = STACK as u64;
+            NonNull::new_unchecked(place)
+        };
+        let mut birth = Birth { shared, midwife: None, _parent: parent };
+        let mut args = arguments(CloneFlags::empty(), None, &mut -1, u64::from(CLONE_VM | CLONE_FILES));
+        args.flags &= !u64::from(super::CLONE_PIDFD);
+        args.pidfd = 0;
+        args.stack = place as u64 + HEAD as u64;
+        args.stack_size = STACK as u64;
+        // SAFETY: the midwife runs `deliver` on its own stack, in the mapping that lives until it has been waited for.
+        let result = unsafe {
+            raw::decode(call::clone_call(
+                &raw const args as usize,
+                size_of::<clone_args>(),
+                deliver as *const () as usize,
+                place as usize,
+            ))
+        };
+        birth.midwife = Pid::from_raw(result? as i32);
+        Ok(birth)
+    }
+
+    /// Lets the child run `child`, and waits until it has executed a program or has exited. What it writes to memory is
+    /// seen here.
+    ///
+    /// # Errors
+    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN.
+    pub fn run(mut self, child: Closure<'_>) -> Result<(Pid, OwnedFd), Errno> {
+        let mut child = child;
+        let closure = &raw mut child;
+        let result = self.end_of_labour();
+        let shared = self.shared();
+        if result.is_ok() {
+            shared.closure.store(closure as usize, Ordering::Relaxed);
+            order(shared, RUN);
+            wait_while(&shared.borrowed, |word| word != 0);
+        }
+        result
+    }
+
+    /// Waits for the child to be there.
+    fn end_of_labour(&mut self) -> Result<(Pid, OwnedFd), Errno> {
+        let shared = self.shared();
+        wait_while(&shared.born, |word| word == 0);
+        let born = shared.born.load(Ordering::Acquire) as i32;
+        let pidfd = shared.pidfd.load(Ordering::Relaxed);
+        if let Some(midwife) = self.midwife.take() {
+            while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
+        }
+        match Pid::from_raw(born) {
+            // SAFETY: the midwife shares our descriptors, among which the kernel has put a new one, owned by nobody.
+            Some(pid) if born > 0 => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+            _ => Err(Errno::from_raw_os_error(-born)),
+        }
+    }
+
+    fn shared(&self) -> &'static Shared {
+        // SAFETY: the mapping lives as long as this value, and no reference outlives the functions here, of which drop
+        // is the last. What changes in it is atomic.
+        unsafe { self.shared.as_ref() }
+    }
+}
+
+impl Drop for Birth {
+    fn drop(&mut self) {
+        if self.midwife.is_some()
+            && let Ok((_, pidfd)) = self.end_of_labour()
+        {
+            order(self.shared(), LEAVE);
+            let all = WaitIdOptions::EXITED;
+            while let Err(Errno::INTR) = waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)), all) {}
+        }
+        // SAFETY: made by map, and nobody uses it any more: the midwife has been waited for, the child has executed or
+        // ended.
+        let _ = unsafe { rustix::mm::munmap(self.shared.as_ptr().cast::<c_void>(), LENGTH) };
+    }
+}
+
+fn order(shared: &Shared, what: u32) {
+    shared.order.store(what, Ordering::Release);
+    let _ = futex::wake(&shared.order, futex::Flags::PRIVATE, 1);
+}
+
+/// Sleeps as long as the word is like that.
+fn wait_while(word: &AtomicU32, is: fn(u32) -> bool) {
+    loop {
+        let now = word.load(Ordering::Acquire);
+        if !is(now) {
+            return;
+        }
+        // Not private: the kernel's own wake at the end of the borrowing isn't.
+        let _ = futex::wait(word, futex::Flags::empty(), now, None);
+    }
+}
+
+/// The midwife's life. It has the memory of a process that goes on meanwhile, and touches nothing but `shared`.
+unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
+    // SAFETY: the mapping outlives this process, which is waited for.
+    let shared = unsafe { &*shared };
+    let make = || -> Result<usize, Errno> {
+        if shared.pid_namespace >= 0 {
+            // SAFETY: begin's caller keeps it open, as our table is that of the process that goes on.
+            let process = unsafe { BorrowedFd::borrow_raw(shared.pid_namespace) };
+            rustix::thread::move_into_thread_name_spaces(process, ThreadNameSpaceType::PROCESS_ID)?;
+        }
+        // SAFETY: the arguments are complete, and their stack is the child's alone.
+        unsafe {
+            raw::decode(call::clone_call(
+                &raw const shared.arguments as usize,
+                size_of::<clone_args>(),
+                begin_life as *const () as usize,
+                core::ptr::from_ref(shared) as usize,
+            ))
+        }
+    };
+    let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
+    shared.born.store(born as u32, Ordering::Release);
+    let _ = futex::wake(&shared.born, futex::Flags::empty(), 1);
+    exec::exit(0)
+}
+
+/// The child's first steps: it waits for its order, and ends with the process that gives it.
+unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
+    // SAFETY: the mapping lives until this process has left it.
+    let shared = unsafe { &*shared };
+    let wait = || -> Result<(), Errno> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // SAFETY: Birth owns it until the child has run.
+        let parent = unsafe { BorrowedFd::borrow_raw(shared.parent) };
+        let mut watched = [PollFd::from_borrowed_fd(parent, PollFlags::IN)];
+        if poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? != 0 {
+            return Err(Errno::SRCH);
+        }
+        while shared.order.load(Ordering::Acquire) == WAIT {
+            let _ = futex::wait(&shared.order, futex::Flags::PRIVATE, WAIT, None);
+        }
+        // SAFETY: from here on the descriptors are a copy; the process that they were shared with sleeps.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }
+    };
+    if wait().is_err() || shared.order.load(Ordering::Acquire) != RUN {
+        exec::exit(127)
+    }
+    let closure = shared.closure.load(Ordering::Relaxed) as *mut Closure<'_>;
+    // SAFETY: run stored a pointer to its own local, and sleeps until this process has left its memory.
+    match (unsafe { &mut *closure })() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd;
+
+    fn begin(namespaces: CloneFlags) -> Birth {
+        Birth::begin(namespaces, None, None).unwrap()
+    }
+
+    #[test]
+    fn a_child_that_was_made_ahead_writes_to_the_parents_memory() {
+        let birth = begin(CloneFlags::NEWNET | CloneFlags::NEWPID);
+        let mut written = 0;
+        let (_, pidfd) = birth
+            .run(&mut || {
+                written = rustix::process::getpid().as_raw_nonzero().get() + 41;
+                exec::exit(7)
+            })
+            .unwrap();
+        let exited = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
+        assert_eq!((exited.exit_status(), written), (Some(7), 42));
+    }
+
+    #[test]
+    fn a_child_that_is_not_wanted_leaves() {
+        drop(begin(CloneFlags::NEWNET));
+    }
+}
