@@ -134,7 +134,7 @@ impl Birth {
         if result.is_ok() {
             shared.closure.store(closure as usize, Ordering::Relaxed);
             order(shared, RUN);
-            wait_while(&shared.borrowed, |word| word != 0);
+            wait_until_zero(&shared.borrowed);
         }
         result
     }
@@ -142,11 +142,16 @@ impl Birth {
     /// Waits for the child to be there.
     fn end_of_labour(&mut self) -> Result<(Pid, OwnedFd), Errno> {
         let shared = self.shared();
-        wait_while(&shared.born, |word| word == 0);
-        let born = shared.born.load(Ordering::Acquire) as i32;
-        let pidfd = shared.pidfd.load(Ordering::Relaxed);
+        // Waiting for its end rather than for a word from it: somebody may have killed it.
         if let Some(midwife) = self.midwife.take() {
             while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
+        }
+        let born = shared.born.load(Ordering::Acquire) as i32;
+        let pidfd = shared.pidfd.load(Ordering::Relaxed);
+        if born == 0 {
+            // What it may have left behind waits for an order, and finds this memory gone.
+            order(shared, LEAVE);
+            return Err(Errno::CHILD);
         }
         match Pid::from_raw(born) {
             // SAFETY: the midwife shares our descriptors, among which the kernel has put a new one, owned by nobody.
@@ -182,14 +187,14 @@ fn order(shared: &Shared, what: u32) {
     let _ = futex::wake(&shared.order, futex::Flags::PRIVATE, 1);
 }
 
-/// Sleeps as long as the word is like that.
-fn wait_while(word: &AtomicU32, is: fn(u32) -> bool) {
+/// Sleeps until the kernel has cleared the word.
+fn wait_until_zero(word: &AtomicU32) {
     loop {
         let now = word.load(Ordering::Acquire);
-        if !is(now) {
+        if now == 0 {
             return;
         }
-        // Not private: the kernel's own wake at the end of the borrowing isn't.
+        // Not private, as the kernel's wake isn't.
         let _ = futex::wait(word, futex::Flags::empty(), now, None);
     }
 }
@@ -216,7 +221,6 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
     };
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
     shared.born.store(born as u32, Ordering::Release);
-    let _ = futex::wake(&shared.born, futex::Flags::empty(), 1);
     exec::exit(0)
 }
 
