@@ -101,6 +101,8 @@ fn following_ends_with_a_container_whose_monitor_was_killed() {
     let monitor = rustix::process::Pid::from_raw(state["monitor"].as_i64().unwrap() as i32).unwrap();
     rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
     until("it still follows", &mut || follower.try_wait().unwrap().is_some());
+    // Its control group goes with it.
+    scratch.text(&["rm", "one"]);
 }
 
 #[test]
