@@ -5,21 +5,9 @@ mod support;
 use std::{
     io::{BufRead, BufReader, Read},
     process::Stdio,
-    time::{Duration, Instant},
 };
 
-use support::Scratch;
-
-/// Longest time for anything here.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn until(what: &str, wanted: &mut dyn FnMut() -> bool) {
-    let start = Instant::now();
-    while !wanted() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use support::{Scratch, until};
 
 /// stdout and stderr of `skiff logs` with these arguments.
 fn logs(scratch: &Scratch, arguments: &[&str]) -> (String, String) {

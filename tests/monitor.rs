@@ -7,18 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::Scratch;
-
-/// Longest time for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn until(what: &str, wanted: &mut dyn FnMut() -> bool) {
-    let start = Instant::now();
-    while !wanted() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use support::{Scratch, until};
 
 /// Runs `skiff` to its end, which has to come; its exit code, stdout and stderr.
 fn done(scratch: &Scratch, arguments: &[&str]) -> (i32, String, String) {

@@ -8,10 +8,9 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
-use support::Scratch;
+use support::{Scratch, until};
 
 const APPLETS: [&str; 11] =
     ["sh", "cat", "ls", "sleep", "id", "pwd", "true", "touch", "stat", "readlink", "grep"];
@@ -42,15 +41,6 @@ fn image(scratch: &Scratch, name: &str, changes: &[&str], change: impl FnOnce(&P
 
 fn in_image(scratch: &Scratch, flags: &[&str], image: &str, script: &str) -> String {
     scratch.text(&[&["run", "--rm"], flags, &[image, "sh", "-c", script]].concat())
-}
-
-/// Waits for something that takes its time.
-fn wait_for(what: &str, wanted: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !wanted() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The first process of a container and its parent, the monitor, as the host numbers them.
@@ -313,7 +303,7 @@ fn the_engines_file_is_busy_as_long_as_a_container_lives() {
     let blind = scratch.sh(&["--pid", "host"], &format!("(: < /proc/{monitor}/exe) 2>&1 || true"));
     assert!(blind.contains("ermission denied"), "{blind}");
     scratch.text(&["rm", "-f", "busy"]);
-    wait_for("the monitor still runs", || write().is_ok());
+    until("the monitor still runs", &mut || write().is_ok());
 }
 
 #[test]
@@ -429,7 +419,7 @@ fn a_container_dies_with_its_monitor_whoever_its_user_is() {
         scratch.text(&[&["run", "-d", "--name", "mortal"], flags, &["host", "sleep", "1000"]].concat());
         let [pid, monitor] = processes(&scratch, "mortal");
         assert!(Command::new("kill").args(["-9", &monitor]).status().unwrap().success());
-        wait_for("the process lives on", || {
+        until("the process lives on", &mut || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
             stat.map_or(true, |stat| stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
         });
@@ -442,7 +432,7 @@ fn real_time_signals_arrive() {
     let scratch = Scratch::new();
     let script = "trap 'exit 9' 37; echo ready; while :; do sleep 0.01; done";
     scratch.text(&["run", "-d", "--name", "timely", "host", "sh", "-c", script]);
-    wait_for("it is not ready", || scratch.text(&["logs", "timely"]) == "ready\n");
+    until("it is not ready", &mut || scratch.text(&["logs", "timely"]) == "ready\n");
     scratch.text(&["kill", "-s", "RTMIN+3", "timely"]);
     assert_eq!(scratch.text(&["wait", "timely"]), "9\n");
     scratch.text(&["rm", "timely"]);

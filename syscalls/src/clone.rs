@@ -110,14 +110,7 @@ pub fn vfork(
     // SAFETY: the child runs `enter` on its own stack, which lives until after the call: CLONE_VFORK suspends this
     // thread, the only one, until the child has executed or exited. `closure` points at a live `&mut dyn FnMut`, and
     // nobody else uses it meanwhile.
-    let result = unsafe {
-        raw::decode(call::clone_call(
-            &raw const args as usize,
-            size_of::<clone_args>(),
-            enter as *const () as usize,
-            closure as usize,
-        ))
-    };
+    let result = unsafe { clone_onto_stack(&args, enter as *const () as usize, closure as usize) };
     // SAFETY: the mapping made above; the child no longer uses it.
     let _ = unsafe { rustix::mm::munmap(stack, STACK) };
     let pid = Pid::from_raw(result? as i32).expect("clone3 gives a positive number to the parent");
@@ -134,6 +127,40 @@ fn map(length: usize) -> Result<*mut core::ffi::c_void, Errno> {
     // SAFETY: at an address that the kernel chooses.
     unsafe {
         mmap_anonymous(core::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    }
+}
+
+/// clone3 onto the stack that the arguments name, where the child calls `entry(argument)`. The child's number.
+///
+/// # Safety
+/// The stack is the child's alone, and lives as long as the child uses it; `entry` is the address of an
+/// `extern "C" fn(usize) -> !`, and `argument` is what it wants.
+unsafe fn clone_onto_stack(args: &clone_args, entry: usize, argument: usize) -> Result<usize, Errno> {
+    // SAFETY: the size is that of the arguments; the rest is by the caller.
+    unsafe {
+        raw::decode(call::clone_call(
+            core::ptr::from_ref(args) as usize,
+            size_of::<clone_args>(),
+            entry,
+            argument,
+        ))
+    }
+}
+
+/// Has this process killed when its parent, whose pidfd this is, ends; the parent may have ended already.
+///
+/// # Kernel
+/// prctl(PR_SET_PDEATHSIG). A change of user or of rights takes it away.
+///
+/// # Errors
+/// ESRCH if the parent has ended.
+pub fn die_with(parent: BorrowedFd<'_>) -> Result<(), Errno> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let mut watched = [PollFd::from_borrowed_fd(parent, PollFlags::IN)];
+    match poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? {
+        0 => Ok(()),
+        _ => Err(Errno::SRCH),
     }
 }
 

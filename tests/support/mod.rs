@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 /// An engine's two roots in a directory that goes with it.
@@ -114,6 +115,15 @@ impl Scratch {
             scope.spawn(move || stdin.write_all(input).unwrap());
             child.wait_with_output().unwrap()
         })
+    }
+}
+
+/// Waits for something that takes its time; `what` is wrong if it never comes.
+pub fn until(what: &str, wanted: &mut dyn FnMut() -> bool) {
+    let start = Instant::now();
+    while !wanted() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     file, fork,
     process::{
         exec::hold,
+        file_systems::NETWORK_FILES,
         namespaces::{self, Joined},
         sysctl,
     },
@@ -117,7 +118,7 @@ impl Engine {
     pub(super) fn copy_network_files(&self, record: &Record, lock: &Lock) -> Result<bool> {
         let Some(id) = record.host.network_mode.strip_prefix("container:") else { return Ok(false) };
         let other = self.shelf.run_directory(id).context("open", id)?;
-        for name in ["hosts", "resolv.conf", "hostname"] {
+        for name in NETWORK_FILES {
             let text = file::read(&other, name, 1 << 20).context("read", name)?;
             file::replace(&lock.directory, name, &text, 0o644).context("write", name)?;
         }

@@ -15,7 +15,7 @@ use crate::{
     container::shelf::Container,
     digest::{Digest, ImageId},
     file,
-    process::rootfs,
+    process::{file_systems::NETWORK_FILES, rootfs},
 };
 
 /// The directories of one root file system, held open: they are named by their descriptors.
@@ -93,7 +93,7 @@ impl Engine {
             let make = || -> Result<(), Errno> {
                 let directory = file::subdirectory(&self.data, FOUNDATION, 0o755)?;
                 let etc = file::subdirectory(&directory, "etc", 0o755)?;
-                for name in ["hosts", "hostname", "resolv.conf"] {
+                for name in NETWORK_FILES {
                     made(file::create(&etc, name, b"", 0o644).map(drop))?;
                 }
                 made(rustix::fs::symlinkat("/proc/mounts", &etc, "mtab"))?;

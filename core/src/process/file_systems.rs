@@ -28,6 +28,9 @@ use crate::{
     file::CWD,
 };
 
+/// The files of /etc that are the engine's; in the run directory they have the same names.
+pub const NETWORK_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
 /// Hidden inside unless told otherwise.
 pub const MASKED: [&str; 12] = [
     "/proc/acpi",
@@ -107,7 +110,7 @@ pub(super) fn file_systems(
     steps.push(mount(c"sysfs", read_only, c"sys"));
     steps.push(mount(c"cgroup2", read_only, c"sys/fs/cgroup"));
     steps.extend(parts.terminal.map(Step::Console));
-    for name in ["hosts", "hostname", "resolv.conf"] {
+    for name in NETWORK_FILES {
         let target = format!("/etc/{name}");
         if record.mounts.iter().all(|mount| mount.destination != target) {
             let file = rootfs::clone_mount(parts.run_directory, name, false).context("open", name)?;

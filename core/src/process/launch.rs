@@ -143,14 +143,14 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     }
     steps.push(Step::Keyring);
     steps.push(Step::WorkingDirectory(c_path(working_directory)?));
-    let parent = || rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
-    steps.push(Step::DieWithParent(parent().context("open pidfd of", "the monitor")?));
     // The filter is in force from here on: nothing is done behind this that a profile could forbid.
     steps.push(Step::Clean);
     let changes_user = user.identity.is_another();
     steps.push(Step::Become(user.identity.clone(), rights(host)?));
     if changes_user {
-        steps.push(Step::DieWithParent(parent().context("open pidfd of", "the monitor")?));
+        // It dies with the monitor since its birth; becoming somebody else has ended that.
+        let monitor = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
+        steps.push(Step::DieWithParent(monitor.context("open pidfd of", "the monitor")?));
     }
 
     let environment = environment(record, &user.home, &[]);

@@ -18,11 +18,11 @@ use rustix::{
         fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_move, move_mount,
         open_tree, unmount,
     },
-    process::{Resource, Rlimit, Signal},
+    process::{Resource, Rlimit},
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::{
-    descriptor, keyring,
+    clone, descriptor, keyring,
     mount::{MountAttributes, Propagation, Reach, set_attributes},
     namespace, network, signal, working_directory,
 };
@@ -260,7 +260,7 @@ impl<'a> Progress<'a> {
                 working_directory::check_reachable()
             }
             Step::Become(identity, rights) => rights.apply(identity).map_err(|failed| failed.errno),
-            Step::DieWithParent(parent) => die_with(parent.as_fd()),
+            Step::DieWithParent(parent) => clone::die_with(parent.as_fd()),
             Step::Clean => {
                 signal::reset_all();
                 signal::set_mask(signal::SignalSet::EMPTY);
@@ -458,16 +458,5 @@ fn set_limit(resource: Resource, wanted: &Rlimit) -> Result<(), Errno> {
             rustix::process::setrlimit(resource, limit)
         }
         other => other,
-    }
-}
-
-/// SIGKILL when the parent ends; it may have ended already.
-fn die_with(parent: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut watched = [rustix::event::PollFd::from_borrowed_fd(parent, rustix::event::PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    match rustix::event::poll(&mut watched, Some(&now))? {
-        0 => Ok(()),
-        _ => Err(Errno::SRCH),
     }
 }

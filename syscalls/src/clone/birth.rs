@@ -8,22 +8,20 @@
 use core::{
     convert::Infallible,
     ffi::c_void,
-    mem::size_of,
     ptr::NonNull,
     sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
 };
 
 use linux_raw_sys::general::{CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PARENT, CLONE_VM, clone_args};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, waitid},
+    process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
     thread::{ThreadNameSpaceType, UnshareFlags, futex},
 };
 
-use super::{CloneFlags, STACK, arguments, call, map};
-use crate::{exec, raw};
+use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
+use crate::exec;
 
 /// What the three processes share, at the start of the mapping whose rest is two stacks.
 struct Shared {
@@ -109,14 +107,7 @@ impl Birth {
         args.stack = place as u64 + HEAD as u64;
         args.stack_size = STACK as u64;
         // SAFETY: the midwife runs `deliver` on its own stack, in the mapping that lives until it has been waited for.
-        let result = unsafe {
-            raw::decode(call::clone_call(
-                &raw const args as usize,
-                size_of::<clone_args>(),
-                deliver as *const () as usize,
-                place as usize,
-            ))
-        };
+        let result = unsafe { clone_onto_stack(&args, deliver as *const () as usize, place as usize) };
         birth.midwife = Pid::from_raw(result? as i32);
         Ok(birth)
     }
@@ -209,15 +200,9 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
             let process = unsafe { BorrowedFd::borrow_raw(shared.pid_namespace) };
             rustix::thread::move_into_thread_name_spaces(process, ThreadNameSpaceType::PROCESS_ID)?;
         }
+        let argument = core::ptr::from_ref(shared) as usize;
         // SAFETY: the arguments are complete, and their stack is the child's alone.
-        unsafe {
-            raw::decode(call::clone_call(
-                &raw const shared.arguments as usize,
-                size_of::<clone_args>(),
-                begin_life as *const () as usize,
-                core::ptr::from_ref(shared) as usize,
-            ))
-        }
+        unsafe { clone_onto_stack(&shared.arguments, begin_life as *const () as usize, argument) }
     };
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
     shared.born.store(born as u32, Ordering::Release);
@@ -229,13 +214,8 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
     // SAFETY: the mapping lives until this process has left it.
     let shared = unsafe { &*shared };
     let wait = || -> Result<(), Errno> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // SAFETY: Birth owns it until the child has run.
-        let parent = unsafe { BorrowedFd::borrow_raw(shared.parent) };
-        let mut watched = [PollFd::from_borrowed_fd(parent, PollFlags::IN)];
-        if poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? != 0 {
-            return Err(Errno::SRCH);
-        }
+        die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
         while shared.order.load(Ordering::Acquire) == WAIT {
             let _ = futex::wait(&shared.order, futex::Flags::PRIVATE, WAIT, None);
         }
