@@ -6,5 +6,7 @@ pub mod header;
 pub mod inflate;
 pub mod name;
 pub mod pax;
+pub mod plain;
 pub mod tar;
 pub mod unpack;
+pub mod zstd;

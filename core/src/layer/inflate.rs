@@ -19,6 +19,8 @@ pub enum Format {
     Plain,
     /// gzip.
     Gzip,
+    /// zstd.
+    Zstd,
     /// Something that is known and cannot be read.
     Unsupported(&'static str),
 }
@@ -31,7 +33,7 @@ impl Format {
     pub fn detect(first: &[u8]) -> Format {
         match first {
             [0x1f, 0x8b, 8, ..] => Format::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Unsupported("zstd"),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zstd,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::Unsupported("xz"),
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Format::Unsupported("bzip2"),
             _ => Format::Plain,
@@ -203,7 +205,7 @@ pub(crate) mod tests {
     #[test]
     fn formats_are_told_apart_by_their_first_bytes() {
         assert_eq!(Format::detect(&gzip(b"")), Format::Gzip);
-        assert_eq!(Format::detect(b"\x28\xb5\x2f\xfd\x00\x00"), Format::Unsupported("zstd"));
+        assert_eq!(Format::detect(b"\x28\xb5\x2f\xfd\x00\x00"), Format::Zstd);
         assert_eq!(Format::detect(b"\xfd7zXZ\0"), Format::Unsupported("xz"));
         assert_eq!(Format::detect(b""), Format::Plain);
         assert_eq!(Format::detect(&[0; 6]), Format::Plain);

@@ -17,7 +17,7 @@ use skiff_syscalls::descriptor;
 
 use super::{
     apply::{Applied, Applier},
-    inflate::{Format, Gunzip, MAGIC_BYTES},
+    plain::plain,
     tar::{Event, Fault, Reader},
 };
 use crate::{
@@ -33,7 +33,6 @@ pub type Source<'a> = dyn FnMut(&mut [u8]) -> Result<usize> + 'a;
 const PLAIN_LIMIT: u64 = 1 << 40;
 /// Most bytes behind the end of the archive. Writers fill their last record, which is seldom more than 10 KiB.
 const TAIL_LIMIT: u64 = 64 << 20;
-/// Of the compressed and of the plain side, each.
 const BUFFER_BYTES: usize = 256 << 10;
 const RESULT_LIMIT: usize = 64 << 10;
 
@@ -97,54 +96,13 @@ pub fn unpack(source: &mut Source<'_>, tree: BorrowedFd<'_>) -> Result<Unpacked>
 
 /// Reads, inflates and hashes all of the source, and hands the plain bytes on.
 fn feed(source: &mut Source<'_>, plain_to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<(DiffId, u64)> {
-    let mut read = vec![0; BUFFER_BYTES];
-    let mut filled = 0;
-    while filled < MAGIC_BYTES {
-        match source(&mut read[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
     let mut hash = Hasher::new();
     let mut total = 0;
-    let mut hand_on = |plain: &[u8]| {
+    plain("layer", source, PLAIN_LIMIT, &mut |plain| {
         total += plain.len() as u64;
-        if total > PLAIN_LIMIT {
-            return Err(Error::Corrupt("read layer: larger than 1 TiB".into()));
-        }
         hash.update(plain);
         plain_to(plain)
-    };
-    match Format::detect(&read[..filled]) {
-        Format::Unsupported(name) => {
-            return Err(Error::Unsupported(format!("read layer: {name} is not supported yet"))
-                .hint("recompress it with gzip, or leave it uncompressed"));
-        }
-        Format::Plain => {
-            while filled > 0 {
-                hand_on(&read[..filled])?;
-                filled = source(&mut read)?;
-            }
-        }
-        Format::Gzip => {
-            let mut gunzip = Gunzip::new(PLAIN_LIMIT);
-            let mut plain = vec![0; BUFFER_BYTES];
-            while filled > 0 {
-                let mut packed = &read[..filled];
-                loop {
-                    let count = gunzip.next(&mut packed, &mut plain)?;
-                    if count > 0 {
-                        hand_on(&plain[..count])?;
-                    }
-                    if count < plain.len() {
-                        break;
-                    }
-                }
-                filled = source(&mut read)?;
-            }
-            gunzip.finish()?;
-        }
-    }
+    })?;
     Ok((DiffId(hash.finish()), total))
 }
 
@@ -216,9 +174,8 @@ mod tests {
 
     #[test]
     fn a_compression_that_is_not_read_is_named() {
-        let error = fed(b"\x28\xb5\x2f\xfd and more", 1).unwrap_err();
-        let text =
-            "read layer: zstd is not supported yet\nhint: recompress it with gzip, or leave it uncompressed";
+        let error = fed(b"\xfd7zXZ\0 and more", 1).unwrap_err();
+        let text = "read layer: xz is not supported\nhint: recompress it with gzip or zstd, or leave it uncompressed";
         assert_eq!(error, Error::Unsupported(text.into()));
         assert!(fed(&gzip(b"x")[..15], 4).is_err());
     }
