@@ -45,6 +45,11 @@ pub fn stdin_is_terminal() -> bool {
     isatty(descriptor::standard()[0])
 }
 
+/// Whether stdout is a terminal.
+pub fn stdout_is_terminal() -> bool {
+    isatty(descriptor::standard()[1])
+}
+
 /// Rows and columns of the window that stdout is shown in; `None` if it is no terminal.
 pub fn size() -> Option<[u16; 2]> {
     let size = tcgetwinsize(descriptor::standard()[1]).ok()?;

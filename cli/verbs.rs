@@ -22,6 +22,7 @@ pub mod import;
 pub mod info;
 pub mod inspect;
 pub mod kill;
+pub mod load;
 pub mod logs;
 pub mod pause;
 pub mod port;
@@ -129,6 +130,7 @@ pub const VERBS: &[Entry] = &[
     ),
     entry::<images::Images>("images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", 0),
     entry::<import::Import>("import|image import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", 1),
+    entry::<load::Load>("load|image load", "[OPTIONS]", 0),
     entry::<rmi::Rmi>("rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", 1),
     entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
     entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),

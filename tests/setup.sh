@@ -12,6 +12,13 @@ if [ "$(uname -m)" = x86_64 ]; then
     command -v qemu-system-x86_64 >/dev/null || want="$want qemu-system-x86"
 fi
 
+# Other people's engines, for the exchange of images.
+if [ "$(id -u)" = 0 ]; then
+    for tool in podman buildah skopeo umoci zstd xz-utils:xz attr:setfattr docker.io:dockerd docker.io:docker; do
+        command -v "${tool#*:}" >/dev/null || want="$want ${tool%%:*}"
+    done
+fi
+
 updated=""
 update() {
     [ -n "$updated" ] || { echo "apt-get update"; apt-get update -qq; updated=yes; }

@@ -18,6 +18,7 @@ pub mod filters;
 pub mod head;
 mod image_change;
 mod image_list;
+mod image_load;
 mod inspect;
 pub mod json;
 mod lifecycle;

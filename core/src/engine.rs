@@ -11,6 +11,7 @@ pub mod image;
 pub mod import;
 mod joined;
 pub mod list;
+pub mod load;
 pub mod logs;
 pub mod pause;
 pub mod remove;

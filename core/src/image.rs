@@ -1,5 +1,9 @@
-//! What an image is: its names as people write them, its config, and the changes to it that `import` and `commit` take.
+//! What an image is: its names as people write them, its config, the documents and archives that
+//! carry it from machine to machine, and the changes to it that `import` and `commit` take.
 
+pub mod archive;
 pub mod change;
 pub mod config;
+pub mod contents;
+pub mod manifest;
 pub mod reference;

@@ -101,8 +101,19 @@ impl Scratch {
         entries.filter(|entry| entry.as_ref().unwrap().file_name() != "by-name").count()
     }
 
-    /// Runs with input on stdin.
+    /// Runs with input on stdin, all of which has to be taken.
     pub fn with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let (output, written) = self.fed(arguments, input);
+        written.unwrap();
+        output
+    }
+
+    /// Runs with input on stdin, which may be left unread.
+    pub fn with_input_that_may_break(&self, arguments: &[&str], input: &[u8]) -> Output {
+        self.fed(arguments, input).0
+    }
+
+    fn fed(&self, arguments: &[&str], input: &[u8]) -> (Output, std::io::Result<()>) {
         let mut child = self
             .skiff(arguments)
             .stdin(Stdio::piped())
@@ -112,8 +123,8 @@ impl Scratch {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(move || stdin.write_all(input).unwrap());
-            child.wait_with_output().unwrap()
+            let writer = scope.spawn(move || stdin.write_all(input));
+            (child.wait_with_output().unwrap(), writer.join().unwrap())
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     attach, container_list, create, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    image_change, image_list, inspect, lifecycle, logs, network,
+    image_change, image_list, image_load, inspect, lifecycle, logs, network,
     route::Route,
     run, stats, system,
     target::ApiVersion,
@@ -59,6 +59,8 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Get, "images/{*}/json", image_list::inspect),
     always(Get, "images/{*}/history", image_list::history),
     always(Post, "images/create", image_change::create),
+    always(Post, "images/load", image_load::load),
+    always(Post, "skiff/load", image_load::load_path),
     always(Post, "images/{*}/tag", image_change::tag),
     always(Delete, "images/{*}", image_change::remove),
     always(Get, "volumes", volume::list),

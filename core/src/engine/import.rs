@@ -83,13 +83,19 @@ impl Engine {
 /// A layer's tree below `tmp/`, ready to be published.
 fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Scratch, Unpacked)> {
     let scratch = store.scratch(&store.share()?)?;
+    let unpacked = unpack_into(&scratch, source)?;
+    Ok((scratch, unpacked))
+}
+
+/// Unpacks a layer into a new directory below `tmp/`, in the form in which it is published.
+pub(super) fn unpack_into(scratch: &Scratch, source: &mut Source<'_>) -> Result<Unpacked> {
     mkdirat(scratch.directory(), "tree", Mode::RWXU).context("create directory", "tree")?;
     let tree = file::directory(scratch.directory(), "tree").context("open", "tree")?;
     let unpacked = unpack(source, rustix::fd::AsFd::as_fd(&tree))?;
     if unpacked.applied.is_base {
         renameat(scratch.directory(), "tree", scratch.directory(), "base").context("rename", "tree")?;
     }
-    Ok((scratch, unpacked))
+    Ok(unpacked)
 }
 
 /// The name that an image is to get.

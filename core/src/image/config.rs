@@ -120,7 +120,7 @@ impl ImageConfig {
 }
 
 /// How deep arrays and objects are nested, whether or not the rest is JSON.
-fn depth(json: &[u8]) -> usize {
+pub(super) fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
         match byte {

@@ -214,6 +214,14 @@ impl Reader {
         }
     }
 
+    /// Behind an entry: says that its content is left out of what comes.
+    pub fn skip(&mut self) {
+        if let State::Content { left, .. } = &mut self.state {
+            self.offset += *left;
+            *left = 0;
+        }
+    }
+
     /// Says that no more input comes. Some writers leave out the end mark or the last block's filling.
     ///
     /// # Errors

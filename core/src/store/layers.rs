@@ -8,7 +8,7 @@ use alloc::{
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FlockOperation, Mode},
+    fs::{AtFlags, FlockOperation, Mode, OFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,20 @@ impl Store {
         // Nobody else can hold it: only a sweep takes such locks, and none runs while the store is locked.
         rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).context("lock", &path)?;
         Ok(Scratch { path, directory, parent })
+    }
+
+    /// A new empty file without a name: it goes with whoever has it open.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn spool(&self, _locked: &Locked) -> Result<OwnedFd> {
+        file::subdirectory(&self.root, "tmp", 0o700).context("create directory", "tmp")?;
+        let path = format!("tmp/{}", publish::random_name());
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let spool = rustix::fs::openat(&self.root, path.as_str(), flags, Mode::from_raw_mode(0o600))
+            .context("create", &path)?;
+        rustix::fs::unlinkat(&self.root, path.as_str(), AtFlags::empty()).context("remove", &path)?;
+        Ok(spool)
     }
 
     /// Whether the layer is there.

@@ -1,0 +1,131 @@
+//! A stream of JSON lines that tells how far the engine is -> text, and on a terminal a bar for each thing that takes its
+//! time.
+
+use serde_json::Value;
+use skiff_core::clock::monotonic;
+
+use crate::{
+    client::Reply,
+    failure::{Failure, Outcome},
+    output,
+    table::size,
+    terminal,
+};
+
+/// What takes less time shows no bars.
+const PATIENCE_NANOS: i64 = 1_000_000_000;
+/// Time between two drawings.
+const FRAME_NANOS: i64 = 100_000_000;
+/// Length of a bar.
+const BAR: usize = 30;
+
+/// One thing that is worked at.
+struct Row {
+    id: String,
+    status: String,
+    current: u64,
+    total: u64,
+}
+
+/// What is on the screen.
+struct Screen {
+    rows: Vec<Row>,
+    /// Lines that were drawn.
+    drawn: usize,
+    begun: i64,
+    last: i64,
+    height: usize,
+}
+
+/// Shows a reply to its end. What it says was wrong is the failure.
+pub fn show(mut reply: Reply) -> Outcome {
+    let height = terminal::size().map(|[rows, _]| usize::from(rows).saturating_sub(2));
+    let now = monotonic();
+    let mut screen =
+        Screen { rows: Vec::new(), drawn: 0, begun: now, last: now, height: height.unwrap_or(0) };
+    while let Some(step) = reply.object()? {
+        let text = |key| step.get(key).and_then(Value::as_str);
+        if let Some(error) = text("error") {
+            screen.clear()?;
+            return Err(Failure::new(error));
+        }
+        if let Some(text) = text("stream") {
+            screen.clear()?;
+            output::write(text.as_bytes())?;
+        } else if let (Some(id), Some(detail)) = (text("id"), step.get("progressDetail")) {
+            screen.take(id, text("status").unwrap_or(""), detail)?;
+        }
+    }
+    screen.clear()?;
+    Ok(0)
+}
+
+impl Screen {
+    fn take(&mut self, id: &str, status: &str, detail: &Value) -> Result<(), Failure> {
+        let number = |key| detail.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let (current, total) = (number("current"), number("total"));
+        match self.rows.iter_mut().find(|row| row.id == id) {
+            Some(row) => {
+                row.current = row.current.max(current);
+                row.total = total;
+            }
+            None => self.rows.push(Row { id: id.into(), status: status.into(), current, total }),
+        }
+        let now = monotonic();
+        if self.height == 0 || now - self.begun < PATIENCE_NANOS || now - self.last < FRAME_NANOS {
+            return Ok(());
+        }
+        self.last = now;
+        self.draw()
+    }
+
+    /// Draws the last rows that fit, over those that are there.
+    fn draw(&mut self) -> Result<(), Failure> {
+        let mut text = self.over();
+        let shown = self.rows.len().min(self.height);
+        for row in &self.rows[self.rows.len() - shown..] {
+            text.push_str(&line(row));
+        }
+        self.drawn = shown;
+        output::write(text.as_bytes())
+    }
+
+    fn clear(&mut self) -> Result<(), Failure> {
+        if self.drawn == 0 {
+            return Ok(());
+        }
+        let text = self.over();
+        self.drawn = 0;
+        output::write(text.as_bytes())
+    }
+
+    /// Back to the first row, and all below it away.
+    fn over(&self) -> String {
+        if self.drawn == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.drawn) }
+    }
+}
+
+fn line(row: &Row) -> String {
+    let done = (row.current.min(row.total) as f64 / row.total.max(1) as f64 * BAR as f64) as usize;
+    let head = if done < BAR { ">" } else { "=" };
+    let bar = format!("{}{head}", "=".repeat(done.min(BAR - 1)));
+    // Ids and states come from the engine, which cleans nothing for a terminal.
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(40).collect::<String>();
+    let (id, status) = (clean(&row.id), clean(&row.status));
+    format!("{id}: {status} [{bar:<BAR$}] {}/{}\n", size(row.current, 4), size(row.total, 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_what_is_done() {
+        let row = |current| Row { id: "a\x1b".into(), status: "Loading".into(), current, total: 100 };
+        let full = line(&row(100));
+        assert!(full.starts_with(&format!("a: Loading [{}] ", "=".repeat(BAR))), "{full}");
+        assert!(line(&row(0)).contains("[> "));
+        assert!(line(&row(50)).contains(&format!("[{}>", "=".repeat(BAR / 2))));
+        assert!(line(&Row { total: 0, ..row(7) }).contains("[> "));
+    }
+}

@@ -1,0 +1,191 @@
+//! Images that come from other engines, and archives that were made by hand: as they should be, and as nobody should.
+
+mod hostile;
+mod pack;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;
+
+use std::{
+    fs,
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
+
+use pack::{Layout, Tar, compressed, config, docker, index, layer, named};
+use skiff_core::digest::Digest;
+use support::Scratch;
+
+/// What `load` of this archive says.
+fn load(scratch: &Scratch, archive: &[u8]) -> String {
+    let output = scratch.with_input(&["load"], archive);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn count(scratch: &Scratch, shelf: &str) -> usize {
+    fs::read_dir(scratch.path("data").join(shelf)).map_or(0, Iterator::count)
+}
+
+/// What is on the shelves that should be empty after a failure.
+fn assert_nothing_is_left(scratch: &Scratch, case: &str) {
+    for shelf in ["layers", "tmp", "images", "names", "blobs/sha256"] {
+        assert_eq!(count(scratch, shelf), 0, "{case}: {shelf}");
+    }
+}
+
+#[test]
+fn an_old_archive_with_links_and_compressed_layers_is_loaded_in_any_order() {
+    let scratch = Scratch::new();
+    let (a, b) = (layer("a", "1"), layer("b", "2"));
+    let config = config(&[Digest::of(&a), Digest::of(&b), Digest::of(&a)]);
+    let layers = r#"["x/layer.tar","./y/layer.tar","z/layer.tar"]"#;
+    let archive = Tar::default()
+        .file("./manifest.json", docker("config.json", r#"["r/a:1","b"]"#, layers))
+        .entry(b'5', "z/", "", b"")
+        .entry(b'2', "z/layer.tar", "../x/layer.tar", b"")
+        .file("y/layer.tar", compressed("zstd", &b))
+        .file("x/layer.tar", compressed("gzip", &a))
+        .file("config.json", &config);
+    assert_eq!(load(&scratch, &archive.clone().end()), "Loaded image: r/a:1\nLoaded image: b:latest\n");
+    let id = scratch.text(&["inspect", "-f", "{{.Id}} {{len .RootFS.Layers}}", "b"]);
+    // The config is kept to the byte.
+    assert_eq!(id, format!("{} 3\n", Digest::of(config.as_bytes())));
+    assert_eq!((count(&scratch, "layers"), count(&scratch, "tmp")), (2, 0));
+    let file = scratch.path("archive.tar.gz");
+    fs::write(&file, compressed("gzip", &archive.end())).unwrap();
+    scratch.text(&["rmi", "b", "r/a:1"]);
+    scratch.text(&["load", "-q", "-i", file.to_str().unwrap()]);
+    assert_eq!(scratch.text(&["images", "-q", "--no-trunc"]).lines().collect::<Vec<_>>().len(), 2);
+}
+
+#[test]
+fn a_layout_is_loaded_as_tar_and_as_directory_and_its_index_chooses_the_machine() {
+    let scratch = Scratch::new();
+    let (a, b) = (layer("a", "1"), layer("b", "2"));
+    let mut layout = Layout::default();
+    let other = layout.image(&[(&b, &b)]) + r#","platform":{"os":"linux","architecture":"mips"}}"#;
+    let attestation = layout.blob(b"{}") + r#","platform":{"os":"unknown","architecture":"unknown"}}"#;
+    let here = layout.image(&[(&compressed("gzip", &a), &a)]);
+    let platform = skiff_core::image::config::ARCHITECTURE;
+    let here_for = format!("{here},\"platform\":{{\"os\":\"linux\",\"architecture\":\"{platform}\"}}}}");
+    let inner = layout.blob(index(&[other.clone(), attestation, here_for]).as_bytes());
+    let tops = [named(&inner, "inner:1"), named(&here, "latest"), named(&here, "direct:2")];
+    assert_eq!(load(&scratch, &layout.clone().end(&tops)), "Loaded image: inner:1\nLoaded image: direct:2\n");
+    assert_eq!(count(&scratch, "layers"), 1);
+    scratch.text(&["rmi", "inner:1", "direct:2"]);
+    let directory = scratch.path("layout");
+    for (name, content) in layout.clone().files(&tops[1..2]) {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let said = scratch.text(&["load", "-i", directory.to_str().unwrap()]);
+    let id = Digest::of(config(&[Digest::of(&a)]).as_bytes());
+    assert_eq!(said, format!("Loaded image ID: {id}\n"));
+    let alone = layout.blob(index(&[other]).as_bytes());
+    let output = scratch.with_input(&["load"], &layout.end(&[named(&alone, "x:1")]));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains(&format!("no image for linux/{platform} in the index: it has linux/mips")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_that_moves_to_another_image_is_told() {
+    let scratch = Scratch::new();
+    let archive = |content| {
+        let (a, mut layout) = (layer("a", content), Layout::default());
+        let image = layout.image(&[(&a, &a)]);
+        layout.end(&[named(&image, "moved:1")])
+    };
+    load(&scratch, &archive("1"));
+    let first = scratch.text(&["inspect", "-f", "{{.Id}}", "moved:1"]);
+    let said = load(&scratch, &archive("2"));
+    let first = first.trim();
+    assert_eq!(
+        said,
+        format!(
+            "The image moved:1 already exists, renaming the old one with ID {first} to empty string\n\
+             Loaded image: moved:1\n"
+        )
+    );
+    scratch.text(&["inspect", first]);
+}
+
+#[test]
+fn an_image_of_before_1_10_is_loaded() {
+    let scratch = Scratch::new();
+    let (low, top) = ("1".repeat(64), "2".repeat(64));
+    let (a, b) = (layer("a", "1"), layer("b", "2"));
+    let said = |id: &str, parent: &str, command: &str| {
+        format!(
+            r#"{{"id":"{id}",{parent}"created":"2014-01-01T00:00:00Z","container_config":{{"Cmd":["/bin/sh","-c","{command}"]}},
+                "config":{{"Cmd":["run"]}},"architecture":"amd64","os":"linux","Size":3}}"#
+        )
+    };
+    let archive = Tar::default()
+        .file("repositories", format!(r#"{{"old/image":{{"1":"{top}"}}}}"#))
+        .file(&format!("{top}/json"), said(&top, &format!(r#""parent":"{low}","#), "second"))
+        .file(&format!("{top}/VERSION"), "1.0")
+        .file(&format!("{top}/layer.tar"), &b)
+        .file(&format!("{low}/json"), said(&low, "", "first"))
+        .file(&format!("{low}/layer.tar"), &a);
+    assert_eq!(load(&scratch, &archive.end()), "Loaded image: old/image:1\n");
+    let format = "{{json .Config.Cmd}} {{json .RootFS.Layers}} {{.Created}}";
+    assert_eq!(
+        scratch.text(&["inspect", "-f", format, "old/image:1"]),
+        format!("[\"run\"] [\"{}\",\"{}\"] 2014-01-01T00:00:00Z\n", Digest::of(&a), Digest::of(&b))
+    );
+    let history = scratch.text(&["history", "--no-trunc", "--format", "{{.CreatedBy}}", "old/image:1"]);
+    assert_eq!(history, "/bin/sh -c second\n/bin/sh -c first\n");
+}
+
+#[test]
+fn an_image_has_up_to_127_layers() {
+    let scratch = Scratch::new();
+    let archive = |count: usize| {
+        let plain: Vec<Vec<u8>> = (0..count).map(|n| layer(&format!("f{n}"), &n.to_string())).collect();
+        let layers: Vec<(&[u8], &[u8])> = plain.iter().map(|layer| (&layer[..], &layer[..])).collect();
+        let mut layout = Layout::default();
+        let image = layout.image(&layers);
+        layout.end(&[named(&image, "many:1")])
+    };
+    let output = scratch.with_input(&["load"], &archive(128));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("more than 127 layers"));
+    assert_nothing_is_left(&scratch, "128 layers");
+    assert_eq!(load(&scratch, &archive(127)), "Loaded image: many:1\n");
+    assert_eq!(count(&scratch, "layers"), 127);
+}
+
+#[test]
+fn a_killed_load_leaves_nothing_that_the_next_does_not_sweep() {
+    let scratch = Scratch::new();
+    let content: String = (0..20_000_u32).map(|n| format!("{n:x}")).collect();
+    let plain: Vec<Vec<u8>> = (0..6).map(|n| layer(&format!("f{n}"), &content[n..])).collect();
+    let layers: Vec<(&[u8], &[u8])> = plain.iter().map(|layer| (&layer[..], &layer[..])).collect();
+    let mut layout = Layout::default();
+    let image = layout.image(&layers);
+    let file = scratch.path("archive");
+    fs::write(&file, layout.end(&[named(&image, "whole:1")])).unwrap();
+    let file = file.to_str().unwrap();
+    for number in 0..20_u64 {
+        let mut child =
+            scratch.skiff(&["load", "-i", file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(1500 * number));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let deadline = SystemTime::now() + Duration::from_secs(10);
+    loop {
+        scratch.text(&["load", "-i", file]);
+        let left = count(&scratch, "tmp");
+        if left == 0 {
+            break;
+        }
+        assert!(SystemTime::now() < deadline, "{left} left");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!((count(&scratch, "layers"), count(&scratch, "images")), (6, 1));
+}
