@@ -52,7 +52,12 @@ pub enum Upload<'a> {
     Text(&'a str),
     /// Bytes of unknown length, in chunks, with their `Content-Type`.
     Stream(&'a str, &'a mut dyn Read),
+    /// Bytes of unknown length that are pushed, with their `Content-Type`.
+    Push(&'a str, &'a mut Pusher<'a>),
 }
+
+/// Hands all bytes of a body to what it is called with.
+pub type Pusher<'a> = dyn FnMut(&mut dyn FnMut(&[u8]) -> skiff_core::Result<()>) -> Result<(), Failure> + 'a;
 
 /// A reply whose head was read; the body comes in parts.
 pub struct Reply {
@@ -132,6 +137,10 @@ impl Client {
             Upload::Stream(kind, source) => {
                 connection.begin(method, path, &[("Content-Type", kind)])?;
                 send_all(&mut connection, source)?;
+            }
+            Upload::Push(kind, pusher) => {
+                connection.begin(method, path, &[("Content-Type", kind)])?;
+                push_all(&mut connection, pusher)?;
             }
         }
         self.answer(connection, method, path)
@@ -225,6 +234,24 @@ fn send_all(connection: &mut Connection, source: &mut dyn Read) -> Result<(), Fa
             return Ok(());
         }
     }
+}
+
+/// Sends what is pushed. An engine that answers before it has everything is not an error here.
+fn push_all(connection: &mut Connection, pusher: &mut Pusher<'_>) -> Result<(), Failure> {
+    let mut refused = false;
+    let pushed = pusher(&mut |part| {
+        // An empty chunk would be the last one.
+        if part.is_empty() {
+            return Ok(());
+        }
+        connection.send_chunk(part).inspect_err(|_| refused = true)
+    });
+    if refused {
+        return Ok(());
+    }
+    pushed?;
+    let _ = connection.send_chunk(&[]);
+    Ok(())
 }
 
 impl Reply {

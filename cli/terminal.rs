@@ -55,3 +55,8 @@ pub fn size() -> Option<[u16; 2]> {
     let size = tcgetwinsize(descriptor::standard()[1]).ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then_some([size.ws_row, size.ws_col])
 }
+
+/// Whether stderr is a terminal.
+pub fn stderr_is_terminal() -> bool {
+    isatty(descriptor::standard()[2])
+}

@@ -14,8 +14,12 @@ use crate::{
 };
 
 pub mod attach;
+pub mod commit;
+pub mod cp;
+pub mod diff;
 pub mod events;
 pub mod exec;
+pub mod export;
 pub mod history;
 pub mod images;
 pub mod import;
@@ -122,6 +126,10 @@ pub const VERBS: &[Entry] = &[
     entry::<logs::Logs>("logs|container logs", "[OPTIONS] CONTAINER", 1),
     entry::<top::Top>("top|container top", "CONTAINER [ps OPTIONS]", 1),
     entry::<stats::Stats>("stats|container stats", "[OPTIONS] [CONTAINER...]", 0),
+    entry::<cp::Cp>("cp|container cp", "[OPTIONS] CONTAINER:PATH PATH|-  or  PATH|- CONTAINER:PATH", 2),
+    entry::<diff::Diff>("diff|container diff", "CONTAINER", 1),
+    entry::<export::Export>("export|container export", "[OPTIONS] CONTAINER", 1),
+    entry::<commit::Commit>("commit|container commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", 1),
     entry::<port::Port>("port|container port", "CONTAINER [PRIVATE_PORT[/PROTO]]", 1),
     entry::<inspect::Inspect>(
         "inspect|container inspect|image inspect|volume inspect|network inspect",

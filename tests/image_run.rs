@@ -4,42 +4,7 @@ mod support;
 
 use std::{fs, process::Command};
 
-use support::Scratch;
-
-/// A scratch engine with the image `box`: busybox and the usual directories.
-fn with_box(changes: &[&str]) -> Scratch {
-    let scratch = Scratch::new();
-    let root = scratch.path("rootfs");
-    for directory in ["bin", "etc", "data", "tmp"] {
-        fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    for applet in
-        ["sh", "cat", "ls", "sleep", "id", "pwd", "true", "touch", "stat", "readlink", "echo", "env", "rm"]
-    {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
-    }
-    fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")
-        .unwrap();
-    fs::write(root.join("data/seed"), "seed\n").unwrap();
-    let tar = scratch.path("rootfs.tar");
-    let status = Command::new("tar")
-        .args(["--numeric-owner", "--owner=0", "--group=0", "-cf"])
-        .arg(&tar)
-        .arg("-C")
-        .arg(&root)
-        .arg(".")
-        .status();
-    assert!(status.unwrap().success());
-    let mut arguments = vec!["import"];
-    for change in changes {
-        arguments.extend(["-c", change]);
-    }
-    let tar = tar.display().to_string();
-    arguments.extend([tar.as_str(), "box"]);
-    scratch.text(&arguments);
-    scratch
-}
+use support::{Scratch, with_box};
 
 fn run(scratch: &Scratch, arguments: &[&str]) -> String {
     scratch.text(&[&["run", "--rm"], arguments].concat())

@@ -5,9 +5,13 @@
 //! wire (socket + buffer) -> head, body -> target -> exchange -> route table -> handler (one file per resource) -> engine
 //! ```
 
+mod archive;
 mod attach;
+pub mod base64;
 pub mod body;
+mod changes;
 pub mod client;
+mod commit;
 pub mod connection;
 mod container_list;
 mod create;

@@ -2,10 +2,14 @@
 //! runs the verbs of one client on it.
 
 pub mod attach;
+pub mod changes;
+pub mod commit;
+pub mod copy;
 pub mod create;
 mod devices;
 pub mod events;
 pub mod exec;
+pub mod export;
 pub mod host;
 pub mod image;
 pub mod import;
@@ -26,6 +30,7 @@ pub mod supervise;
 pub mod sweep;
 pub mod top;
 pub mod update;
+pub mod view;
 pub mod volume;
 pub mod wait;
 

@@ -59,6 +59,18 @@ pub fn child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> Result<Chil
     heir(keep, |keep| keep.to_vec(), |_| body())
 }
 
+/// As [`child`], in these new namespaces.
+///
+/// # Errors
+/// What clone3 gives.
+pub fn child_in(
+    namespaces: CloneFlags,
+    keep: &[BorrowedFd<'_>],
+    body: impl FnOnce() -> i32,
+) -> Result<Child> {
+    copy(namespaces, keep, |keep| keep.to_vec(), |_| body())
+}
+
 /// As [`child`], for a child that becomes the owner of `owned`, whose descriptors `keep` names. Here it is dropped.
 ///
 /// # Errors
@@ -68,7 +80,16 @@ pub fn heir<T>(
     keep: impl FnOnce(&T) -> Vec<BorrowedFd<'_>>,
     body: impl FnOnce(T) -> i32,
 ) -> Result<Child> {
-    match clone::fork(CloneFlags::empty(), None).context("fork", "")? {
+    copy(CloneFlags::empty(), owned, keep, body)
+}
+
+fn copy<T>(
+    namespaces: CloneFlags,
+    owned: T,
+    keep: impl FnOnce(&T) -> Vec<BorrowedFd<'_>>,
+    body: impl FnOnce(T) -> i32,
+) -> Result<Child> {
+    match clone::fork(namespaces, None).context("fork", "")? {
         Fork::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
         Fork::Child => {
             let _ = descriptor::close_all_but(&mut keep(&owned));

@@ -1,11 +1,15 @@
-//! Layers: from the bytes of a tar to a directory tree in the form that overlayfs stacks.
+//! Layers: from the bytes of a tar to a directory tree in the form that overlayfs stacks, and back.
 
 pub mod apply;
 pub mod attributes;
+pub mod changes;
+pub mod emit;
 pub mod header;
 pub mod inflate;
 pub mod name;
+pub mod pack;
 pub mod pax;
+pub mod place;
 pub mod plain;
 pub mod tar;
 pub mod unpack;

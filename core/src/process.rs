@@ -19,3 +19,4 @@ pub mod step;
 mod streams;
 pub mod sysctl;
 pub mod user;
+pub mod view;

@@ -178,3 +178,60 @@ fn the_docker_command_line_reads_logs_and_events_and_updates() {
     let (_, error) = daemon.docker_fails(&["logs", "nosuch"]);
     assert!(error.contains("No such container: nosuch"), "{error}");
 }
+
+#[test]
+fn the_docker_command_line_copies_compares_exports_and_commits() {
+    if !has_docker() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let root = daemon.data().parent().unwrap().join("rootfs");
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    std::fs::create_dir_all(root.join("etc/d")).unwrap();
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    std::fs::write(root.join("etc/d/f"), "content\n").unwrap();
+    std::os::unix::fs::symlink("d", root.join("etc/l")).unwrap();
+    let archive = path("../rootfs.tar");
+    let packed = std::process::Command::new("tar").args(["-cf", &archive, "-C", &path(""), "."]).status();
+    assert!(packed.unwrap().success());
+    daemon.docker(&["import", &archive, "box"]);
+    daemon.docker(&["create", "--name", "cc", "-v", "vol:/vol", "box", "/bin/busybox", "cat", "/new/f"]);
+    daemon.docker(&["cp", &path("etc/d"), "cc:/new"]);
+    daemon.docker(&["cp", &path("etc/d/f"), "cc:/vol/"]);
+    for (source, to) in [("cc:/new", "out1"), ("cc:/etc/l/.", "out2"), ("cc:/vol", "out3")] {
+        daemon.docker(&["cp", source, &path(to)]);
+        assert_eq!(std::fs::read_to_string(root.join(to).join("f")).unwrap(), "content\n", "{source}");
+    }
+    daemon.docker(&["cp", "-L", "cc:/etc/l", &path("out4")]);
+    daemon.docker(&["cp", "cc:/", &path("out5")]);
+    for file in ["out4/f", "out5/etc/d/f"] {
+        assert_eq!(std::fs::read_to_string(root.join(file)).unwrap(), "content\n", "{file}");
+    }
+    assert_eq!(daemon.docker(&["diff", "cc"]), "A /new\nA /new/f\nA /vol\n");
+    let exported = path("../exported.tar");
+    daemon.docker(&["export", "-o", &exported, "cc"]);
+    let listed = std::process::Command::new("tar").args(["-tf", &exported]).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("new/f\n"));
+    let id = daemon.docker(&["commit", "-m", "note", "-c", "ENV A=1", "cc", "made:1"]);
+    assert_eq!(
+        daemon.docker(&["inspect", "-f", "{{.Id}} {{.Comment}}", "made:1"]),
+        format!("{} note\n", id.trim())
+    );
+    assert_eq!(daemon.docker(&["run", "--rm", "made:1"]), "content\n");
+    for (arguments, words) in [
+        (&["cp", "cc:/none", "/tmp"][..], "Could not find the file /none in container cc"),
+        (&["cp", "cc:/etc/d/f", "/none/x"], "does not exist"),
+        (&["commit", "none"], "No such container: none"),
+    ] {
+        let (_, error) = daemon.docker_fails(arguments);
+        assert!(error.contains(words), "{arguments:?}: {error}");
+    }
+    let reply = daemon.http("HEAD", "/containers/cc/archive?path=/etc/l", "");
+    let stat =
+        skiff_core::api::base64::decode(reply.header("x-docker-container-path-stat").unwrap()).unwrap();
+    let stat: serde_json::Value = serde_json::from_slice(&stat).unwrap();
+    assert_eq!((&stat["name"], &stat["linkTarget"]), (&"l".into(), &"/etc/d".into()));
+    assert_eq!(stat["mode"], 134_218_239);
+    daemon.docker(&["rm", "-v", "cc"]);
+}

@@ -129,6 +129,54 @@ impl Scratch {
     }
 }
 
+/// A scratch engine with the image `box`: busybox and the usual directories.
+pub fn with_box(changes: &[&str]) -> Scratch {
+    let scratch = Scratch::new();
+    let root = scratch.path("rootfs");
+    for directory in ["bin", "etc", "data", "tmp"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    for applet in [
+        "sh", "cat", "ls", "sleep", "id", "pwd", "true", "touch", "stat", "readlink", "echo", "env", "rm",
+        "mv", "ln", "mkdir", "rmdir",
+    ] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
+    }
+    std::fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
+    )
+    .unwrap();
+    std::fs::write(root.join("data/seed"), "seed\n").unwrap();
+    let tar = scratch.path("rootfs.tar");
+    let status = Command::new("tar")
+        .args(["--numeric-owner", "--owner=0", "--group=0", "-cf"])
+        .arg(&tar)
+        .arg("-C")
+        .arg(&root)
+        .arg(".")
+        .status();
+    assert!(status.unwrap().success());
+    let mut arguments = vec!["import"];
+    for change in changes {
+        arguments.extend(["-c", change]);
+    }
+    let tar = tar.display().to_string();
+    arguments.extend([tar.as_str(), "box"]);
+    scratch.text(&arguments);
+    scratch
+}
+
+/// A container that is removed, whatever it does, when the value is dropped.
+pub struct Kept<'a>(pub &'a Scratch, pub &'a str);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.skiff(&["rm", "-f", "-v", self.1]).output();
+    }
+}
+
 /// Waits for something that takes its time; `what` is wrong if it never comes.
 pub fn until(what: &str, wanted: &mut dyn FnMut() -> bool) {
     let start = Instant::now();

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    attach, container_list, create, events, exec,
+    archive, attach, changes, commit, container_list, create, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, image_load, inspect, lifecycle, logs, network,
     route::Route,
@@ -47,12 +47,12 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "exec/{}/resize", exec::resize),
     always(Get, "exec/{}/json", exec::inspect),
     always(Get, "events", events::events),
-    always(Get, "containers/{}/changes", lifecycle::not_yet),
-    always(Get, "containers/{}/export", lifecycle::not_yet),
-    always(Get, "containers/{}/archive", lifecycle::not_yet),
-    always(Head, "containers/{}/archive", lifecycle::not_yet),
-    always(Put, "containers/{}/archive", lifecycle::not_yet),
-    always(Post, "commit", lifecycle::not_yet),
+    always(Get, "containers/{}/changes", changes::changes),
+    always(Get, "containers/{}/export", archive::export),
+    always(Get, "containers/{}/archive", archive::get),
+    always(Head, "containers/{}/archive", archive::get),
+    always(Put, "containers/{}/archive", archive::put),
+    always(Post, "commit", commit::commit),
     always(Post, "build", lifecycle::not_yet),
     always(Delete, "containers/{}", lifecycle::remove),
     always(Get, "images/json", image_list::list),

@@ -81,7 +81,7 @@ impl Engine {
 }
 
 /// A layer's tree below `tmp/`, ready to be published.
-fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Scratch, Unpacked)> {
+pub(super) fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Scratch, Unpacked)> {
     let scratch = store.scratch(&store.share()?)?;
     let unpacked = unpack_into(&scratch, source)?;
     Ok((scratch, unpacked))

@@ -15,7 +15,7 @@ use crate::{
         config::{Config, HostConfig},
         record::Record,
         shelf::Lock,
-        state::Status,
+        state::{State, Status},
     },
     file, fork,
     process::{
@@ -104,14 +104,21 @@ impl Engine {
             }
             _ => return Err(stopped()),
         }
-        let process = hold(state.pid, || {
+        let process = self.hold(&record.id, &state).map_err(|_| stopped())?;
+        Ok(Some(Other { record, process, pid: state.pid }))
+    }
+
+    /// Takes hold of the first process of a container that runs.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it has ended.
+    pub(super) fn hold(&self, id: &str, state: &State) -> Result<OwnedFd> {
+        hold(state.pid, || {
             // Only its monitor has children that are the container's, and it holds the lock as long as it lives.
             proc::parent(state.pid) == Some(state.monitor)
-                && self.shelf.is_monitored(&record.id)
-                && self.shelf.state(&record.id).is_ok_and(|now| now.pid == state.pid)
-        });
-        let process = process.map_err(|_| stopped())?;
-        Ok(Some(Other { record, process, pid: state.pid }))
+                && self.shelf.is_monitored(id)
+                && self.shelf.state(id).is_ok_and(|now| now.pid == state.pid)
+        })
     }
 
     /// With the network of another container come its names for hosts.
@@ -154,13 +161,22 @@ fn check_shareable(other: &Record) -> Result<()> {
         .hint("use IpcMode:shareable for the donor container: --ipc shareable"))
 }
 
-/// A copy of the mount that is the process's /dev/shm. Only a process in that mount namespace can make it: a child of
-/// this one, which ends when it is told to, or when nobody is left to tell it.
+/// A copy of the mount that is the process's /dev/shm.
 fn shared_memory(process: &OwnedFd) -> Result<OwnedFd> {
+    from_within(process, &namespaces::clone_shared_memory, "/dev/shm of the container that is joined")
+}
+
+/// What `open` gives in a process that may join the mount namespace of `process`: a child of this one, which ends when it
+/// is told to, or when nobody is left to tell it.
+pub(super) fn from_within(
+    process: &OwnedFd,
+    open: &dyn Fn(&OwnedFd) -> Result<OwnedFd, Errno>,
+    what: &str,
+) -> Result<OwnedFd> {
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe");
     let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
     let child = fork::child(&[process.as_fd(), reporter.as_fd(), end.as_fd()], || {
-        let made = namespaces::clone_shared_memory(process);
+        let made = open(process);
         let number = made.as_ref().map_or_else(|errno| -errno.raw_os_error(), AsRawFd::as_raw_fd);
         let _ = file::write_all(&reporter, &number.to_ne_bytes());
         i32::from(rustix::io::read(&end, &mut [0]).is_err())
@@ -179,5 +195,5 @@ fn shared_memory(process: &OwnedFd) -> Result<OwnedFd> {
     };
     drop(ender);
     let _ = fork::wait(&child.pidfd);
-    taken.context("open", "/dev/shm of the container that is joined")
+    taken.context("open", what)
 }

@@ -60,6 +60,28 @@ pub(super) fn steps(host: &HostConfig, joined: Joined, made: CloneFlags) -> Vec<
     steps
 }
 
+/// How much of a container's file system is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// With everything that is mounted there.
+    WithMounts,
+    /// The root file system alone, and what mounts hide of it.
+    RootAlone,
+}
+
+/// The root of the mount namespace of another process, which this process joins for good.
+///
+/// # Errors
+/// Of the kernel.
+pub fn open_root(process: &OwnedFd, scope: Scope) -> Result<OwnedFd, Errno> {
+    move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::MOUNT)?;
+    let root = file::directory(CWD, "/")?;
+    match scope {
+        Scope::WithMounts => Ok(root),
+        Scope::RootAlone => super::rootfs::clone_mount(&root, "", false),
+    }
+}
+
 /// A copy of the mount of /dev/shm in the mount namespace of another process, which this process joins for good.
 ///
 /// # Errors

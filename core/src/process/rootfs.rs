@@ -38,17 +38,37 @@ pub enum Durability {
 /// # Errors
 /// Of the kernel, with its own explanation where it gives one.
 pub fn overlay(lowers: &[String], upper: &str, work: &str, durability: Durability) -> Result<OwnedFd> {
+    stack(lowers, Some(Over { upper, work, durability }))
+}
+
+/// What `lowers` (the top one first, at least two) show together, read-only.
+///
+/// # Errors
+/// As [`overlay`].
+pub fn stacked(lowers: &[String]) -> Result<OwnedFd> {
+    stack(lowers, None)
+}
+
+/// What changes go to.
+#[derive(Clone, Copy)]
+struct Over<'a> {
+    upper: &'a str,
+    work: &'a str,
+    durability: Durability,
+}
+
+fn stack(lowers: &[String], over: Option<Over<'_>>) -> Result<OwnedFd> {
     let one_by_one = |context: BorrowedFd<'_>| {
         lowers.iter().try_for_each(|lower| fsconfig_set_string(context, c"lowerdir+", lower.as_str()))
     };
-    match overlay_with(&one_by_one, upper, work, durability) {
+    match overlay_with(&one_by_one, over) {
         // An old kernel may say so only at the end, about all of the options: they are given anew.
         Err((Errno::INVAL, _)) => {
             let together = |context: BorrowedFd<'_>| {
                 let escaped: Vec<String> = lowers.iter().map(|lower| escape(lower)).collect();
                 fsconfig_set_string(context, c"lowerdir", escaped.join(":").as_str())
             };
-            overlay_with(&together, upper, work, durability)
+            overlay_with(&together, over)
         }
         other => other,
     }
@@ -57,25 +77,32 @@ pub fn overlay(lowers: &[String], upper: &str, work: &str, durability: Durabilit
 
 fn overlay_with(
     set_lowers: &dyn Fn(BorrowedFd<'_>) -> Result<(), Errno>,
-    upper: &str,
-    work: &str,
-    durability: Durability,
+    over: Option<Over<'_>>,
 ) -> Result<OwnedFd, (Errno, Error)> {
     let open = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
     let context = open.map_err(|errno| (errno, Error::os("open file system", "overlay", errno)))?;
     let make = || -> Result<OwnedFd, Errno> {
         fsconfig_set_string(&context, c"source", c"overlay")?;
         set_lowers(context.as_fd())?;
-        fsconfig_set_string(&context, c"upperdir", upper)?;
-        fsconfig_set_string(&context, c"workdir", work)?;
-        if durability == Durability::ThrownAway {
-            fsconfig_set_flag(&context, c"volatile")?;
+        if let Some(Over { upper, work, durability }) = over {
+            // Whatever the kernel's defaults are: all changes are to be found in the upper directory.
+            fsconfig_set_string(&context, c"redirect_dir", c"off")?;
+            fsconfig_set_string(&context, c"metacopy", c"off")?;
+            fsconfig_set_string(&context, c"upperdir", upper)?;
+            fsconfig_set_string(&context, c"workdir", work)?;
+            if durability == Durability::ThrownAway {
+                fsconfig_set_flag(&context, c"volatile")?;
+            }
         }
         fsconfig_create(&context)?;
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
     };
     make().map_err(|errno| {
-        let error = Error::os("mount overlay with upper directory", upper, errno);
+        let (what, subject) = match over {
+            Some(over) => ("mount overlay with upper directory", over.upper),
+            None => ("mount overlay of", "the image's layers"),
+        };
+        let error = Error::os(what, subject, errno);
         let error = match explanation(context.as_fd()) {
             Some(why) => error.hint(&why),
             None => error,

@@ -1,0 +1,214 @@
+//! `commit`: what a container has written becomes a layer, and that with its image a new image.
+//!
+//! ```text
+//! child: walk the upper directory, write the tar ── pipe ──> this process: sha256 ── pipe ──> child: write the layer's tree
+//! ```
+
+use alloc::{format, string::String};
+
+use rustix::{
+    fd::AsFd,
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+};
+
+use super::{
+    Engine,
+    import::{new_name, unpack_layer},
+};
+use crate::{
+    Context, Error, Result,
+    clock::Time,
+    container::{config::Config, record::Record, shelf::Container, state::Status},
+    digest::{DiffId, Digest, ImageId},
+    file, fork,
+    image::{
+        change,
+        config::{ImageConfig, LAYER_LIMIT, Step},
+    },
+    layer::{
+        pack::{Form, Pack},
+        unpack::Unpacked,
+    },
+    store::{ImageRecord, Scratch},
+};
+
+const REPORT_MAX: usize = 64 << 10;
+
+/// What a user says of the new image.
+#[derive(Debug, Default)]
+pub struct Commit<'a> {
+    /// What it is to be called; nothing if empty.
+    pub repository: &'a str,
+    /// The tag, unless `repository` has it; `latest` if empty.
+    pub tag: &'a str,
+    /// A note that stays with it.
+    pub comment: &'a str,
+    /// Who made it.
+    pub author: &'a str,
+    /// Instructions in Dockerfile syntax.
+    pub changes: &'a [String],
+    /// Settings in place of the container's own.
+    pub config: Option<Config>,
+    /// The container is frozen meanwhile.
+    pub pause: bool,
+}
+
+impl Engine {
+    /// Makes an image of a container. One that has written nothing gives an image with the layers of its own.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] for what was said; [`Error::Conflict`] for a container on the host's own root;
+    /// of the file system. Nothing is left behind.
+    pub fn commit(&self, name: &str, said: Commit<'_>) -> Result<ImageId> {
+        if name.is_empty() {
+            return Err(Error::Invalid("invalid name or ID supplied: \"\"".into()));
+        }
+        let container = self.shelf.find(name)?;
+        let record = &container.record;
+        let reference = match said.repository {
+            "" => None,
+            repository => Some(new_name(repository, said.tag)?),
+        };
+        let mut config = said.config.unwrap_or_else(|| record.config.clone());
+        change::apply_all(&mut config, said.changes)?;
+        config.complete(&record.config);
+        let config = portable(config);
+        let parent =
+            if record.image.is_empty() { None } else { Some(ImageId(Digest::parse(&record.image)?)) };
+        self.store.sweep();
+
+        let frozen = said.pause && self.shelf.state(&record.id)?.status == Status::Running;
+        if frozen {
+            self.pause(&record.id)?;
+        }
+        let layer = self.layer_of(&container);
+        if frozen {
+            // It may have been killed meanwhile.
+            let _ = self.unpause(&record.id);
+        }
+        let (scratch, unpacked) = layer?;
+
+        let locked = self.store.share()?;
+        let parent = parent.ok_or_else(|| Error::Corrupt("the container has no image".into()))?;
+        let below = self.store.image(&parent)?.config;
+        let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
+        let image = child(below, record, config, said.author, said.comment, &unpacked, is_empty);
+        if image.rootfs.diff_ids.len() > LAYER_LIMIT {
+            return Err(Error::Invalid(format!(
+                "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
+            )));
+        }
+        let mut size_bytes = if is_empty { 0 } else { unpacked.applied.facts.size_bytes };
+        for layer in image.rootfs.diff_ids.iter().filter(|layer| is_empty || **layer != unpacked.layer) {
+            // Whatever was removed meanwhile is missed here, before anything refers to it.
+            size_bytes += self.store.layer_facts(layer)?.size_bytes;
+        }
+        let mut publication = self.store.publication(&locked)?;
+        if !is_empty {
+            publication = publication.layer(&unpacked.layer, &scratch, &unpacked.applied.facts)?;
+        }
+        let listed = ImageRecord { size_bytes, added: Time::now() };
+        let (mut publication, id) = publication.image(&image.to_json(), &listed)?;
+        if let Some(reference) = &reference {
+            publication = publication.name(reference, &id)?;
+        }
+        publication.commit()?;
+        let familiar = reference.as_ref().map_or(String::new(), |reference| reference.familiar());
+        if reference.is_some() {
+            self.tell_image(&id, "tag", &familiar);
+        }
+        let image_id = format!("{id}");
+        let more =
+            [("comment", said.comment), ("imageID", image_id.as_str()), ("imageRef", familiar.as_str())];
+        self.tell(record, "commit", &more);
+        Ok(id)
+    }
+
+    /// The layer of what a container has written, ready to be published.
+    fn layer_of(&self, container: &Container) -> Result<(Scratch, Unpacked)> {
+        let (upper, lower) = self.changed_directories(container)?;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).context("make pipe", "");
+        let ((archive, to_archive), (report, reporter)) = (pipe()?, pipe()?);
+        let _ = rustix::pipe::fcntl_setpipe_size(&to_archive, 1 << 20);
+        let keep = [upper.as_fd(), lower.as_fd(), to_archive.as_fd(), reporter.as_fd()];
+        let walker = fork::child(&keep, || {
+            let walk = || -> Result<()> {
+                let lower = lower.try_clone().context("duplicate", "lower directory")?;
+                let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
+                let mut pack = Pack::new(&mut sink, Form::Layer(lower));
+                pack.content(upper.as_fd())?;
+                pack.finish()
+            };
+            match walk() {
+                Ok(()) => 0,
+                Err(error) => i32::from(file::write_all(&reporter, &error.to_bytes()).is_ok()),
+            }
+        })?;
+        drop((to_archive, reporter));
+        let mut source = |buffer: &mut [u8]| loop {
+            match rustix::io::read(&archive, &mut *buffer) {
+                Err(Errno::INTR) => {}
+                other => return other.context("read", "pipe"),
+            }
+        };
+        let unpacked = unpack_layer(&self.store, &mut source);
+        drop(archive);
+        let told = file::read_all(&report, REPORT_MAX).context("read", "report of the walking process")?;
+        let ended = fork::wait(&walker.pidfd).context("wait for", "the walking process")?;
+        match (Error::from_bytes(&told), ended) {
+            (None, fork::Ended::Exited(0)) => unpacked,
+            // It broke off because nobody read any more.
+            (Some(Error::Os { errno: Errno::PIPE, .. }), _) if unpacked.is_err() => unpacked,
+            (Some(error), _) => Err(error),
+            (None, ended) => Err(Error::Corrupt(format!("make layer: its process ended early: {ended:?}"))),
+        }
+    }
+}
+
+/// The image above `below`.
+fn child(
+    below: ImageConfig,
+    record: &Record,
+    config: Config,
+    author: &str,
+    comment: &str,
+    unpacked: &Unpacked,
+    is_empty: bool,
+) -> ImageConfig {
+    let created = Some(format!("{}", Time::now()));
+    let mut image = ImageConfig {
+        config,
+        author: author.into(),
+        comment: comment.into(),
+        created: created.clone(),
+        ..below
+    };
+    image.history.push(Step {
+        created,
+        created_by: record.config.cmd.as_deref().unwrap_or_default().join(" "),
+        author: author.into(),
+        comment: comment.into(),
+        empty_layer: is_empty,
+    });
+    if !is_empty {
+        image.rootfs.diff_ids.push(unpacked.layer);
+    }
+    image
+}
+
+/// Without what belongs to one container only.
+fn portable(config: Config) -> Config {
+    Config {
+        hostname: String::new(),
+        domainname: String::new(),
+        attach_stdin: false,
+        attach_stdout: false,
+        attach_stderr: false,
+        tty: false,
+        open_stdin: false,
+        stdin_once: false,
+        image: String::new(),
+        ..config
+    }
+}

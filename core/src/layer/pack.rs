@@ -1,0 +1,362 @@
+//! A directory tree -> the bytes of a tar, for `cp`, `export` and `commit`. Whoever reads the tree may be a process that
+//! somebody else's processes write to meanwhile: everything is opened by its name in a directory that is open, links are
+//! never followed, and what disappears while it is looked at is left out.
+//!
+//! Names are sorted within their directory, a directory stands before what is in it, the first name of a file with several
+//! carries its content, the others are links to it. Sockets are left out.
+
+use alloc::{collections::BTreeMap, ffi::CString, format, vec, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, fstat, openat, readlinkat, statat},
+    io::Errno,
+};
+
+use super::{
+    emit,
+    pax::{Moment, Xattr},
+    tar::{Entry, Kind},
+};
+use crate::{Context, Error, Result, file};
+
+/// Takes the archive, part by part.
+pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+const BUFFER_BYTES: usize = 128 << 10;
+/// As long as the kernel lets a list of names or a value be.
+const XATTR_BYTES: usize = 64 << 10;
+
+/// What the archive is for.
+#[derive(Debug)]
+pub enum Form {
+    /// The tree as it is, with fractions of seconds.
+    Copy,
+    /// The tree as it is, in whole seconds.
+    Image,
+    /// The tree is overlayfs's upper directory and becomes a layer; what lies below it is the value.
+    Layer(OwnedFd),
+}
+
+/// Writes one archive.
+pub struct Pack<'a> {
+    sink: &'a mut Sink<'a>,
+    form: Form,
+    out: Vec<u8>,
+    /// Where the first name of a file with several names stands.
+    links: BTreeMap<(u64, u64), Vec<u8>>,
+    xattrs: Vec<u8>,
+}
+
+/// A directory on the way down.
+struct Frame {
+    directory: OwnedFd,
+    /// The same in what lies below, as long as a layer is made and there is one.
+    lower: Option<OwnedFd>,
+    /// What its children's names begin with.
+    prefix: Vec<u8>,
+    /// What is still to come, the next one last.
+    names: Vec<CString>,
+}
+
+impl<'a> Pack<'a> {
+    /// An empty archive.
+    pub fn new(sink: &'a mut Sink<'a>, form: Form) -> Self {
+        let out = Vec::with_capacity(BUFFER_BYTES + 4096);
+        Pack { sink, form, out, links: BTreeMap::new(), xattrs: vec![0; XATTR_BYTES] }
+    }
+
+    /// Adds what has this name in an open directory, with everything below it, as `top`.
+    ///
+    /// # Errors
+    /// Of the kernel, and the sink's.
+    pub fn named(&mut self, parent: BorrowedFd<'_>, name: &[u8], top: &[u8]) -> Result<()> {
+        match self.node(parent, name, top.into(), None)? {
+            Some(frame) => self.descend(frame),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an open directory with everything below it, as `top`.
+    ///
+    /// # Errors
+    /// Of the kernel, and the sink's.
+    pub fn directory(&mut self, directory: BorrowedFd<'_>, top: &[u8]) -> Result<()> {
+        self.named(directory, b".", top)
+    }
+
+    /// Adds what is in an open directory, but not the directory itself.
+    ///
+    /// # Errors
+    /// Of the kernel, and the sink's.
+    pub fn content(&mut self, directory: BorrowedFd<'_>) -> Result<()> {
+        let opened = open(directory, b".", OFlags::DIRECTORY).context("open", "/")?;
+        let lower = match &self.form {
+            Form::Layer(lower) => Some(lower.try_clone().context("duplicate", "lower directory")?),
+            _ => None,
+        };
+        let frame = frame(opened, lower, Vec::new())?;
+        self.descend(frame)
+    }
+
+    /// Ends the archive.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn finish(mut self) -> Result<()> {
+        emit::end(&mut self.out);
+        (self.sink)(&self.out)
+    }
+
+    fn descend(&mut self, top: Frame) -> Result<()> {
+        // A stack of open directories instead of recursion.
+        let mut stack = vec![top];
+        while let Some(frame) = stack.last_mut() {
+            let Some(name) = frame.names.pop() else {
+                stack.pop();
+                continue;
+            };
+            let path = [frame.prefix.as_slice(), name.to_bytes()].concat();
+            let lower = frame.lower.as_ref().map(AsFd::as_fd);
+            if let Some(deeper) = self.node(frame.directory.as_fd(), name.to_bytes(), path, lower)? {
+                stack.push(deeper);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one node; of a directory what is in it is still to come.
+    fn node(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        path: Vec<u8>,
+        lower: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Frame>> {
+        let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(|errno| os("stat", &path, errno))?,
+        };
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => return self.enter(parent, name, path, lower),
+            FileType::CharacterDevice if stat.st_rdev == 0 => {
+                if let Form::Layer(_) = self.form {
+                    self.marker(&path, &[b".wh.", name].concat())?;
+                }
+                return Ok(None);
+            }
+            FileType::RegularFile => Kind::File,
+            FileType::Symlink => Kind::Symlink,
+            FileType::CharacterDevice => Kind::CharDevice,
+            FileType::BlockDevice => Kind::BlockDevice,
+            FileType::Fifo => Kind::Fifo,
+            // Nobody listens on a copy of a socket.
+            _ => return Ok(None),
+        };
+        let identity = (stat.st_dev, stat.st_ino);
+        if stat.st_nlink > 1
+            && let Some(first) = self.links.get(&identity)
+        {
+            let link = first.clone();
+            let mut entry = self.entry(Kind::HardLink, path, &stat);
+            entry.link = link;
+            return self.head(&entry).map(|()| None);
+        }
+        let first = path.clone();
+        match kind {
+            Kind::File => {
+                if !self.file(parent, name, path, &stat)? {
+                    return Ok(None);
+                }
+            }
+            Kind::Symlink => {
+                let mut entry = self.entry(kind, path, &stat);
+                entry.link = match readlinkat(parent, name, Vec::new()) {
+                    Ok(link) => link.into_bytes(),
+                    // It is no link any more.
+                    Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+                    Err(errno) => return Err(os("read link", &entry.path, errno)),
+                };
+                self.head(&entry)?;
+            }
+            _ => {
+                let mut entry = self.entry(kind, path, &stat);
+                if kind != Kind::Fifo {
+                    entry.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+                }
+                self.head(&entry)?;
+            }
+        }
+        if stat.st_nlink > 1 {
+            self.links.insert(identity, first);
+        }
+        Ok(None)
+    }
+
+    fn enter(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        mut path: Vec<u8>,
+        lower: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Frame>> {
+        let directory = match open(parent, name, OFlags::DIRECTORY) {
+            // It went, or something else came in its place.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            other => other.map_err(|errno| os("open", &path, errno))?,
+        };
+        let stat = fstat(&directory).map_err(|errno| os("stat", &path, errno))?;
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        let mut entry = self.entry(Kind::Directory, path, &stat);
+        entry.xattrs = self.kept(&directory, &entry.path)?;
+        self.head(&entry)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lower = lower.and_then(|lower| openat(lower, name, flags, Mode::empty()).ok());
+        if let Form::Layer(_) = self.form {
+            self.check_whole(&directory, &entry.path)?;
+            // It only means something where there is a directory to hide.
+            if lower.is_some() && self.is_opaque(&directory) {
+                self.marker(&[entry.path.as_slice(), b"."].concat(), b".wh..wh..opq")?;
+            }
+        }
+        frame(directory, lower, entry.path).map(Some)
+    }
+
+    /// A regular file with its content: as many bytes as it has when it is opened. False if it went.
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], path: Vec<u8>, seen: &Stat) -> Result<bool> {
+        let opened = match open(parent, name, OFlags::NONBLOCK) {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(false),
+            // What is not a file but looks like an empty one, as in /proc, can't always be read.
+            Err(_) if seen.st_size == 0 => None,
+            other => Some(other.map_err(|errno| os("open", &path, errno))?),
+        };
+        let mut stat = *seen;
+        let mut xattrs = Vec::new();
+        if let Some(file) = &opened {
+            stat = fstat(file).map_err(|errno| os("stat", &path, errno))?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Ok(false);
+            }
+            xattrs = self.kept(file, &path)?;
+            if let Form::Layer(_) = self.form {
+                self.check_whole(file, &path)?;
+            }
+        }
+        let mut entry = self.entry(Kind::File, path, &stat);
+        entry.xattrs = xattrs;
+        entry.size = u64::try_from(stat.st_size).unwrap_or(0);
+        self.head(&entry)?;
+        let Some(file) = opened else { return Ok(true) };
+        let mut left = entry.size;
+        while left > 0 {
+            self.flush(BUFFER_BYTES / 2)?;
+            let begin = self.out.len();
+            let most = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
+            self.out.resize(begin + most, 0);
+            let count = loop {
+                match rustix::io::read(&file, &mut self.out[begin..]) {
+                    Err(Errno::INTR) => {}
+                    other => break other.map_err(|errno| os("read", &entry.path, errno))?,
+                }
+            };
+            // A file that has become shorter goes on with zeros: its length has been told.
+            let count = if count == 0 { most } else { count };
+            self.out.truncate(begin + count);
+            left -= count as u64;
+        }
+        emit::pad(entry.size, &mut self.out);
+        Ok(true)
+    }
+
+    /// An empty file beside `path` that says something about it or about its directory.
+    fn marker(&mut self, path: &[u8], name: &[u8]) -> Result<()> {
+        let directory = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let path = [&path[..directory], name].concat();
+        self.head(&Entry { path, mode: 0o600, ..Entry::default() })
+    }
+
+    fn entry(&self, kind: Kind, path: Vec<u8>, stat: &Stat) -> Entry {
+        let nanos = if let Form::Copy = self.form { stat.st_mtime_nsec as u32 } else { 0 };
+        Entry {
+            kind,
+            path,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: Moment { seconds: stat.st_mtime, nanos },
+            ..Entry::default()
+        }
+    }
+
+    fn head(&mut self, entry: &Entry) -> Result<()> {
+        emit::header(entry, &mut self.out);
+        self.flush(BUFFER_BYTES)
+    }
+
+    /// Hands on what there is, if it is so much.
+    fn flush(&mut self, least: usize) -> Result<()> {
+        if self.out.len() >= least {
+            (self.sink)(&self.out)?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// The extended attributes that an image or a copy keeps; see `attributes`.
+    fn kept(&mut self, node: &OwnedFd, path: &[u8]) -> Result<Vec<Xattr>> {
+        let count = match flistxattr(node, self.xattrs.as_mut_slice()) {
+            Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
+            other => other.map_err(|errno| os("list extended attributes of", path, errno))?,
+        };
+        let mut all = Vec::new();
+        for name in self.xattrs[..count].split(|byte| *byte == 0) {
+            if name == b"security.capability"
+                || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.")
+            {
+                let mut value = vec![0; XATTR_BYTES];
+                match fgetxattr(node, name, value.as_mut_slice()) {
+                    Ok(count) => value.truncate(count),
+                    Err(Errno::NODATA) => continue,
+                    Err(errno) => return Err(os("read extended attribute of", path, errno)),
+                }
+                all.push((name.to_vec(), value));
+            }
+        }
+        Ok(all)
+    }
+
+    fn is_opaque(&self, directory: &OwnedFd) -> bool {
+        let mut value = [0; 1];
+        matches!(fgetxattr(directory, "trusted.overlay.opaque", &mut value), Ok(1) if &value == b"y")
+    }
+
+    /// What overlayfs keeps elsewhere is not in the upper directory, so that a layer of it would lack it.
+    fn check_whole(&self, node: &OwnedFd, path: &[u8]) -> Result<()> {
+        for name in ["trusted.overlay.redirect", "trusted.overlay.metacopy"] {
+            if !matches!(fgetxattr(node, name, &mut [0_u8; 0]), Err(Errno::NODATA | Errno::OPNOTSUPP)) {
+                let path = path.escape_ascii();
+                return Err(Error::Unsupported(format!(
+                    "make layer: {path} has {name}, which is not supported"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | flags, Mode::empty())
+}
+
+fn frame(directory: OwnedFd, lower: Option<OwnedFd>, prefix: Vec<u8>) -> Result<Frame> {
+    let listed = file::entries(&directory, ".").map_err(|errno| os("list", &prefix, errno))?;
+    let mut names: Vec<CString> = listed.into_iter().map(|(name, _)| name).collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(Frame { directory, lower, prefix, names })
+}
+
+fn os(operation: &'static str, path: &[u8], errno: Errno) -> Error {
+    Error::os(operation, format!("{}", path.escape_ascii()), errno)
+}
