@@ -132,3 +132,32 @@ fn a_running_container_is_frozen_meanwhile_unless_told_otherwise() {
         assert!(number.trim().parse::<u64>().is_ok() || number.is_empty(), "{image}: {number:?}");
     }
 }
+
+#[test]
+fn a_container_goes_on_when_the_commit_that_froze_it_is_killed() {
+    if !is_root() {
+        return;
+    }
+    let scratch = with_box(&[]);
+    // Much to read, and next to nothing on the disk.
+    let script = "busybox dd if=/dev/zero of=/data/big bs=1 count=1 seek=60000000000; echo ready; sleep 1000";
+    scratch.text(&["run", "-d", "--name", "big", "box", "sh", "-c", script]);
+    let _kept = Kept(&scratch, "big");
+    until("ready", &mut || scratch.text(&["logs", "big"]).contains("ready\n"));
+    let mut client = scratch.skiff(&["commit", "big", "never"]).spawn().unwrap();
+    let status = || inspect(&scratch, "{{.State.Status}}", "big");
+    until("paused", &mut || status() == "paused");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", client.id())).unwrap();
+    let server =
+        children.split_whitespace().next().unwrap().parse().ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(server.unwrap(), rustix::process::Signal::KILL).unwrap();
+    assert!(!client.wait().unwrap().success());
+    until("running again", &mut || status() == "running");
+    scratch.fails(&["run", "--rm", "never", "true"], 125, "No such image");
+    // What was half made goes with the next command that adds something.
+    scratch.text(&["create", "--name", "small", "box", "sh"]);
+    until("swept", &mut || {
+        scratch.text(&["commit", "small"]);
+        fs::read_dir(scratch.path("data/tmp")).unwrap().count() == 0
+    });
+}

@@ -7,10 +7,11 @@
 use alloc::{format, string::String};
 
 use rustix::{
-    fd::AsFd,
+    fd::{AsFd, OwnedFd},
     io::Errno,
     pipe::{PipeFlags, pipe_with},
 };
+use skiff_syscalls::signal::SignalSet;
 
 use super::{
     Engine,
@@ -78,15 +79,10 @@ impl Engine {
             if record.image.is_empty() { None } else { Some(ImageId(Digest::parse(&record.image)?)) };
         self.store.sweep();
 
-        let frozen = said.pause && self.shelf.state(&record.id)?.status == Status::Running;
-        if frozen {
-            self.pause(&record.id)?;
-        }
+        let running = self.shelf.state(&record.id)?.status == Status::Running;
+        let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };
         let layer = self.layer_of(&container);
-        if frozen {
-            // It may have been killed meanwhile.
-            let _ = self.unpause(&record.id);
-        }
+        drop(frozen);
         let (scratch, unpacked) = layer?;
 
         let locked = self.store.share()?;
@@ -123,6 +119,26 @@ impl Engine {
             [("comment", said.comment), ("imageID", image_id.as_str()), ("imageRef", familiar.as_str())];
         self.tell(record, "commit", &more);
         Ok(id)
+    }
+
+    /// Freezes a container until the value is dropped, or until this process ends, however it ends.
+    fn freeze_for_now(&self, id: &str) -> Result<Frozen> {
+        let (end, ender) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
+        let (data_path, run_path) = (self.data_path.as_str(), self.run_path.as_str());
+        let thawing = fork::child(&[end.as_fd()], || {
+            let _ = rustix::process::setsid();
+            fork::own_signals(SignalSet::EMPTY);
+            while rustix::io::read(&end, &mut [0_u8]) == Err(Errno::INTR) {}
+            // It may have been killed meanwhile, or never frozen.
+            let thaw = || -> Result<()> {
+                fork::null_streams()?;
+                Engine::open(data_path, run_path)?.unpause(id)
+            };
+            i32::from(thaw().is_err())
+        })?;
+        let frozen = Frozen { ender: Some(ender), thawing };
+        self.pause(id)?;
+        Ok(frozen)
     }
 
     /// The layer of what a container has written, ready to be published.
@@ -163,6 +179,20 @@ impl Engine {
             (Some(error), _) => Err(error),
             (None, ended) => Err(Error::Corrupt(format!("make layer: its process ended early: {ended:?}"))),
         }
+    }
+}
+
+/// A container that does not go on for now.
+struct Frozen {
+    /// The end of this is what the other process waits for.
+    ender: Option<OwnedFd>,
+    thawing: fork::Child,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.ender.take());
+        let _ = fork::wait(&self.thawing.pidfd);
     }
 }
 

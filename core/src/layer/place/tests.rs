@@ -153,6 +153,7 @@ fn what_is_packed_is_placed_as_it_was() {
     let deep = file::make_directories(&scratch.0, b"from/a/b").unwrap();
     let f = file::create(&deep, "f", &vec![b'x'; 300_000], 0o600).unwrap();
     rustix::fs::fchmod(&f, Mode::from_raw_mode(0o4711)).unwrap();
+    rustix::fs::fsetxattr(&f, "user.note", b"a\0b\n", rustix::fs::XattrFlags::empty()).unwrap();
     linkat(&deep, "f", &deep, "\n\u{ff}", AtFlags::empty()).unwrap();
     rustix::fs::symlinkat("/etc/passwd", &deep, "s").unwrap();
     mknodat(&deep, "p", FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
@@ -163,6 +164,8 @@ fn what_is_packed_is_placed_as_it_was() {
     assert!(inner.packed("copy", "copy") == first);
     let stat = statat(&inner.0, "copy/a/b/f", AtFlags::SYMLINK_NOFOLLOW).unwrap();
     assert_eq!((stat.st_mode & 0o7777, stat.st_nlink, stat.st_size), (0o4711, 2, 300_000));
+    let copied = file::beneath(&inner.0, "copy/a/b/f", OFlags::RDONLY, Mode::empty()).unwrap();
+    assert_eq!(rustix::fs::fgetxattr(&copied, "user.note", &mut [0_u8; 9]), Ok(4));
     // Placed over itself it stays the same.
     scratch.place(&first, "to", &RULES).unwrap();
     assert!(inner.packed("copy", "copy") == first);
