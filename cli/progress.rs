@@ -72,11 +72,15 @@ impl Screen {
             None => self.rows.push(Row { id: id.into(), status: status.into(), current, total }),
         }
         let now = monotonic();
-        if self.height == 0 || now - self.begun < PATIENCE_NANOS || now - self.last < FRAME_NANOS {
+        if !self.is_due(now) {
             return Ok(());
         }
         self.last = now;
         self.draw()
+    }
+
+    fn is_due(&self, now: i64) -> bool {
+        self.height > 0 && now - self.begun >= PATIENCE_NANOS && now - self.last >= FRAME_NANOS
     }
 
     /// Draws the last rows that fit, over those that are there.
@@ -105,6 +109,40 @@ impl Screen {
     }
 }
 
+/// The bar of one thing that this process does itself; it stands on stderr, if that is a terminal.
+pub struct Bar {
+    screen: Screen,
+    name: String,
+}
+
+impl Bar {
+    /// Of the thing with this name.
+    pub fn new(name: String) -> Bar {
+        let height = usize::from(terminal::stderr_is_terminal());
+        let now = monotonic();
+        Bar { screen: Screen { rows: Vec::new(), drawn: 0, begun: now, last: now, height }, name }
+    }
+
+    /// So far it is; a total of 0 is not known.
+    pub fn show(&mut self, current: u64, total: u64) {
+        let now = monotonic();
+        if !self.screen.is_due(now) {
+            return;
+        }
+        self.screen.last = now;
+        let row = Row { id: self.name.clone(), status: String::new(), current, total };
+        let text = self.screen.over() + &line(&row);
+        self.screen.drawn = 1;
+        output::note(&text);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        output::note(&self.screen.over());
+    }
+}
+
 fn line(row: &Row) -> String {
     let done = (row.current.min(row.total) as f64 / row.total.max(1) as f64 * BAR as f64) as usize;
     let head = if done < BAR { ">" } else { "=" };
@@ -112,7 +150,8 @@ fn line(row: &Row) -> String {
     // Ids and states come from the engine, which cleans nothing for a terminal.
     let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(40).collect::<String>();
     let (id, status) = (clean(&row.id), clean(&row.status));
-    format!("{id}: {status} [{bar:<BAR$}] {}/{}\n", size(row.current, 4), size(row.total, 4))
+    let colon = if status.is_empty() { ":" } else { ": " };
+    format!("{id}{colon}{status} [{bar:<BAR$}] {}/{}\n", size(row.current, 4), size(row.total, 4))
 }
 
 #[cfg(test)]

@@ -60,3 +60,13 @@ fn a_reference_means_the_same_in_all_its_forms() {
 fn a_config_reads_as_it_was_written() {
     check("image_config", properties::image_config);
 }
+
+#[test]
+fn zstd_is_read_the_same_wherever_it_is_cut() {
+    check("zstd", properties::zstd);
+}
+
+#[test]
+fn a_document_is_read_as_one_kind_or_refused() {
+    check("manifest", properties::manifest);
+}

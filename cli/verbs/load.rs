@@ -1,15 +1,24 @@
 //! `skiff load`: an archive of images -> POST /images/load; without a daemon a file or directory is read in its place.
 
-use std::{fs::File, io::Read};
-
 use argh::{ArgsInfo, FromArgs};
-use skiff_core::api::head::Method;
+use rustix::{
+    fd::AsFd,
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
+use skiff_core::{
+    Context as _,
+    api::head::Method,
+    file::CWD,
+    layer::pack::{Form, Pack},
+};
 
 use super::{Context, Verb};
 use crate::{
     client::{Upload, path, query},
     failure::{Failure, Outcome},
-    progress, terminal,
+    progress::{self, Bar},
+    terminal,
 };
 
 /// load images from an archive: docker-archive or OCI layout, a tar (compressed or not) or a directory
@@ -40,17 +49,49 @@ impl Verb for Load {
             query(&mut target, "quiet", quiet);
             return progress::show(context.client.request(Method::Post, &target, Upload::Nothing)?);
         }
-        let mut source: Box<dyn Read> = match file {
-            None if terminal::stdin_is_terminal() => {
-                return Err(Failure::new("load: stdin is a terminal")
-                    .hint("name the archive with -i FILE, or pipe it in"));
-            }
-            None => Box::new(std::io::stdin()),
-            Some(file) => Box::new(File::open(file).map_err(|error| Failure::io("open", file, &error))?),
-        };
         let mut target = path(&["images", "load"]);
         query(&mut target, "quiet", quiet);
-        let upload = Upload::Stream("application/x-tar", &mut source);
-        progress::show(context.client.request(Method::Post, &target, upload)?)
+        let kind = "application/x-tar";
+        let Some(file) = file else {
+            if self.input.is_none() && terminal::stdin_is_terminal() {
+                let failure = Failure::new("load: stdin is a terminal");
+                return Err(failure.hint("name the archive with -i FILE, or pipe it in"));
+            }
+            let upload = Upload::Stream(kind, &mut std::io::stdin());
+            return progress::show(context.client.request(Method::Post, &target, upload)?);
+        };
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(CWD, file, flags, Mode::empty()).context("open", file)?;
+        let stat = rustix::fs::fstat(&open).context("stat", file)?;
+        let reply = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let mut push = |send: &mut dyn FnMut(&[u8]) -> skiff_core::Result<()>| {
+                let mut pack = Pack::new(send, Form::Image);
+                pack.content(open.as_fd())?;
+                Ok(pack.finish()?)
+            };
+            context.client.request(Method::Post, &target, Upload::Push(kind, &mut push))?
+        } else {
+            let mut bar = (!is_quiet).then(|| Bar::new(file.into()));
+            let mut done = 0;
+            let mut push = |send: &mut dyn FnMut(&[u8]) -> skiff_core::Result<()>| {
+                let mut part = vec![0; 256 << 10];
+                loop {
+                    let count = match rustix::io::read(&open, part.as_mut_slice()) {
+                        Err(Errno::INTR) => continue,
+                        other => other.context("read", file)?,
+                    };
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    send(&part[..count])?;
+                    done += count as u64;
+                    if let Some(bar) = &mut bar {
+                        bar.show(done, stat.st_size as u64);
+                    }
+                }
+            };
+            context.client.request(Method::Post, &target, Upload::Push(kind, &mut push))?
+        };
+        progress::show(reply)
     }
 }

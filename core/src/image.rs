@@ -6,4 +6,5 @@ pub mod change;
 pub mod config;
 pub mod contents;
 pub mod manifest;
+pub mod pack;
 pub mod reference;

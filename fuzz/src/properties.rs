@@ -5,10 +5,15 @@
 #![allow(dead_code)]
 
 use skiff_core::{
-    image::{config::ImageConfig, reference::Reference},
+    image::{
+        config::ImageConfig,
+        manifest::{self, Document},
+        reference::Reference,
+    },
     layer::{
         inflate::Gunzip,
         tar::{Entry, Event, Fault, Reader},
+        zstd::Unzstd,
     },
 };
 
@@ -72,6 +77,49 @@ pub fn tar(data: &[u8]) {
         if cut & 1 == 0 { cut % 7 + 1 } else { cut % 1500 + 1 }
     };
     assert_eq!(read(archive, cuts), whole);
+}
+
+fn unzstd(packed: &[u8], cut: usize, room: usize) -> Result<Vec<u8>, String> {
+    const LIMIT: u64 = 1 << 16;
+    let (mut unzstd, mut plain, mut output) = (Unzstd::new(LIMIT), Vec::new(), vec![0; room]);
+    for mut slice in packed.chunks(cut) {
+        loop {
+            let count = unzstd.next(&mut slice, &mut output).map_err(|error| error.to_string())?;
+            plain.extend_from_slice(&output[..count]);
+            assert!(plain.len() as u64 <= LIMIT);
+            if count < room {
+                break;
+            }
+        }
+        assert!(slice.is_empty());
+    }
+    unzstd.finish().map_err(|error| error.to_string())?;
+    Ok(plain)
+}
+
+/// The same plain bytes, or an error, however input and output are cut; never more than the limit.
+pub fn zstd(data: &[u8]) {
+    let [seed, packed @ ..] = data else { return };
+    let whole = unzstd(packed, usize::MAX, 1 << 17);
+    let cut = unzstd(packed, usize::from(*seed) + 1, usize::from(seed.rotate_left(4)) + 1);
+    assert_eq!(whole.as_ref().ok(), cut.as_ref().ok());
+}
+
+/// Documents of archives: read as one kind or refused, and what is chosen from an index is some of it.
+pub fn manifest(data: &[u8]) {
+    if let Ok(Document::Index(all)) = Document::parse(data) {
+        for is_image in [false, true] {
+            if let Ok(chosen) = manifest::choose(all.clone(), is_image) {
+                assert!(chosen.iter().all(|one| all.contains(one)) && (!is_image || chosen.len() == 1));
+            }
+        }
+    }
+    if let Ok(all) = manifest::saved(data) {
+        assert!(data.len() > all.len());
+        assert!(Document::parse(data).is_err(), "a list is no object");
+    }
+    let _ = manifest::repositories(data);
+    let _ = manifest::layout(data);
 }
 
 fn gunzip(packed: &[u8], cut: usize, room: usize) -> Result<Vec<u8>, String> {

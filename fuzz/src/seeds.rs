@@ -7,12 +7,14 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "gzip" => gzips(),
         "reference" => texts(&REFERENCES),
         "image_config" => texts(&CONFIGS),
+        "manifest" => texts(&MANIFESTS),
+        "zstd" => zstds(),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 4] = ["tar", "gzip", "reference", "image_config"];
+pub const TARGETS: [&str; 6] = ["tar", "gzip", "reference", "image_config", "manifest", "zstd"];
 
 const REFERENCES: [&str; 10] = [
     "busybox",
@@ -34,6 +36,22 @@ const CONFIGS: [&str; 3] = [
         "history":[{"created":"2024-01-01T00:00:00Z","created_by":"x","empty_layer":true}],"variant":null}"#,
     r#"{"rootfs":{"type":"layers"}}"#,
     r#"{"a":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]"#,
+];
+
+const MANIFESTS: [&str; 5] = [
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[
+        {"mediaType":"application/vnd.oci.image.manifest.v1+json","size":3,
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "platform":{"architecture":"amd64","os":"linux"},
+        "annotations":{"io.containerd.image.name":"docker.io/library/a:1","org.opencontainers.image.ref.name":"1"}},
+        {"size":9,"digest":"sha256:01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+        "platform":{"architecture":"unknown","os":"unknown"},"annotations":{"vnd.docker.reference.type":"x"}}]}"#,
+    r#"{"schemaVersion":2,"config":{"size":3,
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        "layers":[{"size":5,"digest":"sha256:01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"}]}"#,
+    r#"[{"Config":"c.json","RepoTags":["a:1",null],"Layers":["x/layer.tar"]}]"#,
+    r#"{"a/b":{"latest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}"#,
+    r#"{"imageLayoutVersion":"1.0.0"}"#,
 ];
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
@@ -124,4 +142,19 @@ fn gzips() -> Vec<Vec<u8>> {
     .enumerate()
     .map(|(number, members)| [vec![number as u8 * 61], members.concat()].concat())
     .collect()
+}
+
+/// Frames with stored, repeated and compressed blocks, with and without a checksum, and skippable ones.
+fn zstds() -> Vec<Vec<u8>> {
+    let hello = b"\x28\xb5\x2f\xfd\x24\x05\x29\0\0hello\xa3\x6d\x9f\x88".to_vec();
+    let repeated = b"\x28\xb5\x2f\xfd\0\x40\x43\x1f\0x".to_vec();
+    let compressed = b"\x28\xb5\x2f\xfd\x04\x68\x75\0\0\x30\x73\x6b\x69\x66\x66\x20\x01\0\x67\x97\xbe\x14\x01\x96\xce\xdb\x8b";
+    let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();
+    let all = [
+        vec![hello.clone()],
+        vec![repeated.clone()],
+        vec![compressed.to_vec()],
+        vec![skipped.clone(), compressed.to_vec(), skipped, hello, repeated],
+    ];
+    all.into_iter().enumerate().map(|(n, frames)| [vec![n as u8 * 71], frames.concat()].concat()).collect()
 }

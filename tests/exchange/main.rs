@@ -8,7 +8,9 @@ mod tools;
 
 use std::{
     fs,
+    io::Write,
     process::Stdio,
+    sync::atomic::Ordering,
     time::{Duration, SystemTime},
 };
 
@@ -188,4 +190,53 @@ fn a_killed_load_leaves_nothing_that_the_next_does_not_sweep() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!((count(&scratch, "layers"), count(&scratch, "images")), (6, 1));
+}
+
+#[test]
+fn a_daemon_gets_files_and_directories_through_its_socket() {
+    let scratch = Scratch::new();
+    let (a, mut layout) = (layer("a", "1"), Layout::default());
+    let image = layout.image(&[(&compressed("zstd", &a), &a)]);
+    let tops = [named(&image, "sent:1")];
+    let (file, directory) = (scratch.path("archive"), scratch.path("layout"));
+    fs::write(&file, layout.clone().end(&tops)).unwrap();
+    for (name, content) in layout.files(&tops) {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let socket = scratch.path("sock");
+    let host = format!("unix://{}", socket.display());
+    let mut daemon = scratch.skiff(&["serve", "-H", &host]).spawn().unwrap();
+    support::until("the daemon listens", &mut || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    for path in [&file, &directory] {
+        let said = scratch.text(&["-H", &host, "load", "-i", path.to_str().unwrap()]);
+        assert_eq!(said, "Loaded image: sent:1\n");
+        scratch.text(&["-H", &host, "rmi", "sent:1"]);
+        assert_nothing_is_left(&scratch, "sent");
+    }
+    scratch.fails(&["-H", &host, "load", "-i", "/nonexistent"], 1, "open /nonexistent: ENOENT");
+    // What takes its time shows a bar on a terminal: zeros behind the end go on until it is seen.
+    let (pipe, archive) = (scratch.path("pipe"), fs::read(&file).unwrap());
+    rustix::fs::mknodat(rustix::fs::CWD, pipe.to_str().unwrap(), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    let mut terminal = support::Terminal::new(24, 200);
+    let mut client = terminal.spawn(scratch.skiff(&["-H", &host, "load", "-i", pipe.to_str().unwrap()]));
+    let seen = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut to = fs::File::create(&pipe).unwrap();
+            to.write_all(&archive).unwrap();
+            while !seen.load(Ordering::Relaxed) {
+                to.write_all(&[0; 512]).unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        terminal.wait_for("pipe: [");
+        seen.store(true, Ordering::Relaxed);
+        terminal.wait_for("Loaded image: sent:1");
+    });
+    assert!(client.wait().unwrap().success());
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
