@@ -73,6 +73,7 @@ const SCENARIOS: &[Scenario] = &[
     rust("pivot_root_is_refused_in_an_initramfs", initramfs::pivot_root_is_refused).in_initramfs(),
     shell("skiff_starts_in_an_initramfs", "skiff --version").in_initramfs(),
     shell("a_container_runs_in_an_initramfs", include_str!("run_in_initramfs.sh")).in_initramfs(),
+    shell("files_are_copied_in_an_initramfs", include_str!("copy.sh")).in_initramfs(),
     shell("the_system_is_what_it_says", include_str!("system.sh")),
     rust("cgroup2_is_pure_and_complete", cgroup::pure_and_complete),
     rust("cgroup2_is_found_where_nobody_mounted_it", cgroup::found_where_nobody_mounted_it),
