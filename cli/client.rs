@@ -11,7 +11,7 @@ use serde_json::Value;
 use skiff_core::api::{
     client::Client as Connection,
     head::{Headers, Method},
-    local, server,
+    local, pick, server,
     target::percent_encode,
 };
 
@@ -102,6 +102,12 @@ impl Client {
     /// The JSON that a GET gives.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
         parse(&self.bytes(Method::Get, path, Upload::Nothing)?)
+    }
+
+    /// Hands the members with these keys of each object in the list that a GET gives to `sink`.
+    pub fn each(&self, path: &str, keys: &[&str], sink: pick::Sink<'_>) -> Result<(), Failure> {
+        let json = self.bytes(Method::Get, path, Upload::Nothing)?;
+        pick::each(&json, keys, sink).map_err(|error| unreadable(&error))
     }
 
     /// The JSON that a POST gives; null if it gives none.
@@ -316,7 +322,11 @@ fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).map_err(|error| Failure::new(format!("read the engine's answer: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::new(format!("read the engine's answer: {error}"))
 }
 
 /// The message of an error body, `{"message": "..."}`.

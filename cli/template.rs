@@ -54,8 +54,8 @@ impl Template {
     }
 
     fn start(&self, data: &Value, missing: Missing, headers: bool) -> Result<String, String> {
-        let variables = vec![("$".into(), data.clone())];
-        let mut run = run::Run { text: &self.text, missing, headers, variables, out: String::new() };
+        let (top, variables, out) = (data, Vec::new(), String::new());
+        let mut run = run::Run { text: &self.text, missing, headers, top, variables, out };
         run.nodes(&self.nodes, data)?;
         Ok(run.out)
     }

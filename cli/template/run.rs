@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub missing: Missing,
     /// The values are headers: functions that change texts don't change these.
     pub headers: bool,
+    /// What `$` is.
+    pub top: &'a Value,
     pub variables: Vec<(String, Value)>,
     pub out: String,
 }
@@ -49,6 +51,12 @@ impl Run<'_> {
                 Node::Break => return Ok(Flow::Break),
                 Node::Continue => return Ok(Flow::Continue),
                 Node::Action(pipe) => {
+                    if let Some(field) = plain_field(pipe)
+                        && let Value::String(text) = self.field(field, dot)?
+                    {
+                        self.out.push_str(text);
+                        continue;
+                    }
                     let value = self.pipe(pipe, dot)?;
                     if pipe.variables.is_empty() {
                         match (&value, last_field(pipe)) {
@@ -191,26 +199,29 @@ impl Run<'_> {
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Ran<Value> {
-        let mut value = match &operand.term {
-            Term::Dot => dot.clone(),
+        let whole = match &operand.term {
+            Term::Dot => return self.field(operand, dot).cloned(),
+            Term::Constant(value) => return self.field(operand, value).cloned(),
             Term::Variable(name) => {
                 let found = self.variables.iter().rev().find(|(known, _)| known == name);
-                found.map(|(_, value)| value.clone()).unwrap_or_default()
+                let top = if name == "$" { self.top } else { &Value::Null };
+                return self.field(operand, found.map_or(top, |(_, value)| value)).cloned();
             }
-            Term::Constant(value) => value.clone(),
             Term::Nested(pipe) => self.pipe(pipe, dot)?,
             Term::Function(_) => self.command(std::slice::from_ref(operand), None, dot)?,
         };
+        self.field(operand, &whole).cloned()
+    }
+
+    /// What an operand's fields lead to.
+    fn field<'v>(&self, operand: &Operand, mut value: &'v Value) -> Ran<&'v Value> {
         let mut above = "";
         for field in &operand.fields {
             value = match value {
-                Value::Object(mut fields) => match fields
-                    .remove(field)
-                    .or_else(|| go_name(&mut fields, field))
-                {
+                Value::Object(fields) => match fields.get(field).or_else(|| go_name(fields, field)) {
                     Some(found) => found,
                     // Maps of the user's own keys have whatever the user put there.
-                    None if is_free_map(above) => Value::Null,
+                    None if is_free_map(above) => &Value::Null,
                     None => {
                         let reason = match self.missing {
                             Missing::Key => format!("map has no entry for key \"{field}\""),
@@ -223,7 +234,7 @@ impl Run<'_> {
                     return Err(self.error(operand, &format!("nil pointer evaluating {above}.{field}")));
                 }
                 other => {
-                    let kind = functions::kind(&other);
+                    let kind = functions::kind(other);
                     return Err(self.error(operand, &format!("can't evaluate field {field} in type {kind}")));
                 }
             };
@@ -234,10 +245,20 @@ impl Run<'_> {
 }
 
 /// A field by the name that it has in Go: people write `.ID` and `.APIVersion` for `Id` and `ApiVersion`.
-fn go_name(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+fn go_name<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     let initials = name.as_bytes().windows(2).any(|pair| pair.iter().all(u8::is_ascii_uppercase));
-    let key = fields.keys().find(|key| initials && key.eq_ignore_ascii_case(name))?.clone();
-    fields.remove(&key)
+    fields.iter().find(|(key, _)| initials && key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// The operand `.A.B` that the pipeline is, if it is nothing else.
+fn plain_field(pipe: &Pipe) -> Option<&Operand> {
+    match (pipe.variables.as_slice(), pipe.commands.as_slice()) {
+        ([], [command]) => match command.as_slice() {
+            [operand] if operand.term == Term::Dot => Some(operand),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The field that the pipeline is, if it is nothing else.

@@ -70,49 +70,97 @@ impl Verb for Ps {
         if !wanted.is_empty() {
             query(&mut target, "filters", &wanted);
         }
-        let containers = context.client.get(&target)?;
-        let containers = containers.as_array().map_or(&[][..], Vec::as_slice);
-        let rows: Vec<Value> = containers.iter().map(|one| container(one, !self.no_trunc)).collect();
-        let layout = Layout {
-            kind: "container",
-            table: if size {
-                "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
-            } else {
-                "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
-            },
-            quiet: "{{.ID}}",
-            headers: HEADERS,
+        let table = if size {
+            "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
+        } else {
+            "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
         };
+        let layout = Layout { kind: "container", table, quiet: "{{.ID}}", headers: HEADERS };
+        let shown = match format {
+            None | Some("" | "table") if self.quiet => layout.quiet,
+            None | Some("" | "table") => table,
+            Some(format) => format,
+        };
+        let columns = columns(shown);
+        let mut keys: Vec<&str> = columns.iter().flat_map(|column| column.needs).copied().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut rows: Vec<Value> = Vec::new();
+        context.client.each(&target, &keys, &mut |one| {
+            rows.push(container(&one.into(), &columns, !self.no_trunc));
+        })?;
         layout.print(format, self.quiet, &rows)?;
         Ok(0)
     }
 }
 
-fn container(one: &Value, short: bool) -> Value {
-    let id = text(one, "Id");
-    let command = text(one, "Command");
-    let created = number(one, "Created");
-    let volumes = items(one, "Mounts").iter().filter(|mount| text(mount, "Driver") == "local").count();
-    let networks = one.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
-    let networks: Vec<&str> =
-        networks.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let mut fields = row(vec![
-        ("ID", if short { short_id(id) } else { id }.into()),
-        ("Names", names(one, short)),
-        ("Image", image(one, short)),
-        ("Command", format!("{:?}", if short { shorten(command, 20) } else { command.into() })),
-        ("CreatedAt", time_text(created)),
-        ("RunningFor", ago(created)),
-        ("Ports", ports(items(one, "Ports"))),
-        ("State", text(one, "State").into()),
-        ("Status", text(one, "Status").into()),
-        ("Size", sizes(one)),
-        ("LocalVolumes", volumes.to_string()),
-        ("Mounts", mounts(one, short)),
-        ("Networks", networks.join(",")),
-    ]);
-    add_labels(&mut fields, one.get("Labels"));
+/// A field of a row: its name, and the members of the API's object that it is made of.
+struct Column {
+    name: &'static str,
+    needs: &'static [&'static str],
+    text: fn(&Value, bool) -> String,
+}
+
+const COLUMNS: [Column; 14] = [
+    Column { name: "ID", needs: &["Id"], text: id },
+    Column { name: "Names", needs: &["Names"], text: names },
+    Column { name: "Image", needs: &["Image", "ImageID"], text: image },
+    Column { name: "Command", needs: &["Command"], text: command },
+    Column { name: "CreatedAt", needs: &["Created"], text: |one, _| time_text(number(one, "Created")) },
+    Column { name: "RunningFor", needs: &["Created"], text: |one, _| ago(number(one, "Created")) },
+    Column { name: "Ports", needs: &["Ports"], text: |one, _| ports(items(one, "Ports")) },
+    Column { name: "State", needs: &["State"], text: |one, _| text(one, "State").into() },
+    Column { name: "Status", needs: &["Status"], text: |one, _| text(one, "Status").into() },
+    Column { name: "Size", needs: &["SizeRw", "SizeRootFs"], text: |one, _| sizes(one) },
+    Column { name: "LocalVolumes", needs: &["Mounts"], text: |one, _| local_volumes(one) },
+    Column { name: "Mounts", needs: &["Mounts"], text: mounts },
+    Column { name: "Networks", needs: &["NetworkSettings"], text: |one, _| networks(one) },
+    Column { name: LABEL_COLUMN, needs: &["Labels"], text: |_, _| String::new() },
+];
+
+/// `Labels`, and `Label` with a key.
+const LABEL_COLUMN: &str = "Label";
+
+/// The columns that a format may ask for: those whose names are in it, or all where it takes the whole row or a field
+/// by a name that is made up.
+fn columns(format: &str) -> Vec<&'static Column> {
+    let whole = format == "json" || !format.contains("{{.") || {
+        let dots = format.match_indices('.');
+        let mut behind = dots.map(|(at, _)| format[at + 1..].bytes().next());
+        behind.any(|next| !next.is_some_and(|byte| byte.is_ascii_alphabetic()))
+    };
+    let named = |column: &&Column| whole || format.contains(column.name);
+    COLUMNS.iter().filter(named).collect()
+}
+
+fn container(one: &Value, columns: &[&Column], short: bool) -> Value {
+    let labels = columns.iter().any(|column| column.name == LABEL_COLUMN);
+    let fields = columns.iter().filter(|column| column.name != LABEL_COLUMN);
+    let mut fields = row(fields.map(|column| (column.name, (column.text)(one, short))).collect());
+    if labels {
+        add_labels(&mut fields, one.get("Labels"));
+    }
     fields.into()
+}
+
+fn id(one: &Value, short: bool) -> String {
+    let id = text(one, "Id");
+    if short { short_id(id) } else { id }.into()
+}
+
+fn command(one: &Value, short: bool) -> String {
+    let command = text(one, "Command");
+    format!("{:?}", if short { shorten(command, 20) } else { command.into() })
+}
+
+fn local_volumes(one: &Value) -> String {
+    items(one, "Mounts").iter().filter(|mount| text(mount, "Driver") == "local").count().to_string()
+}
+
+fn networks(one: &Value) -> String {
+    let networks = one.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
+    let networks = networks.and_then(Value::as_object).into_iter().flatten();
+    networks.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn names(one: &Value, short: bool) -> String {
@@ -226,7 +274,8 @@ mod tests {
             "Command": "/bin/sh -c \"while true; do :; done\"", "Created": 0, "Mounts": [{"Source": "/very/long/path/that/is/long"}],
             "SizeRw": 1_234_567, "SizeRootFs": 12_345_678, "Labels": {"x": "y"}, "State": "exited",
         });
-        let row = container(&one, true);
+        let all: Vec<&Column> = COLUMNS.iter().collect();
+        let row = container(&one, &all, true);
         assert_eq!(text(&row, "ID"), "bbbbbbbbbbbb");
         assert_eq!(text(&row, "Names"), "db");
         assert_eq!(text(&row, "Image"), "busybox");
@@ -234,6 +283,26 @@ mod tests {
         assert_eq!(text(&row, "CreatedAt"), "1970-01-01 00:00:00 +0000 UTC");
         assert_eq!(text(&row, "Mounts"), "/very/long/pat…");
         assert_eq!(text(&row, "Size"), "1.23MB (virtual 12.3MB)");
-        assert_eq!(text(&container(&one, false), "Names"), "db,web/alias");
+        assert_eq!(text(&container(&one, &all, false), "Names"), "db,web/alias");
+        assert_eq!(text(&row, "Labels"), "x=y");
+    }
+
+    #[test]
+    fn only_what_a_format_may_ask_for_is_made() {
+        let names = |format| columns(format).iter().map(|column| column.name).collect::<Vec<_>>();
+        assert_eq!(names("{{.ID}}"), ["ID"]);
+        assert_eq!(names("table {{.Names}}\t{{.State}}"), ["Names", "State"]);
+        assert_eq!(names("{{.Label \"a.b\"}}"), ["Label"]);
+        assert_eq!(names("{{.Labels}}"), ["Label"]);
+        for all in [
+            "json",
+            "{{json .}}",
+            "{{.}}",
+            "{{range $k, $v := .}}{{$k}}{{end}}",
+            "{{with $x := .}}{{$x.ID}}{{end}}",
+        ] {
+            assert_eq!(names(all).len(), COLUMNS.len(), "{all}");
+        }
+        assert_eq!(names("plain").len(), COLUMNS.len());
     }
 }

@@ -29,6 +29,7 @@ mod lifecycle;
 pub mod local;
 mod logs;
 mod network;
+pub mod pick;
 pub mod route;
 mod run;
 pub mod server;

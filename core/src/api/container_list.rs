@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     clock::{Time, duration},
     container::{
-        record::{MountKind, MountPoint, Record},
+        record::{Listed, MountKind, MountPoint, Record},
         state::{State, Status},
     },
     engine::{
@@ -49,7 +49,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     if all {
         engine.sweep();
     }
-    let mut found = engine.containers(if all { Which::All } else { Which::Active })?;
+    let mut found = engine.listed(if all { Which::All } else { Which::Active })?;
     let created = |name: &String| engine.shelf.find(name).map(|container| container.record.created_ns);
     let before = filters.values("before").iter().map(created).collect::<Result<Vec<_>>>()?;
     let since = filters.values("since").iter().map(created).collect::<Result<Vec<_>>>()?;
@@ -62,12 +62,13 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         found.truncate(limit);
     }
     let now = Time::now();
-    let mut json = Json::new();
+    let mut json = Json::with_room(found.len() * 800);
     json.open_array();
     for (record, state) in &found {
         write(&mut json, record, state, now);
         if with_size {
-            let [changed, total] = engine.container_size(record);
+            let whole = engine.shelf.load::<Record>(&record.id)?.unwrap_or_default();
+            let [changed, total] = engine.container_size(&whole);
             json.key("SizeRw").unsigned(changed).key("SizeRootFs").unsigned(total);
         }
         json.close_object();
@@ -92,8 +93,8 @@ fn check(filters: &Filters) -> Result<()> {
     Ok(())
 }
 
-fn fits(filters: &Filters, record: &Record, state: &State) -> bool {
-    let networks = network_names(record);
+fn fits(filters: &Filters, record: &Listed, state: &State) -> bool {
+    let networks = network_names(&record.host.network_mode);
     filters.allows_if("id", |part| record.id.contains(part))
         && filters.allows_if("name", |pattern| matches_name(pattern, &record.name))
         && filters.allows_labels(|key| record.config.labels.get(key).map(String::as_str))
@@ -138,7 +139,7 @@ fn matches_name(pattern: &str, name: &str) -> bool {
 }
 
 /// Whether the image is the one that the container was made from, by name or by id.
-fn is_ancestor(image: &str, record: &Record) -> bool {
+fn is_ancestor(image: &str, record: &Listed) -> bool {
     let own = record.config.image.as_str();
     let tagged = |name: &str| name.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
     let id = record.image.strip_prefix("sha256:").unwrap_or("");
@@ -160,7 +161,7 @@ fn is_port(wanted: &str, key: &str) -> bool {
     }
 }
 
-fn write(json: &mut Json, record: &Record, state: &State, now: Time) {
+fn write(json: &mut Json, record: &Listed, state: &State, now: Time) {
     json.open_object().key("Id").string(&record.id);
     json.key("Names").open_array().string(&format!("/{}", record.name)).close_array();
     json.key("Image").string(&record.config.image).key("ImageID").string(&record.image);
@@ -172,7 +173,7 @@ fn write(json: &mut Json, record: &Record, state: &State, now: Time) {
     json.key("Status").string(&status_text(state, now));
     json.key("HostConfig").open_object().key("NetworkMode").string(&record.host.network_mode).close_object();
     json.key("NetworkSettings").open_object().key("Networks");
-    write_networks(json, record);
+    write_networks(json, &record.host.network_mode);
     json.close_object().key("Mounts");
     write_mounts(json, &record.mounts);
 }
@@ -205,18 +206,18 @@ fn status_text(state: &State, now: Time) -> String {
 }
 
 /// The networks that a container is on.
-fn network_names(record: &Record) -> Vec<&str> {
-    match record.host.network_mode.as_str() {
-        "host" => ["host"].into(),
-        mode if mode.starts_with("container:") => Vec::new(),
-        _ => ["none"].into(),
+fn network_names(mode: &str) -> &'static [&'static str] {
+    match mode {
+        "host" => &["host"],
+        mode if mode.starts_with("container:") => &[],
+        _ => &["none"],
     }
 }
 
 /// `{"none": {...}}`
-pub(super) fn write_networks(json: &mut Json, record: &Record) {
+pub(super) fn write_networks(json: &mut Json, mode: &str) {
     json.open_object();
-    for name in network_names(record) {
+    for &name in network_names(mode) {
         json.key(name).open_object();
         for key in ["IPAMConfig", "Links", "Aliases", "DriverOpts"] {
             json.key(key).null();
@@ -286,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_ancestor_is_an_images_name_or_id() {
-        let mut record = Record { image: "sha256:abcdef012345".into(), ..Record::default() };
+        let mut record = Listed { image: "sha256:abcdef012345".into(), ..Listed::default() };
         record.config.image = "repo:5000/alpine".into();
         for image in ["repo:5000/alpine", "repo:5000/alpine:latest", "sha256:abcdef012345", "abcdef"] {
             assert!(is_ancestor(image, &record), "{image}");

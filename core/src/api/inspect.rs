@@ -85,7 +85,7 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     json.key("Ports").open_object().close_object();
     json.key("SecondaryIPAddresses").null().key("SecondaryIPv6Addresses").null();
     json.key("Networks");
-    write_networks(json, record);
+    write_networks(json, &record.host.network_mode);
     json.close_object();
 }
 

@@ -18,6 +18,11 @@ impl Json {
         Json { text: String::with_capacity(512) }
     }
 
+    /// An empty text that is likely to get so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Json { text: String::with_capacity(bytes.max(512)) }
+    }
+
     /// The text.
     pub fn into_bytes(self) -> alloc::vec::Vec<u8> {
         self.text.into_bytes()

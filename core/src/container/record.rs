@@ -3,10 +3,10 @@
 
 use alloc::{string::String, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
-    config::{Config, HostConfig},
+    config::{Config, HostConfig, Map},
     names,
 };
 use crate::process::cgroup::Resources;
@@ -31,6 +31,60 @@ pub struct Record {
     pub resources: Resources,
     /// What is mounted where, besides the standard file systems; in the order of mounting.
     pub mounts: Vec<MountPoint>,
+}
+
+/// As much of a record as lists show and choose by. Reading it costs a fraction of reading all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Listed {
+    /// As [`Record::id`].
+    pub id: String,
+    /// As [`Record::name`].
+    pub name: String,
+    /// As [`Record::created_ns`].
+    pub created_ns: i64,
+    /// As [`Record::image`].
+    pub image: String,
+    /// Of [`Record::config`].
+    pub config: ListedConfig,
+    /// Of [`Record::host`].
+    pub host: ListedHost,
+    /// As [`Record::mounts`].
+    pub mounts: Vec<MountPoint>,
+}
+
+/// As much of a [`Config`] as lists need.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ListedConfig {
+    /// As [`Config::image`].
+    pub image: String,
+    /// As [`Config::entrypoint`].
+    pub entrypoint: Option<Vec<String>>,
+    /// As [`Config::cmd`].
+    pub cmd: Option<Vec<String>>,
+    /// As [`Config::labels`].
+    pub labels: Map<String>,
+    /// As [`Config::exposed_ports`].
+    pub exposed_ports: Map<IgnoredAny>,
+}
+
+/// As much of a [`HostConfig`] as lists need.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ListedHost {
+    /// As [`HostConfig::network_mode`].
+    pub network_mode: String,
+    /// As [`HostConfig::port_bindings`], without where they lead.
+    pub port_bindings: Map<IgnoredAny>,
+}
+
+impl Listed {
+    /// As [`Record::arguments`].
+    pub fn arguments(&self) -> impl Iterator<Item = &str> + Clone {
+        let (first, rest) = (&self.config.entrypoint, &self.config.cmd);
+        first.iter().flatten().chain(rest.iter().flatten()).map(String::as_str)
+    }
 }
 
 /// The image name that stands for the host's own root file system.
@@ -97,4 +151,36 @@ pub struct MountPoint {
     pub create_source: bool,
     /// Read-only does not reach the mounts below the source.
     pub read_only_top: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::container::config::Empty;
+
+    #[test]
+    fn what_lists_read_of_a_record_is_what_it_says() {
+        let mut record = Record { id: "i".into(), name: "n".into(), created_ns: 7, ..Record::default() };
+        record.image = "sha256:1".into();
+        record.config.image = "box".into();
+        record.config.entrypoint = Some(vec!["sh".into()]);
+        record.config.cmd = Some(vec!["-c".into(), "a\"b".into()]);
+        record.config.labels.insert("k".into(), "v\n".into());
+        record.config.exposed_ports.insert("80/tcp".into(), Empty {});
+        record.host.network_mode = "host".into();
+        record.host.port_bindings.insert("81/tcp".into(), None);
+        record.mounts.push(MountPoint { destination: "/d".into(), ..MountPoint::default() });
+        let listed: Listed = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
+        assert_eq!((listed.id, listed.name, listed.created_ns), ("i".into(), "n".into(), 7));
+        assert_eq!((&listed.image, &listed.config.image), (&record.image, &record.config.image));
+        assert_eq!(listed.config.entrypoint, record.config.entrypoint);
+        assert_eq!(listed.config.cmd, record.config.cmd);
+        assert_eq!(listed.config.labels, record.config.labels);
+        assert!(listed.config.exposed_ports.keys().eq(record.config.exposed_ports.keys()));
+        assert_eq!(listed.host.network_mode, record.host.network_mode);
+        assert!(listed.host.port_bindings.keys().eq(record.host.port_bindings.keys()));
+        assert_eq!(listed.mounts, record.mounts);
+    }
 }

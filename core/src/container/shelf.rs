@@ -28,6 +28,9 @@ use crate::{Context, Error, Result, file};
 /// Largest record that is read, in bytes.
 const RECORD_LIMIT: usize = 4 << 20;
 
+/// How the small files are opened that every list looks into. Their names are made of ids.
+const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// All containers of one data root.
 #[derive(Debug)]
 pub struct Shelf {
@@ -148,7 +151,7 @@ impl Shelf {
             return Ok(None);
         }
         let path = format!("{id}/record.json");
-        match file::read(&self.containers, path.as_str(), RECORD_LIMIT) {
+        match file::read_still(&self.containers, path.as_str(), RECORD_LIMIT) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|error| Error::Corrupt(format!("container {id}: record.json: {error}"))),
@@ -236,7 +239,7 @@ impl Shelf {
     /// As [`State::read`].
     pub fn written_state(&self, id: &str) -> Result<State> {
         let path = format!("{id}/state");
-        match file::beneath(&self.containers, path.as_str(), OFlags::RDONLY, Mode::empty()) {
+        match rustix::fs::openat(&self.containers, path.as_str(), LOOK, Mode::empty()) {
             Ok(open) => State::read(&open),
             Err(Errno::NOENT) => Err(Error::NotFound(format!("No such container: {id}"))),
             Err(errno) => Err(Error::os("open", path, errno)),
@@ -246,7 +249,7 @@ impl Shelf {
     /// Whether a living monitor holds the lock of the container `id`.
     pub fn is_monitored(&self, id: &str) -> bool {
         let path = format!("{id}/lock");
-        file::beneath(&self.running, path.as_str(), OFlags::RDONLY, Mode::empty())
+        rustix::fs::openat(&self.running, path.as_str(), LOOK, Mode::empty())
             .is_ok_and(|lock| descriptor::is_locked(lock.as_fd()).unwrap_or(false))
     }
 
@@ -375,11 +378,11 @@ impl Shelf {
         names.into_iter().filter(|name| is_id(name)).collect()
     }
 
-    /// Removes the run directories of containers that are gone.
-    pub fn sweep_run_directories(&self) {
-        for id in self.run_ids() {
+    /// Removes those of these run directories whose container is gone.
+    pub fn sweep_run_directories(&self, ids: &[String]) {
+        for id in ids {
             // Who has the lock is about to remove the directory or the container.
-            if file::directory(&self.containers, id.as_str()).is_err() && !self.is_monitored(&id) {
+            if file::directory(&self.containers, id.as_str()).is_err() && !self.is_monitored(id) {
                 let _ = file::remove_tree(&self.running, id.as_str());
             }
         }

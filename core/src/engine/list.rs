@@ -2,11 +2,13 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use serde::de::DeserializeOwned;
+
 use super::Engine;
 use crate::{
     Error, Result,
     container::{
-        record::Record,
+        record::{Listed, Record},
         state::{State, Status},
     },
 };
@@ -26,6 +28,23 @@ impl Engine {
     /// # Errors
     /// Of the file system.
     pub fn containers(&self, which: Which) -> Result<Vec<(Record, State)>> {
+        self.gather(which, |id| Record { id, ..Record::default() }, |record| record.created_ns)
+    }
+
+    /// As [`Engine::containers`], as far as lists show them.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn listed(&self, which: Which) -> Result<Vec<(Listed, State)>> {
+        self.gather(which, |id| Listed { id, ..Listed::default() }, |record| record.created_ns)
+    }
+
+    fn gather<T: DeserializeOwned>(
+        &self,
+        which: Which,
+        unknown: fn(String) -> T,
+        created_ns: fn(&T) -> i64,
+    ) -> Result<Vec<(T, State)>> {
         let mut found = Vec::new();
         for id in self.shelf.ids()? {
             let state = match self.shelf.state(&id) {
@@ -37,13 +56,13 @@ impl Engine {
             if state.status == Status::Removed || which == Which::Active && !state.status.is_active() {
                 continue;
             }
-            match self.shelf.load::<Record>(&id) {
+            match self.shelf.load::<T>(&id) {
                 Ok(Some(record)) => found.push((record, state)),
                 Ok(None) => {}
-                Err(error) => found.push((Record { id, ..Record::default() }, unreadable(&error))),
+                Err(error) => found.push((unknown(id), unreadable(&error))),
             }
         }
-        found.sort_by_key(|(record, _)| core::cmp::Reverse(record.created_ns));
+        found.sort_by_key(|(record, _)| core::cmp::Reverse(created_ns(record)));
         Ok(found)
     }
 
@@ -71,7 +90,7 @@ fn unreadable(error: &Error) -> State {
 }
 
 /// The command line in one string, as Docker shows it: words with blanks in single quotes.
-pub fn command_line(record: &Record) -> String {
+pub fn command_line(record: &Listed) -> String {
     let mut line = String::new();
     for (at, word) in record.arguments().enumerate() {
         if at > 0 {

@@ -1,6 +1,8 @@
 //! What killed processes have left is put right: states that say a container runs, control groups, run directories,
 //! containers half made or half removed. And after a boot: the containers that come back by themselves.
 
+use alloc::collections::BTreeSet;
+
 use rustix::{fd::AsFd, fs::OFlags};
 
 use super::{Engine, run::end_group};
@@ -19,31 +21,41 @@ impl Engine {
     /// Puts everything right.
     pub fn sweep(&self) {
         self.shelf.sweep();
+        let mut alive = BTreeSet::new();
         for id in self.shelf.ids().unwrap_or_default() {
-            self.bury_dead(&id);
+            if self.bury_dead(&id) {
+                alive.insert(id);
+            }
+        }
+        let mut others = self.shelf.run_ids();
+        others.retain(|id| !alive.contains(id));
+        if others.is_empty() {
+            return;
         }
         // A group is made after the run directory and removed before it.
         let Ok(host) = Host::find() else { return };
-        for id in self.shelf.run_ids() {
-            if self.shelf.is_monitored(&id) {
+        for id in &others {
+            if self.shelf.is_monitored(id) {
                 continue;
             }
-            if let Ok(Some(group)) = Group::open(&host, "", &id)
-                && let Ok(lock) = self.shelf.lock(&id)
+            if let Ok(Some(group)) = Group::open(&host, "", id)
+                && let Ok(lock) = self.shelf.lock(id)
             {
                 end_group(&group);
                 drop(lock);
             }
         }
-        self.shelf.sweep_run_directories();
+        self.shelf.sweep_run_directories(&others);
     }
 
-    /// Buries a container whose monitor was killed.
-    pub(super) fn bury_dead(&self, id: &str) {
+    /// Buries a container whose monitor was killed; true of one whose monitor lives.
+    pub(super) fn bury_dead(&self, id: &str) -> bool {
         let active = self.shelf.written_state(id).is_ok_and(|state| state.status.is_active());
-        if active && !self.shelf.is_monitored(id) {
+        let alive = active && self.shelf.is_monitored(id);
+        if active && !alive {
             self.bury(id);
         }
+        alive
     }
 
     /// Does what the killed monitor of a container can't do any more. Nothing happens to one that is alive.
