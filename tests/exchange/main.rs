@@ -8,7 +8,7 @@ mod tools;
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     process::Stdio,
     sync::atomic::Ordering,
     time::{Duration, SystemTime},
@@ -239,4 +239,36 @@ fn a_daemon_gets_files_and_directories_through_its_socket() {
     assert!(client.wait().unwrap().success());
     daemon.kill().unwrap();
     daemon.wait().unwrap();
+}
+
+#[test]
+fn the_progress_of_a_layer_ends_with_all_of_it() {
+    let scratch = Scratch::new();
+    let plain = layer("large", &"0123456789abcdef".repeat(100_000));
+    let mut layout = Layout::default();
+    let image = layout.image(&[(&plain, &plain)]);
+    let file = scratch.path("archive");
+    fs::write(&file, layout.end(&[named(&image, "told:1")])).unwrap();
+    let socket = scratch.path("sock");
+    let host = format!("unix://{}", socket.display());
+    let mut daemon = scratch.skiff(&["serve", "-H", &host]).spawn().unwrap();
+    support::until("the daemon listens", &mut || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    let body = fs::read(&file).unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let head = format!("POST /images/load HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let lines: Vec<serde_json::Value> =
+        answer.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let (last, steps) = lines.split_last().unwrap();
+    assert_eq!(last["stream"], "Loaded image: told:1\n");
+    let far: Vec<u64> =
+        steps.iter().map(|step| step["progressDetail"]["current"].as_u64().unwrap()).collect();
+    assert!(far.is_sorted() && far.last() == Some(&(plain.len() as u64)), "{far:?}");
+    let short = Digest::of(&plain).hex().short().to_string();
+    assert!(steps.iter().all(|step| step["id"] == short.as_str() && step["status"] == "Loading layer"));
 }

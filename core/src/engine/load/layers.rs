@@ -108,7 +108,8 @@ fn turn(
     for at in (0..running.len()).rev().filter(|at| ready[*at]) {
         let worker = &mut running[at];
         let job = &jobs[worker.number];
-        if let Some(current) = worker.listen()? {
+        if let Some(far) = worker.listen()? {
+            let Some(current) = far else { continue };
             let name = job.layer.layer.map_or_else(|| job.layer.path.clone(), |layer| layer.to_string());
             tell(Told::Layer { layer: &name, current, total: job.part.size })?;
             continue;
@@ -127,11 +128,11 @@ fn turn(
 }
 
 impl Worker {
-    /// Hears what there is: how far it is, or nothing any more.
-    fn listen(&mut self) -> Result<Option<u64>> {
+    /// Hears what there is: how far it is, if it says so; `None` when it is done.
+    fn listen(&mut self) -> Result<Option<Option<u64>>> {
         let mut part = [0; 4096];
         let count = match rustix::io::read(&self.report, &mut part) {
-            Err(Errno::INTR) => return Ok(Some(0)),
+            Err(Errno::INTR) => return Ok(Some(None)),
             other => other.context("read", "result of an extracting process")?,
         };
         if count == 0 {
@@ -141,12 +142,12 @@ impl Worker {
         if self.heard.len() > RESULT_LIMIT {
             return Err(Error::Corrupt("extract layer: the result is too long".into()));
         }
-        let mut far = 0;
+        let mut far = None;
         while self.heard.first().is_some_and(u8::is_ascii_digit)
             && let Some(end) = self.heard.iter().position(|byte| *byte == b'\n')
         {
             let number = core::str::from_utf8(&self.heard[..end]).ok().and_then(|text| text.parse().ok());
-            far = number.unwrap_or(far);
+            far = number.or(far);
             self.heard.drain(..=end);
         }
         Ok(Some(far))
