@@ -50,8 +50,9 @@ fn the_life_of_a_container_is_told() {
         actions(&scratch, &["--filter", "container=two"]),
         [
             "rename",
-            "exec_create: true",
-            "exec_start: true",
+            // Docker puts a blank behind a program without arguments.
+            "exec_create: true ",
+            "exec_start: true ",
             "exec_die",
             "kill",
             "kill",
@@ -113,6 +114,65 @@ fn images_and_volumes_are_told() {
     scratch.text(&["volume", "create", "data"]);
     scratch.text(&["volume", "rm", "data"]);
     assert_eq!(actions(&scratch, &["-f", "volume=data"]), ["create", "destroy"]);
+}
+
+#[test]
+fn volumes_tell_who_mounts_them_and_a_command_tells_its_words() {
+    let scratch = Scratch::new();
+    scratch.text(&["volume", "create", "data"]);
+    let flags = ["run", "-d", "--name", "one", "-v", "data:/d:ro", "-v", "/anonymous"];
+    let id = scratch.text(&[&flags[..], &["host", "sleep", "1000"]].concat());
+    scratch.text(&["exec", "one", "sh", "-c", "exit 0"]);
+    let missing = scratch.skiff(&["exec", "one", "no-such-program"]).output().unwrap();
+    assert!(!missing.status.success());
+    scratch.text(&["rm", "-f", "-v", "one"]);
+    let volume = told(&scratch, &["-f", "volume=data", "--format", "{{.Action}} {{json .Actor.Attributes}}"]);
+    let container = id.trim_end();
+    let mounted = format!(
+        "mount {{\"container\":\"{container}\",\"destination\":\"/d\",\"driver\":\"local\",\"propagation\":\"\",\
+         \"read/write\":\"false\"}}"
+    );
+    let unmounted = format!("unmount {{\"container\":\"{container}\",\"driver\":\"local\"}}");
+    assert_eq!(volume, ["create {\"driver\":\"local\"}", &mounted, &unmounted]);
+    assert_eq!(
+        actions(&scratch, &[]),
+        [
+            "create",
+            "create",
+            "create",
+            "mount",
+            "mount",
+            "start",
+            "exec_create: sh -c exit 0",
+            "exec_start: sh -c exit 0",
+            "exec_die",
+            "exec_create: no-such-program ",
+            "exec_start: no-such-program ",
+            "kill",
+            "die",
+            "unmount",
+            "unmount",
+            "destroy",
+            "destroy"
+        ]
+    );
+}
+
+#[test]
+fn what_a_prune_has_made_free_is_told() {
+    let scratch = Scratch::new();
+    scratch.text(&["run", "-d", "--name", "one", "-v", "/anonymous", "host", "true"]);
+    scratch.text(&["wait", "one"]);
+    scratch.text(&["container", "prune", "-f"]);
+    scratch.text(&["volume", "prune", "-f"]);
+    let pruned = told(&scratch, &["-f", "event=prune", "--format", "{{json .}}"]);
+    for (line, kind) in pruned.iter().zip(["container", "volume"]) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&event["Type"], &event["Actor"]["ID"]), (&kind.into(), &"".into()), "{line}");
+        assert_eq!(event["Actor"]["Attributes"], serde_json::json!({"reclaimed": "0"}), "{line}");
+        assert!(event.get("id").is_none() && event.get("from").is_none(), "{line}");
+    }
+    assert_eq!(pruned.len(), 2);
 }
 
 #[test]

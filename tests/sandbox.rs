@@ -159,7 +159,7 @@ fn nothing_is_mounted_into_proc_not_even_through_links() {
     for target in ["/proc/acpi", "/proc/./sys", "//proc/self/attr", "/proc/cpuinfo/x"] {
         scratch.refused_beside(&["-v", &format!("{place}:{target}"), "links", "true"], 125, "inside /proc");
     }
-    for target in ["/there/bus", "/me/task", "/there", "/proc"] {
+    for target in ["/there/bus", "/me/task", "/there"] {
         scratch.refused_beside(&["-v", &format!("{place}:{target}"), "links", "true"], 125, "EPERM");
         scratch.refused_beside(&["--tmpfs", target, "links", "true"], 125, "EPERM");
     }
@@ -450,4 +450,27 @@ fn a_start_in_another_pid_namespace_leaves_the_monitor_in_its_own() {
     assert_eq!(namespace(&second, "pid"), namespace(&first, "pid"));
     assert_eq!(namespace(&monitor, "pid_for_children"), namespace("self", "pid"));
     scratch.text(&["rm", "-f", "first", "second"]);
+}
+
+#[test]
+fn the_hosts_proc_can_be_mounted_over_ones_own_and_stays_masked() {
+    let scratch = Scratch::new();
+    let script = format!(
+        "test -e /proc/{}/status && head -c1 /proc/interrupts | wc -c && (echo x > /proc/sys/kernel/domainname) 2>&1 | grep -o 'Read-only.*'",
+        std::process::id()
+    );
+    assert_eq!(scratch.sh(&["-v", "/proc:/proc"], &script), "0\nRead-only file system\n");
+    assert_eq!(
+        scratch.sh(&["-v", "/proc:/proc:ro"], "(echo x > /proc/self/comm) 2>&1 | grep -o 'Read-only.*'"),
+        "Read-only file system\n"
+    );
+    for flags in [["-v", "/tmp:/proc"], ["--tmpfs", "/proc"], ["-v", "/proc/self:/proc"]] {
+        let arguments = [&flags[..], &["host", "true"]].concat();
+        scratch.refused(&arguments, 125, "\"/proc\" cannot be mounted over, except by all of the host's");
+    }
+    scratch.refused(
+        &["-v", "/tmp:/proc/self", "host", "true"],
+        125,
+        "cannot be mounted because it is inside /proc",
+    );
 }

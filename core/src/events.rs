@@ -86,7 +86,9 @@ impl Event<'_> {
         let mut comma = "{";
         if matches!(self.kind, Kind::Container | Kind::Image) {
             put("{\"status\":\"", self.action);
-            put("\",\"id\":\"", self.id);
+            if !self.id.is_empty() {
+                put("\",\"id\":\"", self.id);
+            }
             if self.kind == Kind::Container
                 && let Some((_, image)) = attributes.iter().rfind(|attribute| attribute.0 == "image")
             {

@@ -91,6 +91,15 @@ pub fn identify(file: impl AsFd) -> Result<(Identity, u64), Errno> {
     Ok(((stat.st_dev, stat.st_ino), stat.st_size as u64))
 }
 
+/// A place between two lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Of which file; zeros where there is none.
+    pub file: Identity,
+    /// So many bytes are before it.
+    pub offset: u64,
+}
+
 /// Where a reader starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -152,6 +161,15 @@ impl Lines {
     /// The line that [`Lines::advance`] came to.
     pub fn line(&self) -> &[u8] {
         &self.buffer[self.line.clone()]
+    }
+
+    /// Behind the last line that was read.
+    pub fn position(&self) -> Position {
+        let unread = (self.buffer.len() - self.begin) as u64;
+        self.file.as_ref().map_or(Position::default(), |(_, identity)| Position {
+            file: *identity,
+            offset: self.offset - unread,
+        })
     }
 
     /// Goes to the next line; `false` if there is no more for now.

@@ -1,5 +1,6 @@
 //! The API as a daemon serves it: raw HTTP, and the stock `docker` command line on the same socket.
 
+mod attach;
 mod daemon;
 
 use daemon::{Daemon, has_docker};

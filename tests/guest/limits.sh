@@ -1,6 +1,6 @@
 # Limits through the command itself: what is asked for is in the group, holds, and can be changed.
 export SKIFF_ROOT=/tmp/skiff-data SKIFF_RUN=/run/skiff-test
-trap 'skiff rm -f one hog >/dev/null 2>&1; rm -rf /tmp/skiff-data /run/skiff-test' EXIT
+trap 'skiff rm -f one hog nest >/dev/null 2>&1; rm -rf /tmp/skiff-data /run/skiff-test' EXIT
 same() { test "$1" = "$2" || { echo "found '$1', not '$2': $3"; exit 1; }; }
 
 id=$(skiff run -d --name one -m 32m --memory-swap 32m --pids-limit 20 --cpus 0.5 --device-write-bps /dev/vda:1mb \
@@ -33,6 +33,19 @@ same "$code" 137 "exit code of the hog"
 same "$(skiff inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' hog)" "true 137" "state of the hog"
 same "$(skiff events --since 1h --until 0s -f container=hog -f event=oom --format '{{.Action}}')" oom "event"
 skiff rm hog
+
+# A kill is told when it happens, once, though the container goes on.
+skiff run -d --name nest -m 16m --memory-swap 16m host sh -c \
+    'sh -c "x=0123456789abcdef; while :; do x=\$x\$x; done"; sleep 1000' >/dev/null
+ooms() { skiff events --since 1h --until 0s -f container=nest -f event=oom --format '{{.Action}}' | wc -l; }
+i=0
+while [ "$(ooms)" = 0 ]; do i=$((i+1)); [ $i -lt 200 ] || { echo "no oom event"; exit 1; }; sleep 0.1; done
+same "$(skiff inspect -f '{{.State.Running}} {{.State.OOMKilled}}' nest)" "true true" "state of the one that lives on"
+skiff kill nest >/dev/null
+skiff wait nest >/dev/null
+same "$(ooms)" 1 "number of oom events"
+same "$(skiff inspect -f '{{.State.OOMKilled}}' nest)" true "OOMKilled at the end"
+skiff rm nest
 
 # No more processes than allowed.
 skiff run --rm --pids-limit 5 host sh -c \

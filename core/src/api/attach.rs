@@ -1,35 +1,69 @@
-//! `POST /containers/{}/attach` and `/resize`: the connection becomes the container's input and output.
+//! `POST /containers/{}/attach` and `/resize`: the connection becomes the container's input and output,
+//! with what it has written before in front if that is asked for.
 
 use alloc::{format, vec::Vec};
 
 use super::{
     exchange::{Exchange, Hijacked},
+    logs::{PIECE, put},
     target::Query,
+    wire,
 };
-use crate::{Error, Result, container::keys::DetachKeys, engine::Engine, process::control::Attach};
+use crate::{
+    Error, Result,
+    container::{keys::DetachKeys, log},
+    engine::Engine,
+    process::control::Attach,
+};
 
 /// `POST /containers/{}/attach`
 pub(super) fn attach(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let attachable = engine.attachable(exchange.name())?;
     let query = &exchange.query;
-    if query.flag("logs") {
-        return Err(Error::Unsupported("attach with logs=1: ask for the logs first".into()));
-    }
+    let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
+    let stream = query.flag("stream");
+    let mut logs = match query.flag("logs") {
+        true => Some(engine.logs(exchange.name(), log::Query { stdout, stderr, ..log::Query::default() })?),
+        false => None,
+    };
     let mut wanted = Attach {
         stdin: query.flag("stdin") && attachable.record.config.open_stdin,
-        stdout: query.flag("stdout"),
-        stderr: query.flag("stderr"),
+        stdout,
+        stderr,
         framed: !attachable.record.config.tty,
         detach_keys: detach_keys(query)?,
         early: Vec::new(),
+        after: None,
     };
+    let framed = wanted.framed;
     let Hijacked { fd, early } = exchange.hijack(wanted.framed)?;
     wanted.early = early.to_vec();
+    let mut read_on = |wanted: &mut Attach| {
+        let Some(logs) = &mut logs else { return Ok(()) };
+        let mut out = Vec::new();
+        logs.read(&mut |entry| {
+            match entry {
+                Some(entry) => put(&mut out, entry, framed, false, false),
+                None => {
+                    wire::send_all(fd, &[&out])?;
+                    out.clear();
+                }
+            }
+            if out.len() >= PIECE {
+                wire::send_all(fd, &[&out])?;
+                out.clear();
+            }
+            Ok(())
+        })?;
+        wanted.after = Some(logs.position());
+        Ok(())
+    };
+    read_on(&mut wanted)?;
     // Without a stream there is nothing to wait for.
-    if !(wanted.stdin || wanted.stdout || wanted.stderr) {
+    if !stream || !(wanted.stdin || wanted.stdout || wanted.stderr) {
         return Ok(());
     }
-    attachable.attach(&wanted, fd)
+    attachable.attach(wanted, fd, &mut read_on)
 }
 
 /// `POST /containers/{}/resize`

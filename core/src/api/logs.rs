@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// With so much gathered it is sent.
-const PIECE: usize = 32 << 10;
+pub(super) const PIECE: usize = 32 << 10;
 
 /// `GET /containers/{}/logs`
 pub(super) fn logs(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
@@ -62,7 +62,8 @@ pub(super) fn time(query: &target::Query, key: &str) -> Result<Option<Time>> {
     }
 }
 
-fn put(out: &mut Vec<u8>, entry: &Entry<'_>, framed: bool, timestamps: bool, details: bool) {
+/// Appends an entry as a client gets it.
+pub(super) fn put(out: &mut Vec<u8>, entry: &Entry<'_>, framed: bool, timestamps: bool, details: bool) {
     let mut buffer = [0; TEXT_MAX];
     let time = if timestamps { entry.time.write(&mut buffer, Fraction::Nine) } else { "" };
     // The attributes of an entry, of which there are none here, end in a blank.

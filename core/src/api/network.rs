@@ -1,7 +1,7 @@
 //! `/networks`: the two that need nothing, `none` and `host`.
 
 use super::{exchange::Exchange, filters::Filters, json::Json};
-use crate::{Error, Result, clock::Time, engine::Engine};
+use crate::{Error, Result, clock::Time, engine::Engine, events::Kind};
 
 /// Name, driver and id of a network that is always there. The ids are the SHA-256 sums of the names.
 const NETWORKS: [(&str, &str, &str); 2] = [
@@ -79,9 +79,10 @@ pub(super) fn remove(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
 }
 
 /// `POST /networks/prune`
-pub(super) fn prune(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+pub(super) fn prune(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     Filters::parse(exchange.query.text("filters")?, &["label", "label!", "until"])?;
     let mut json = Json::new();
+    engine.tell_prune(Kind::Network, 0);
     json.open_object().key("NetworksDeleted").null().close_object();
     exchange.reply(200, json)
 }

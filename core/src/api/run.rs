@@ -41,6 +41,7 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         framed: true,
         detach_keys: super::attach::detach_keys(&exchange.query)?,
         early: Vec::new(),
+        after: None,
     };
     let hijacked = exchange.hijack_with(true, &[("Skiff-Container", &id)]).and_then(|hijacked| {
         attach.early = hijacked.early.to_vec();

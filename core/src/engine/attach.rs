@@ -18,6 +18,9 @@ use crate::{
     process::control::{self, Attach, Offer, Question},
 };
 
+/// How often a client that gets the log first reads on before it is attached with a gap.
+const TRIES_MAX: u32 = 100;
+
 /// A container to attach to, checked, with what happens to it from now on not missed.
 #[derive(Debug)]
 pub struct Attachable<'e> {
@@ -71,11 +74,18 @@ impl Engine {
 
 impl Attachable<'_> {
     /// Hands the client's connection to the monitor, waiting for the start if it has to. Returns when the monitor has
-    /// it, the client has gone or the container is removed.
+    /// it, the client has gone or the container is removed. `read_on` sends the client what has come to the log since
+    /// it was asked last, for one that gets the log first.
     ///
     /// # Errors
-    /// Of the kernel.
-    pub fn attach(&self, attach: &Attach, client: BorrowedFd<'_>) -> Result<()> {
+    /// Of the kernel, and what `read_on` gives.
+    pub fn attach(
+        &self,
+        mut attach: Attach,
+        client: BorrowedFd<'_>,
+        read_on: &mut dyn FnMut(&mut Attach) -> Result<()>,
+    ) -> Result<()> {
+        let mut tries = 0;
         loop {
             // A monitor that is about to start the process has asked for the connection by now; one that runs has to
             // be asked to take it.
@@ -83,8 +93,25 @@ impl Attachable<'_> {
                 return Ok(());
             }
             let status = self.waiter.now()?.status;
-            if status.is_active() && self.give(attach, client)? || status == Status::Removed {
+            if status == Status::Removed {
                 return Ok(());
+            }
+            if status.is_active() {
+                match self.give(&attach, client) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    // More has come to the log than the monitor wants to read for one client.
+                    Err(Error::Unchanged) if tries < TRIES_MAX => {
+                        tries += 1;
+                        read_on(&mut attach)?;
+                        continue;
+                    }
+                    Err(Error::Unchanged) => {
+                        attach.after = None;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let mut sources = [
                 PollFd::from_borrowed_fd(self.offer.socket(), PollFlags::IN),

@@ -9,7 +9,7 @@ use super::{Engine, logs::is_ready};
 use crate::{
     Result,
     clock::Time,
-    container::record::Record,
+    container::record::{MountKind, Record},
     digest::ImageId,
     events::{Event, Kind, Query, Reader},
 };
@@ -39,6 +39,28 @@ impl Engine {
     pub(super) fn tell_volume(&self, name: &str, action: &str) {
         let attributes = &[("driver", "local")];
         self.write_event(Event { kind: Kind::Volume, action, id: name, attributes });
+    }
+
+    /// Tells that a container's volumes were mounted or unmounted, each by an event of its own.
+    pub(super) fn tell_mounts(&self, record: &Record, action: &str) {
+        for point in record.mounts.iter().filter(|point| point.kind == MountKind::Volume) {
+            let writable = if point.read_only { "false" } else { "true" };
+            let attributes = [
+                ("container", record.id.as_str()),
+                ("driver", "local"),
+                ("destination", point.destination.as_str()),
+                ("propagation", point.propagation.as_str()),
+                ("read/write", writable),
+            ];
+            let attributes = if action == "mount" { &attributes[..] } else { &attributes[..2] };
+            self.write_event(Event { kind: Kind::Volume, action, id: &point.name, attributes });
+        }
+    }
+
+    /// Tells that things of this kind that nobody needed were removed, and how many bytes that made free.
+    pub fn tell_prune(&self, kind: Kind, bytes: u64) {
+        let attributes = &[("reclaimed", &*alloc::format!("{bytes}"))];
+        self.write_event(Event { kind, action: "prune", id: "", attributes });
     }
 
     fn write_event(&self, event: Event<'_>) {

@@ -172,7 +172,7 @@ impl Engine {
     pub fn run_exec(&self, mut found: Found, connection: OwnedFd, early: Vec<u8>) -> Result<()> {
         let Instance { streams: [stdin, stdout, stderr], .. } = found.instance;
         let (tty, keys) = (found.instance.command.tty, found.instance.detach_keys.clone());
-        let wants = Attach { stdin, stdout, stderr, framed: !tty, detach_keys: keys, early };
+        let wants = Attach { stdin, stdout, stderr, framed: !tty, detach_keys: keys, early, after: None };
         let mut client = Client::new(connection, wants, tty);
         match self.begin_exec(&mut found) {
             Ok((mut monitor, mut running)) => {
@@ -229,7 +229,13 @@ impl Engine {
         let Ok(Some(record)) = self.shelf.load::<Record>(&instance.container) else { return };
         let code = instance.exit_code.map_or(String::new(), |code| format!("{code}"));
         let action = match action {
-            "exec_create" | "exec_start" => format!("{action}: {}", instance.command.words.join(" ")),
+            // Docker puts a blank behind a program without arguments, too.
+            "exec_create" | "exec_start" => {
+                let words = instance.command.words.split_first();
+                let (program, arguments) =
+                    words.map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+                format!("{action}: {program} {}", arguments.join(" "))
+            }
             _ => action.into(),
         };
         let more = [("execID", instance.id.as_str()), ("exitCode", &code)];
@@ -252,10 +258,10 @@ impl Engine {
         let control = control::listen_as(&found.directory, &socket_name(&found.instance.id))?;
         found.instance.started = true;
         found.save()?;
+        self.tell_exec(&found.instance, "exec_start");
         let (started, group) = self.join(&record, &found.instance.command, None)?;
         found.instance.pid = started.pid.as_raw_nonzero().get();
         found.save()?;
-        self.tell_exec(&found.instance, "exec_start");
         let monitor = Monitor {
             state: State::default(),
             state_file: None,
@@ -266,6 +272,7 @@ impl Engine {
             tty: found.instance.command.tty,
             stdin_once: true,
             probing: None,
+            kills_told: 0,
         };
         Ok((monitor, Running { started, group }))
     }
@@ -291,11 +298,7 @@ impl Engine {
         let state = self.check_runs(record)?;
         let group = Group::open(&Host::find()?, &record.host.cgroup_parent, &record.id)?
             .ok_or_else(|| Error::Conflict(format!("container {} is not running", record.id)))?;
-        let target = Target::new(state.pid, || {
-            // Whoever had this number while the monitor lived and says so now is the container's process.
-            self.shelf.is_monitored(&record.id)
-                && self.shelf.state(&record.id).is_ok_and(|now| now.pid == state.pid)
-        })?;
+        let target = Target::new(state.pid, self.hold(&record.id, &state)?)?;
         let started = exec::start(record, target, group.directory(), command, output)?;
         Ok((started, group))
     }

@@ -12,6 +12,7 @@ use crate::{
         log::{Entry, Query, Reader, Settings},
         shelf::Container,
     },
+    journal::Position,
 };
 
 /// The log of a container, opened.
@@ -44,6 +45,11 @@ impl Logs<'_> {
     /// Whether the output is that of a terminal.
     pub fn tty(&self) -> bool {
         self.container.record.config.tty
+    }
+
+    /// Behind what was handed out.
+    pub fn position(&self) -> Position {
+        self.reader.position()
     }
 
     /// Hands out what is there now.

@@ -11,6 +11,7 @@ use crate::{
         shelf::Lock,
         state::{State, Status},
     },
+    events::Kind,
 };
 
 /// How a removal treats a container that runs.
@@ -99,6 +100,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        self.tell_prune(Kind::Container, bytes);
         Ok((removed, bytes))
     }
 }

@@ -1,7 +1,7 @@
 //! A container's life from its first start to its last end: run, restart as its policy says, write everything down,
 //! remove it if that was asked for. Runs in the container's monitor, which holds the lock.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use rustix::fs::OFlags;
 
@@ -17,7 +17,7 @@ use crate::{
     },
     fork::Ended,
     process::{
-        control,
+        control::{self, Attach},
         monitor::{Monitor, Running, client::Client},
     },
 };
@@ -84,23 +84,29 @@ impl Engine {
         super::exec::forget_all(&lock.directory);
         let log =
             log::Writer::open(&container.directory, log::Settings::new(&container.record.host.log_config)?)?;
-        let clients = control::collect(&lock.directory)
-            .into_iter()
-            .map(|(wants, connection)| Client::new(connection, wants, config.tty))
-            .collect();
-        Ok(Monitor {
+        let mut monitor = Monitor {
             // The last end stays known until the next one.
             state: State { stopped_by_hand: false, restarts: 0, error: String::new(), ..before },
             state_file: Some(state_file),
             control,
-            clients,
+            clients: Vec::new(),
             log,
             updated: false,
             tty: config.tty,
             stdin_once: config.stdin_once,
             probing: self
                 .probing(&container.record, lock.directory.try_clone().context("copy", "directory")?)?,
-        })
+            kills_told: 0,
+        };
+        for (wants, connection) in control::collect(&lock.directory) {
+            let again = Attach { after: None, ..wants.clone() };
+            let copy = connection.try_clone().context("copy", "connection")?;
+            // One that waited for this start and missed a whole run before it goes on from here.
+            if monitor.admit(wants, connection).is_err() {
+                monitor.admit(again, copy)?;
+            }
+        }
+        Ok(monitor)
     }
 
     /// Writes down that a container's process has been started.
@@ -121,6 +127,7 @@ impl Engine {
             ..core::mem::take(&mut monitor.state)
         };
         monitor.write_state()?;
+        self.tell_mounts(&container.record, "mount");
         self.tell(&container.record, "start", &[]);
         Ok(())
     }
@@ -142,8 +149,11 @@ impl Engine {
                     self.tell(&record, action, more);
                 }
             });
-            self.note_end(&mut monitor, &running, ended);
+            let kills = self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
+            for _ in monitor.kills_told..kills {
+                self.tell(&container.record, "oom", &[]);
+            }
             self.tell_end(&container, &monitor.state);
             let end = End {
                 exit_code: monitor.state.exit_code,
@@ -188,27 +198,28 @@ impl Engine {
         written
     }
 
-    /// Notes how the process ended. Nothing of it is left when this returns.
-    fn note_end(&self, monitor: &mut Monitor, running: &Running, ended: Ended) {
+    /// Notes how the process ended. Nothing of it is left when this returns. Tells how often something of it was killed
+    /// for want of memory.
+    fn note_end(&self, monitor: &mut Monitor, running: &Running, ended: Ended) -> u64 {
+        let kills = running.group.oom_kills().ok().flatten().unwrap_or(0);
         let state = &mut monitor.state;
         state.exit_code = i32::from(ended.code());
-        state.oom_killed = running.group.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
+        state.oom_killed |= kills > 0;
         state.finished_ns = Time::now().unix_nanos();
         state.pid = 0;
         state.exits += 1;
         end_group(&running.group);
+        kills
     }
 
     /// Tells how the process ended.
     pub(super) fn tell_end(&self, container: &Container, state: &State) {
         let record = &container.record;
-        if state.oom_killed {
-            self.tell(record, "oom", &[]);
-        }
         let (code, seconds) =
             (state.exit_code, (state.finished_ns - state.started_ns).max(0) / clock::SECOND);
         let end = [("exitCode", &*format!("{code}")), ("execDuration", &*format!("{seconds}"))];
         self.tell(record, "die", &end);
+        self.tell_mounts(record, "unmount");
     }
 
     /// Ends the supervision: writes the last state, or takes the container off the shelf, and lets go of the lock.

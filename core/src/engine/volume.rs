@@ -17,6 +17,7 @@ use crate::{
         config::{Map, nullable},
         record::{MountKind, Record},
     },
+    events::Kind,
     store::volumes::Volume,
 };
 
@@ -170,6 +171,7 @@ impl Engine {
             let data = format!("{path}/_data");
             pruned.space_reclaimed += tree_bytes(root, data.as_str()).unwrap_or(0);
         }
+        self.tell_prune(Kind::Volume, pruned.space_reclaimed);
         Ok(pruned)
     }
 

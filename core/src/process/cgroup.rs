@@ -27,12 +27,14 @@ pub mod limits;
 pub mod resources;
 mod restrict;
 mod running;
+mod shortage;
 pub mod stats;
 pub mod weight;
 
 pub use group::Group;
 pub use host::{Host, Layout};
 pub use resources::Resources;
+pub use shortage::Shortage;
 
 bitflags::bitflags! {
     /// Controllers of cgroup2.

@@ -23,7 +23,7 @@ use rustix::{
     },
 };
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, journal::Position};
 
 /// The socket's name in the container's run directory.
 const NAME: &str = "sock";
@@ -76,6 +76,8 @@ pub struct Attach {
     pub detach_keys: Vec<u8>,
     /// What the client sent behind its request.
     pub early: Vec<u8>,
+    /// It has read the log up to there, and gets what is behind it first.
+    pub after: Option<Position>,
 }
 
 impl Question {
@@ -88,7 +90,7 @@ impl Question {
             Question::Attach(attach) => {
                 let flags = [attach.stdin, attach.stdout, attach.stderr, attach.framed];
                 let bits = flags.iter().enumerate().map(|(at, set)| i32::from(*set) << at).sum();
-                (5, bits, attach.detach_keys.len() as i32)
+                (if attach.after.is_some() { 7 } else { 5 }, bits, attach.detach_keys.len() as i32)
             }
             Question::Update => (6, 0, 0),
         };
@@ -97,6 +99,11 @@ impl Question {
         bytes.extend_from_slice(&i32::to_ne_bytes(a));
         bytes.extend_from_slice(&i32::to_ne_bytes(b));
         if let Question::Attach(attach) = self {
+            if let Some(Position { file: (device, inode), offset }) = attach.after {
+                [device, inode, offset]
+                    .iter()
+                    .for_each(|number| bytes.extend_from_slice(&number.to_ne_bytes()));
+            }
             bytes.extend_from_slice(&attach.detach_keys);
             bytes.extend_from_slice(&attach.early);
         }
@@ -113,7 +120,18 @@ impl Question {
             2 => Question::Pause,
             3 => Question::Unpause,
             4 => Question::Resize { height: u16::try_from(a).ok()?, width: u16::try_from(b).ok()? },
-            5 => {
+            5 | 7 => {
+                let (after, rest) = match kind {
+                    7 => {
+                        let (numbers, rest) = rest.split_first_chunk::<24>()?;
+                        let mut numbers = numbers.chunks_exact(8).map(|bytes| {
+                            u64::from_ne_bytes(bytes.try_into().expect("chunks of eight bytes"))
+                        });
+                        let mut next = || numbers.next().unwrap_or(0);
+                        (Some(Position { file: (next(), next()), offset: next() }), rest)
+                    }
+                    _ => (None, rest),
+                };
                 let (keys, early) = rest.split_at_checked(usize::try_from(b).ok()?)?;
                 Question::Attach(Attach {
                     stdin: a & 1 != 0,
@@ -122,6 +140,7 @@ impl Question {
                     framed: a & 8 != 0,
                     detach_keys: keys.into(),
                     early: early.into(),
+                    after,
                 })
             }
             6 => Question::Update,
@@ -254,6 +273,7 @@ pub fn ask_as(
     let text = || String::from_utf8_lossy(text).into_owned();
     match i32::from_ne_bytes(*number) {
         0 => Ok(Some(())),
+        304 => Err(Error::Unchanged),
         400 => Err(Error::Invalid(text())),
         409 => Err(Error::Conflict(text())),
         501 => Err(Error::Unsupported(text())),
@@ -383,7 +403,7 @@ mod tests {
     use super::*;
     use crate::file::{self, CWD};
 
-    fn questions() -> [Question; 6] {
+    fn questions() -> [Question; 7] {
         let attach = Attach {
             stdin: true,
             stderr: true,
@@ -397,6 +417,10 @@ mod tests {
             Question::Pause,
             Question::Unpause,
             Question::Resize { height: 24, width: 80 },
+            Question::Attach(Attach {
+                after: Some(Position { file: (1, u64::MAX), offset: 3 }),
+                ..attach.clone()
+            }),
             Question::Attach(attach),
             Question::Update,
         ]
@@ -407,7 +431,9 @@ mod tests {
         for question in questions() {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Some(question));
         }
-        for bytes in [&b""[..], b"\x01", &[9; 9], &[5, 0, 0, 0, 0, 9, 0, 0, 0, 1]] {
+        for bytes in
+            [&b""[..], b"\x01", &[9; 9], &[5, 0, 0, 0, 0, 9, 0, 0, 0, 1], &[7, 0, 0, 0, 0, 0, 0, 0, 0, 1]]
+        {
             assert_eq!(Question::from_bytes(bytes), None);
         }
     }
@@ -420,7 +446,7 @@ mod tests {
         let socket = listen(&directory).unwrap();
         let monitor = std::thread::spawn(move || {
             let mut seen = Vec::new();
-            while seen.len() < 6 {
+            while seen.len() < 7 {
                 let mut ready = [rustix::event::PollFd::new(&socket, rustix::event::PollFlags::IN)];
                 rustix::event::poll(&mut ready, None).unwrap();
                 let Some((question, fd, connection)) = accept(&socket) else { continue };
@@ -444,8 +470,8 @@ mod tests {
             }
         }
         assert_eq!(monitor.join().unwrap(), questions());
-        let mut buffer = [0; 8];
-        assert_eq!(rustix::io::read(&reader, &mut buffer), Ok(5));
+        let mut buffer = [0; 16];
+        assert_eq!(rustix::io::read(&reader, &mut buffer), Ok(10));
         file::remove_tree(CWD, path.as_str()).unwrap();
     }
 

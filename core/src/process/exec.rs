@@ -65,12 +65,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// Takes hold of the process `pid` of a container that `is_alive` (asked after the process is held).
+    /// The process `pid`, which is held by `pidfd`; see [`hold`].
     ///
     /// # Errors
     /// [`Error::Conflict`] if it has ended.
-    pub fn new(pid: i32, is_alive: impl FnOnce() -> bool) -> Result<Target> {
-        let pidfd = hold(pid, is_alive)?;
+    pub fn new(pid: i32, pidfd: OwnedFd) -> Result<Target> {
         let path = alloc::format!("/proc/{pid}/root");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty()).context("open", &path)?;

@@ -18,8 +18,8 @@ use self::{
     health::Probing,
 };
 use super::{
-    cgroup::Group,
-    control::{self, Question},
+    cgroup::{Group, Shortage},
+    control::{self, Attach, Question},
     launch::Started,
 };
 use crate::{
@@ -71,6 +71,8 @@ pub struct Monitor {
     pub stdin_once: bool,
     /// Its health checks, if it has any.
     pub probing: Option<Probing>,
+    /// How many kills for want of memory were told of the present run.
+    pub kills_told: u64,
 }
 
 /// The input's way into the process.
@@ -103,6 +105,9 @@ impl Monitor {
             let _ = rustix::io::ioctl_fionbio(fd, true);
         }
         let mut outputs = [Some(&started.stdout), started.stderr.as_ref()];
+        // Of a further command only the container's own monitor tells.
+        let mut shortage = self.state_file.as_ref().and_then(|_| Shortage::watch(group));
+        self.kills_told = 0;
         let mut buffer = alloc::vec![0_u8; PIECE];
         let mut input = Input::default();
         if let Some(probing) = &mut self.probing {
@@ -113,12 +118,15 @@ impl Monitor {
                 client.early(&mut input.pending);
             }
             input.feed(&mut stdin, self.tty);
-            let ready = self.sleep(started, outputs, stdin.as_ref(), &input);
+            let ready = self.sleep(started, outputs, stdin.as_ref(), &input, shortage.as_ref());
             let mut ready = ready.into_iter();
             let mut next = || ready.next().unwrap_or(PollFlags::empty());
             let (process, asked) = (!next().is_empty(), !next().is_empty());
             let written = [next(), next()].map(|flags| !flags.is_empty());
             let _takes_input = next();
+            if !next().is_empty() {
+                self.note_shortage(&mut shortage, tell);
+            }
             for at in 0..self.clients.len() {
                 let client = &mut self.clients[at];
                 let came = client.serve(next(), &mut buffer, &mut input.pending);
@@ -211,6 +219,24 @@ impl Monitor {
         self.clients.retain(|client| !client.is_gone());
     }
 
+    /// Tells that the kernel has killed for want of memory, once for each kill.
+    fn note_shortage(&mut self, shortage: &mut Option<Shortage>, tell: Tell<'_>) {
+        let Some(kills) = shortage.as_ref().and_then(Shortage::kills) else {
+            // The group is going; how often it was is looked at once more at the end.
+            *shortage = None;
+            return;
+        };
+        if kills > self.kills_told {
+            self.state.oom_killed = true;
+            // A full disk does not end the container.
+            let _ = self.write_state();
+        }
+        while self.kills_told < kills {
+            self.kills_told += 1;
+            tell("oom", &[]);
+        }
+    }
+
     /// Looks after the health checks.
     fn probe(&mut self, ready: [PollFlags; 2], buffer: &mut [u8], tell: Tell<'_>) {
         let Some(probing) = &mut self.probing else { return };
@@ -225,14 +251,15 @@ impl Monitor {
         }
     }
 
-    /// Sleeps until something can be done: what is ready of process, control socket, the two outputs, the input, the
-    /// clients, and a probe with its output, in this order.
+    /// Sleeps until something can be done: what is ready of process, control socket, the two outputs, the input,
+    /// the count of kills for want of memory, the clients, and a probe with its output, in this order.
     fn sleep(
         &self,
         started: &Started,
         outputs: [Option<&OwnedFd>; 2],
         stdin: Option<&OwnedFd>,
         input: &Input,
+        shortage: Option<&Shortage>,
     ) -> Vec<PollFlags> {
         let full = self.clients.iter().any(Client::is_full);
         let listen = input.pending.is_empty() && !input.ended && stdin.is_some();
@@ -243,6 +270,7 @@ impl Monitor {
             outputs[0].filter(|_| !full).map(|fd| readable(fd.as_fd())),
             outputs[1].filter(|_| !full).map(|fd| readable(fd.as_fd())),
             stdin.filter(|_| !input.pending.is_empty()).map(|fd| (fd.as_fd(), PollFlags::OUT)),
+            shortage.map(|shortage| (shortage.fd(), PollFlags::PRI)),
         ];
         wanted.extend(self.clients.iter().map(|client| Some(client.interest(listen))));
         let mut left = None;
@@ -312,10 +340,29 @@ impl Monitor {
             }
             Question::Attach(wants) => {
                 let connection = along.ok_or_else(|| Error::Invalid("attach without a connection".into()))?;
-                self.clients.push(Client::new(connection, wants, self.tty));
+                self.admit(wants, connection)?;
             }
             Question::Update => self.updated = true,
         }
+        Ok(())
+    }
+
+    /// Takes a client in. One that has read the log gets what is behind that first.
+    ///
+    /// # Errors
+    /// [`Error::Unchanged`] if there is too much behind it: it has to read on.
+    pub fn admit(&mut self, mut wants: Attach, connection: OwnedFd) -> Result<()> {
+        let after = wants.after.take();
+        let mut client = Client::new(connection, wants, self.tty);
+        if let Some(after) = after {
+            let mut pass = |stream: log::Stream, text: &[u8]| client.output(frame_stream(stream), text);
+            match self.log.since(after, &mut pass) {
+                Ok(()) => {}
+                Err(Errno::AGAIN) => return Err(Error::Unchanged),
+                Err(errno) => return Err(Error::os("read", "the log", errno)),
+            }
+        }
+        self.clients.push(client);
         Ok(())
     }
 
@@ -325,10 +372,8 @@ impl Monitor {
         match rustix::io::read(fd, &mut *buffer) {
             Ok(count) if count > 0 => {
                 let bytes = &buffer[..count];
-                let (frame, stream) = match at {
-                    0 => (Stream::Stdout, log::Stream::Stdout),
-                    _ => (Stream::Stderr, log::Stream::Stderr),
-                };
+                let stream = if at == 0 { log::Stream::Stdout } else { log::Stream::Stderr };
+                let frame = frame_stream(stream);
                 // Output that finds no room on the disk is lost to the log only.
                 let _ = self.log.write(stream, bytes, Time::now());
                 for client in &mut self.clients {
@@ -342,6 +387,13 @@ impl Monitor {
             _ => outputs[at] = None,
         }
         false
+    }
+}
+
+fn frame_stream(stream: log::Stream) -> Stream {
+    match stream {
+        log::Stream::Stdout => Stream::Stdout,
+        log::Stream::Stderr => Stream::Stderr,
     }
 }
 

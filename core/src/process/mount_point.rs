@@ -66,6 +66,11 @@ pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<St
             .context("set mount attributes of", &point.source)?;
         (mount, onto)
     };
+    if point.destination == "/proc" && !in_proc {
+        return Err(Error::Invalid(
+            "invalid mount path: \"/proc\" cannot be mounted over, except by all of the host's".into(),
+        ));
+    }
     Ok(Step::Attach { mount, target: c_path(&point.destination)?, onto, in_proc })
 }
 

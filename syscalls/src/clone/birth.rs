@@ -254,6 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn a_midwife_that_is_killed_leaves_a_child_or_an_error_and_keeps_nobody_waiting() {
+        for _ in 0..30 {
+            let birth = begin(CloneFlags::NEWNET);
+            rustix::process::kill_process(birth.midwife.unwrap(), rustix::process::Signal::KILL).unwrap();
+            let mut written = 0;
+            let run = birth.run(&mut || {
+                written = 42;
+                exec::exit(7)
+            });
+            match run {
+                Ok((_, pidfd)) => {
+                    let exited =
+                        waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
+                    assert_eq!((exited.exit_status(), written), (Some(7), 42));
+                }
+                Err(errno) => assert_eq!((errno, written), (Errno::CHILD, 0)),
+            }
+        }
+    }
+
+    #[test]
     fn a_child_that_is_not_wanted_leaves() {
         drop(begin(CloneFlags::NEWNET));
     }

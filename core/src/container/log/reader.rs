@@ -8,7 +8,7 @@ use super::{FILE_NAME, Stream, line};
 use crate::{
     Result,
     clock::{self, Time},
-    journal::{Lines, Start, Watch},
+    journal::{Lines, Position, Start, Watch},
 };
 
 /// Which part of a log is wanted.
@@ -60,6 +60,11 @@ impl Reader {
     pub fn open(directory: BorrowedFd<'_>, query: Query) -> Result<Reader> {
         let lines = Lines::open(directory, FILE_NAME, query.tail.map_or(Start::Oldest, Start::Last))?;
         Ok(Reader { lines, query, text: Vec::new(), ended: false })
+    }
+
+    /// Behind the last line that was looked at.
+    pub fn position(&self) -> Position {
+        self.lines.position()
     }
 
     /// The next line that was asked for, or `None` if there is no more for now.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use rustix::{
     fd::{AsFd, OwnedFd},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 
@@ -13,7 +14,7 @@ use crate::{
     Context, Result,
     clock::Time,
     file,
-    journal::{self, append, identify},
+    journal::{self, Position, append, identify},
 };
 
 /// A line of this length or more is split into parts of it.
@@ -22,6 +23,8 @@ pub const PART_MAX: usize = 16 * 1024;
 const BUFFER: usize = 32 * 1024;
 /// Text that is escaped at once.
 const PIECE: usize = 4 * 1024;
+/// Bytes of the file that are read at once for a client that has read the rest.
+const AT_ONCE: u64 = 1024 * 1024;
 /// Until so many further bytes were written no second rotation is tried while a reader is in the way.
 const RETRY_BYTES: u64 = 4 * 1024;
 
@@ -124,6 +127,45 @@ impl Writer {
             }
         }
         result.and(output.flush())
+    }
+
+    /// Hands what was written behind `from`, and then what has no line break yet, to `sink`. Whoever has read the log up
+    /// to there and gets this and everything later misses nothing and gets nothing twice.
+    ///
+    /// # Errors
+    /// EAGAIN if that is far back: read on first. Otherwise as read(2).
+    pub fn since(&self, from: Position, sink: &mut dyn FnMut(Stream, &[u8])) -> Result<(), Errno> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&output.directory, FILE_NAME, flags, Mode::empty()) {
+            Ok(file) => {
+                let (identity, size) = identify(&file)?;
+                let missing = size.checked_sub(from.offset).filter(|_| identity == from.file);
+                let missing = missing.filter(|missing| *missing <= AT_ONCE).ok_or(Errno::AGAIN)?;
+                if missing > 0 {
+                    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(from.offset))?;
+                    let bytes = file::read_all(&file, AT_ONCE as usize)?;
+                    let mut text = Vec::new();
+                    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                        if let Some(line) = line.strip_suffix(b"\n")
+                            && let Some((stream, _)) = line::parse(line, &mut text)
+                        {
+                            sink(stream, &text);
+                        }
+                    }
+                }
+            }
+            Err(Errno::NOENT) if from == Position::default() => {}
+            Err(Errno::NOENT) => return Err(Errno::AGAIN),
+            Err(errno) => return Err(errno),
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let tail = &self.tails[stream as usize].bytes;
+            if !tail.is_empty() {
+                sink(stream, tail);
+            }
+        }
+        Ok(())
     }
 
     /// Writes what the streams ended with, if that was no line break. They may begin again afterwards.

@@ -229,3 +229,36 @@ fn following_ends_when_the_container_has_stopped_and_everything_was_seen() {
     reader.follow(scratch.0.as_fd(), &[], &mut stopped, &mut sink).unwrap();
     assert_eq!(seen, "first1.2.3.");
 }
+
+#[test]
+fn who_has_read_the_log_gets_what_is_behind_it_and_the_unfinished_lines() {
+    let scratch = Scratch::new("since");
+    let mut writer = scratch.writer(ALL);
+    let since = |writer: &Writer, from| {
+        let mut all = Vec::new();
+        let result = writer.since(from, &mut |stream, text| {
+            all.push(format!("{} {}", stream.name(), String::from_utf8_lossy(text)));
+        });
+        result.map(|()| all)
+    };
+    let mut reader = Reader::open(scratch.0.as_fd(), Query::default()).unwrap();
+    assert_eq!(since(&writer, reader.position()), Ok(vec![]), "there is no file yet");
+    writer.write(Stream::Stdout, b"one\ntwo\nthr", at(1)).unwrap();
+    assert_eq!(since(&writer, reader.position()), Err(Errno::AGAIN), "there is one now");
+    assert_eq!(reader.next_entry().unwrap().unwrap().text, b"one\n");
+    let behind_one = reader.position();
+    assert_eq!(since(&writer, behind_one).unwrap(), ["stdout two\n", "stdout thr"]);
+    while reader.next_entry().unwrap().is_some() {}
+    let end = reader.position();
+    assert_eq!(since(&writer, end).unwrap(), ["stdout thr"]);
+    writer.write(Stream::Stderr, b"oh\n", at(2)).unwrap();
+    assert_eq!(since(&writer, end).unwrap(), ["stderr oh\n", "stdout thr"]);
+    writer.write(Stream::Stdout, b"ee\n", at(3)).unwrap();
+    assert_eq!(since(&writer, end).unwrap(), ["stderr oh\n", "stdout three\n"]);
+    for _ in 0..100 {
+        writer.write(Stream::Stdout, &[&[b'x'; 12_000][..], b"\n"].concat(), at(4)).unwrap();
+    }
+    assert_eq!(since(&writer, end), Err(Errno::AGAIN), "too much for one go");
+    writer.output.as_mut().unwrap().rotate().unwrap();
+    assert_eq!(since(&writer, end), Err(Errno::AGAIN), "another file");
+}
