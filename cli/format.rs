@@ -172,6 +172,7 @@ mod tests {
             show("{{.Foo}}", false),
             "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type container"
         );
+        assert!(show("table {{json}}", false).ends_with("wrong number of args for json: want 1 got 0"));
         assert_eq!(show("{{.Names", false), "failed to parse template: template: :1: unclosed action");
     }
 }

@@ -1,10 +1,20 @@
 //! What the fuzzer checks, on every run of the tests: the seeds, what it once failed on (`fuzz/regressions/TARGET/`), and
 //! a few thousand damaged seeds.
 
+#[path = "../fuzz/src/profile.rs"]
+mod profile;
 #[path = "../fuzz/src/properties.rs"]
 mod properties;
 #[path = "../fuzz/src/seeds.rs"]
 mod seeds;
+// What templates print numbers with.
+#[allow(dead_code)]
+#[path = "../cli/table.rs"]
+mod table;
+#[path = "../fuzz/src/typed.rs"]
+mod typed;
+#[path = "../fuzz/src/wire.rs"]
+mod wire;
 
 fn check(target: &str, property: fn(&[u8])) {
     let mut inputs = seeds::of(target);
@@ -69,4 +79,29 @@ fn zstd_is_read_the_same_wherever_it_is_cut() {
 #[test]
 fn a_document_is_read_as_one_kind_or_refused() {
     check("manifest", properties::manifest);
+}
+
+#[test]
+fn a_request_is_read_the_same_wherever_it_is_cut() {
+    check("request", wire::request);
+}
+
+#[test]
+fn frames_are_read_the_same_wherever_they_are_cut() {
+    check("frames", wire::frames);
+}
+
+#[test]
+fn a_seccomp_profile_is_refused_or_gives_a_program_that_ends() {
+    check("seccomp", profile::seccomp);
+}
+
+#[test]
+fn a_template_prints_the_same_each_time_or_is_refused() {
+    check("template", typed::template);
+}
+
+#[test]
+fn what_a_flag_says_makes_sense_or_is_refused() {
+    check("flags", typed::flags);
 }

@@ -187,6 +187,7 @@ impl Run<'_> {
         }
         arguments.extend(last);
         if self.headers
+            && !arguments.is_empty()
             && matches!(name.as_str(), "json" | "join" | "lower" | "split" | "title" | "truncate" | "upper")
         {
             return Ok(arguments.swap_remove(0));

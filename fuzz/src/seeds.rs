@@ -9,12 +9,29 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "image_config" => texts(&CONFIGS),
         "manifest" => texts(&MANIFESTS),
         "zstd" => zstds(),
+        "request" => cut(texts(&REQUESTS)),
+        "frames" => frames(),
+        "seccomp" => texts(&PROFILES),
+        "template" => texts(&TEMPLATES),
+        "flags" => texts(&FLAGS),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 6] = ["tar", "gzip", "reference", "image_config", "manifest", "zstd"];
+pub const TARGETS: [&str; 11] = [
+    "tar",
+    "gzip",
+    "reference",
+    "image_config",
+    "manifest",
+    "zstd",
+    "request",
+    "frames",
+    "seccomp",
+    "template",
+    "flags",
+];
 
 const REFERENCES: [&str; 10] = [
     "busybox",
@@ -53,6 +70,106 @@ const MANIFESTS: [&str; 5] = [
     r#"{"a/b":{"latest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}"#,
     r#"{"imageLayoutVersion":"1.0.0"}"#,
 ];
+
+const REQUESTS: [&str; 9] = [
+    "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%7D%7D HTTP/1.1\r\nHost: d\r\n\r\n",
+    "POST /containers/create?name=a%20b HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}rest",
+    "PUT /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: x\r\n\r\n",
+    "HEAD /_ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: keep-alive, Upgrade\r\nUpgrade: tcp\r\n\r\ninput",
+    "POST /x HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    "GET /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    "GET /events?since=1h&until=2006-01-02T15:04:05.5Z&x=%zz+%2f HTTP/1.1\r\nHost:d\r\nX:  \t y \r\n\r\n",
+];
+
+const PROFILES: [&str; 5] = [
+    r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1,"archMap":[{"architecture":"SCMP_ARCH_X86_64",
+        "subArchitectures":["SCMP_ARCH_X86","SCMP_ARCH_X32"]}],"syscalls":[{"names":["read","write","socket","nosuch"],
+        "action":"SCMP_ACT_ALLOW"},{"names":["personality"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":8,
+        "op":"SCMP_CMP_EQ"}]},{"names":["clone"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2114060288,
+        "valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}],"excludes":{"caps":["CAP_SYS_ADMIN"],"arches":["s390"]}}]}"#,
+    r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],"flags":
+        ["SECCOMP_FILTER_FLAG_LOG"],"syscalls":[{"name":"kill","action":"SCMP_ACT_KILL_PROCESS"},{"names":["ptrace"],
+        "action":"SCMP_ACT_TRAP","includes":{"minKernel":"4.8"}},{"names":["mkdir"],"action":"SCMP_ACT_TRACE",
+        "errnoRet":7,"args":[{"index":1,"value":1,"op":"SCMP_CMP_GT"},{"index":1,"value":9,"op":"SCMP_CMP_LE"}]}]}"#,
+    r#"{"defaultAction":"SCMP_ACT_LOG","syscalls":[{"names":["socketcall","ipc","mmap"],"action":"SCMP_ACT_ERRNO",
+        "args":[{"index":5,"value":18446744073709551615,"op":"SCMP_CMP_NE"},{"index":2,"value":4294967296,
+        "op":"SCMP_CMP_LT"},{"index":3,"value":5,"op":"SCMP_CMP_GE"}]}]}"#,
+    r#"{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"/x"}"#,
+    "{}",
+];
+
+const TEMPLATES: [&str; 16] = [
+    "{{.Name}} {{json .State}}\t{{.State.Pid}}",
+    "{{range $k, $v := .Networks}}{{$k}}={{$v.IPAddress}}{{if eq $k \"a\"}}{{continue}}{{end}};{{else}}none{{end}}",
+    "{{- /* a comment */ -}} x {{with $x := .Env}}{{index $x 1}}{{len $x}}{{end}}",
+    "{{join .Env \", \" | upper | printf \"%-10s|%q|%5d|%x\"}}",
+    "{{printf \"%v %s %08.3f %+d %c %t %%\" .Env .Name 1.5 7 65 true}}",
+    "{{$n := 0}}{{range .Env}}{{$n = len .}}{{break}}{{end}}{{$n}}",
+    "{{if and .State.Running (not (gt .State.Pid 5))}}a{{else if or \"\" .Name}}b{{else}}c{{end}}",
+    "{{(index (index .Ports \"80/tcp\") 0).HostPort}}{{slice .Name 1 2}}{{truncate .Name 2}}{{pad .Name 1 2}}",
+    "{{split .Name \"e\"}}{{title .Name}}{{lower .Name}}{{println 1 \"a\" true nil}}{{print 0x1F 'c' 1e3 -5}}",
+    "{{range 3}}{{.}}{{end}}{{.Label \"x\"}}{{.Labels.nope}}{{.Nil.More}}",
+    "table {{.ID}}\\t{{`raw`}}{{\"\\u00e9\\n\\x41\\101\"}}",
+    "{{.State.Missing}}",
+    "{{",
+    "{{end}}",
+    "{{range}}{{end}}{{template \"x\"}}",
+    "{{if .Name}}{{range .Env}}{{with .}}",
+];
+
+/// A letter says what is read.
+const FLAGS: [&str; 26] = [
+    "v/host/path:/inside:ro,rslave",
+    "vname:/inside:nocopy,z",
+    "v/only/inside",
+    "v/a:/proc/sys",
+    "v../up:/x:rw",
+    "mtype=bind,source=/a,target=/b,readonly,bind-propagation=rshared",
+    "mtype=volume,src=v,dst=/d,volume-nocopy,volume-label=a=b,\"volume-opt=o=a,b\",volume-subpath=x/y",
+    "mtype=tmpfs,target=/t,tmpfs-size=64m,tmpfs-mode=1770",
+    "mtype=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rprivate",
+    "t/tmp:size=1m,exec",
+    "s1.5g",
+    "s9223372036854775807",
+    "s.5kib",
+    "c1.000000001",
+    "d/dev/null:/dev/n:rwm",
+    "rc 1:3 rwm",
+    "ra *:* m",
+    "b/dev/sda:1mb",
+    "kctrl-p,ctrl-q",
+    "kctrl-@,a,ctrl-[",
+    "w2006-01-02T15:04:05.999999999+01:30",
+    "w1136073845.5",
+    "w1h30m",
+    "w2006-01-02",
+    "f{\"label\":{\"a=b\":true},\"status\":[\"running\",1,true]}",
+    "n/web-1",
+];
+
+/// With a first byte in front that says how it is cut.
+fn cut(inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    inputs.into_iter().enumerate().map(|(number, input)| [vec![number as u8 * 29], input].concat()).collect()
+}
+
+fn frames() -> Vec<Vec<u8>> {
+    let frame = |stream: u8, content: &[u8]| {
+        let mut frame = vec![stream, 0, 0, 0];
+        frame.extend((content.len() as u32).to_be_bytes());
+        frame.extend(content);
+        frame
+    };
+    cut(vec![
+        [frame(1, b"out\n"), frame(2, b""), frame(2, b"err"), frame(4, b"{\"StatusCode\":0}")].concat(),
+        [frame(1, &[b'x'; 300]), frame(0, b"in"), frame(3, b"oh")].concat(),
+        frame(5, b"no such stream"),
+        [frame(1, b"cut"), vec![1, 0, 0]].concat(),
+        vec![1, 0, 1, 0, 0, 0, 0, 1, b'x'],
+        vec![2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, b'x'],
+    ])
+}
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()

@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 use serde::Deserialize;
 
 mod isolation;
-mod mounts;
+pub mod mounts;
 
 use super::{Engine, image::Force};
 use crate::{

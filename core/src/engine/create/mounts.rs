@@ -40,12 +40,16 @@ impl Engine {
     ) -> Result<Vec<MountPoint>> {
         let mut all = Vec::new();
         for bind in &host.binds {
-            all.push(Wanted { point: short_form(bind)?, labels: Map::new() });
+            all.push(Wanted { point: bind_point(bind)?, labels: Map::new() });
         }
         for mount in &host.mounts {
-            all.push(long_form(mount)?);
+            let point = mount_point(mount)?;
+            let labels =
+                mount.volume_options.as_ref().map_or_else(Map::new, |options| options.labels.clone());
+            all.push(Wanted { point, labels });
         }
         for (destination, options) in &host.tmpfs {
+            check_destination(destination)?;
             let point = MountPoint {
                 kind: MountKind::Tmpfs,
                 destination: destination.clone(),
@@ -55,7 +59,6 @@ impl Engine {
             all.push(Wanted { point, labels: Map::new() });
         }
         for (at, wanted) in all.iter().enumerate() {
-            check_destination(&wanted.point.destination)?;
             if all[..at].iter().any(|other| same_place(&other.point, &wanted.point.destination)) {
                 return Err(Error::Invalid(format!("Duplicate mount point: {}", wanted.point.destination)));
             }
@@ -151,6 +154,15 @@ impl Engine {
 }
 
 /// `source:destination[:options]`, `name:destination[:options]` or `destination`.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is none of these, or can't be mounted there.
+pub fn bind_point(bind: &str) -> Result<MountPoint> {
+    let point = short_form(bind)?;
+    check_destination(&point.destination)?;
+    Ok(point)
+}
+
 fn short_form(bind: &str) -> Result<MountPoint> {
     let parts: Vec<&str> = bind.split(':').collect();
     let (source, destination, options) = match parts[..] {
@@ -197,10 +209,18 @@ fn short_form(bind: &str) -> Result<MountPoint> {
 }
 
 /// A mount as `--mount` describes it.
-fn long_form(mount: &Mount) -> Result<Wanted> {
+///
+/// # Errors
+/// [`Error::Invalid`] if the description makes no sense, or it can't be mounted there.
+pub fn mount_point(mount: &Mount) -> Result<MountPoint> {
+    let point = long_form(mount)?;
+    check_destination(&point.destination)?;
+    Ok(point)
+}
+
+fn long_form(mount: &Mount) -> Result<MountPoint> {
     let invalid =
         |why: &str| Error::Invalid(format!("invalid mount config for type \"{}\": {why}", mount.kind));
-    let mut labels = Map::new();
     let mut point =
         MountPoint { destination: mount.target.clone(), read_only: mount.read_only, ..MountPoint::default() };
     match mount.kind.as_str() {
@@ -238,7 +258,6 @@ fn long_form(mount: &Mount) -> Result<Wanted> {
             if let Some(options) = &mount.volume_options {
                 point.no_copy = options.no_copy;
                 point.subpath.clone_from(&options.subpath);
-                labels.clone_from(&options.labels);
                 let driver = options.driver_config.as_ref();
                 if driver.is_some_and(|driver| {
                     !matches!(driver.name.as_str(), "" | "local") || !driver.options.is_empty()
@@ -252,7 +271,7 @@ fn long_form(mount: &Mount) -> Result<Wanted> {
         }
         other => return Err(Error::Invalid(format!("invalid mount config: mount type {other:?} unknown"))),
     }
-    Ok(Wanted { point, labels })
+    Ok(point)
 }
 
 fn bind_options(
