@@ -51,7 +51,7 @@ fn a_slip_of_the_finger_gets_one_line_with_what_was_meant() {
         (&["import", "http://x/y.tar"], 1, "only files and - (stdin) can be imported"),
         (&["import", "/nonexistent.tar"], 1, "open /nonexistent.tar: no such file or directory"),
         (&["inspect", "--type", "foo", "x"], 1, "unknown type: \"foo\""),
-        (&["inspect", "-f", "{{.Id", "x"], 1, "template parsing error: template: :1: unclosed action"),
+        (&["inspect", "-f", "{{.Id", "x"], 64, "template parsing error: template: :1: unclosed action"),
         (&["ps", "--format", "{{foo}}"], 1, "template: :1: function \"foo\" not defined"),
     ] {
         scratch.fails(arguments, code, words);
@@ -169,4 +169,29 @@ fn the_same_commands_talk_to_a_daemon() {
     assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
     assert!(!scratch.path("daemon.sock").exists());
+}
+
+#[test]
+fn lists_and_settings_read_as_dockers() {
+    let scratch = Scratch::new();
+    scratch.fails(&["ps", "--format", "{{.Nosuch}}"], 1, "can't evaluate field Nosuch in type container");
+    assert_eq!(scratch.text(&["ps", "--format", "{{slice .ID 0 5}}"]), "", "there is nothing to cut");
+    scratch.fails(
+        &["inspect", "-f", "{{.Name", "host"],
+        64,
+        "template parsing error: template: :1: unclosed action",
+    );
+    let relative = "the working directory 'rel' is invalid, it needs to be an absolute path";
+    scratch.refused(&["-w", "rel", "host", "true"], 125, relative);
+    let flags = ["create", "--name", "one", "-v", "data:/d", "-v", "/anonymous", "--tmpfs", "/t"];
+    scratch.text(&[&flags[..], &["--mount", "type=tmpfs,dst=/m", "host", "true"]].concat());
+    let mounts = "{{range .Mounts}}{{.Type}} {{.Destination}} {{.Mode}};{{end}}";
+    assert_eq!(
+        scratch.text(&["inspect", "-f", mounts, "one"]),
+        "volume /d z;tmpfs /m ;volume /anonymous ;\n",
+        "--tmpfs is among the settings only"
+    );
+    let named = scratch.text(&["ps", "-a", "--no-trunc", "--format", "{{.Mounts}}"]);
+    assert!(named.starts_with("data,") && named.matches(',').count() == 2, "{named}");
+    scratch.text(&["rm", "-v", "one"]);
 }

@@ -84,7 +84,7 @@ impl Verb for Inspect {
 }
 
 fn parsing(reason: String) -> Failure {
-    Failure::new(format!("template parsing error: {reason}"))
+    Failure::new(format!("template parsing error: {reason}")).exit(64)
 }
 
 impl Inspect {

@@ -51,10 +51,11 @@ const HEADERS: &[(&str, &str)] = &[
 impl Verb for Ps {
     fn run(self, context: &Context) -> Outcome {
         if self.quiet && self.format.is_some() {
-            output::note("WARNING: --format is not used, because --quiet is set too\n");
+            output::note("WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
         }
         let format = self.format.as_deref().filter(|_| !self.quiet);
-        let size = self.size || format.is_some_and(|format| format.contains(".Size"));
+        let size = self.size
+            || format.is_some_and(|format| format.contains(".Size") || format.contains("{{json .}}"));
         let mut target = path(&["containers", "json"]);
         if self.all {
             query(&mut target, "all", "1");
@@ -89,6 +90,15 @@ impl Verb for Ps {
         context.client.each(&target, &keys, &mut |one| {
             rows.push(container(&one.into(), &columns, !self.no_trunc));
         })?;
+        if rows.is_empty() {
+            // A field that doesn't exist is told of an empty list, too.
+            let nobody = [container(&Value::Null, &columns, true)];
+            if let Err(failure) = layout.text(format, self.quiet, &nobody)
+                && failure.message.contains("can't evaluate field")
+            {
+                return Err(failure);
+            }
+        }
         layout.print(format, self.quiet, &rows)?;
         Ok(0)
     }

@@ -175,7 +175,7 @@ fn write(json: &mut Json, record: &Listed, state: &State, now: Time) {
     json.key("NetworkSettings").open_object().key("Networks");
     write_networks(json, &record.host.network_mode);
     json.close_object().key("Mounts");
-    write_mounts(json, &record.mounts);
+    write_mounts(json, &record.mounts, &|place| record.host.tmpfs.contains_key(place));
 }
 
 /// The time that nanoseconds since 1970 mean, 0 being never.
@@ -232,10 +232,13 @@ pub(super) fn write_networks(json: &mut Json, mode: &str) {
     json.close_object();
 }
 
-/// `[{"Type": ...}]`
-pub(super) fn write_mounts(json: &mut Json, mounts: &[MountPoint]) {
+/// `[{"Type": ...}]`. As with Docker those of `--tmpfs` stand among the host's settings only: `is_tmpfs` tells which.
+pub(super) fn write_mounts(json: &mut Json, mounts: &[MountPoint], is_tmpfs: &dyn Fn(&str) -> bool) {
     json.open_array();
     for mount in mounts {
+        if mount.kind == MountKind::Tmpfs && is_tmpfs(&mount.destination) {
+            continue;
+        }
         json.open_object().key("Type").value(&mount.kind);
         if mount.kind == MountKind::Volume {
             json.key("Name").string(&mount.name);
@@ -248,7 +251,9 @@ pub(super) fn write_mounts(json: &mut Json, mounts: &[MountPoint]) {
             (MountKind::Bind, "") => "rprivate",
             (_, word) => word,
         };
-        json.key("Mode").string(&mount.mode).key("RW").boolean(!mount.read_only);
+        // Docker's word for a volume of its own that nobody said anything about.
+        let plain = mount.kind == MountKind::Volume && !mount.anonymous && mount.mode.is_empty();
+        json.key("Mode").string(if plain { "z" } else { &mount.mode }).key("RW").boolean(!mount.read_only);
         json.key("Propagation").string(propagation).close_object();
     }
     json.close_array();

@@ -72,7 +72,7 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     json.key("UpperDir").string(&in_data("upper")).key("WorkDir").string(&in_data("work"));
     json.close_object().close_object();
     json.key("Mounts");
-    write_mounts(json, &record.mounts);
+    write_mounts(json, &record.mounts, &|place| record.host.tmpfs.contains_key(place));
     json.key("Config").value(&Config { hostname: record.hostname().into(), ..record.config.clone() });
     json.key("NetworkSettings").open_object();
     for key in ["Bridge", "SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "MacAddress"] {

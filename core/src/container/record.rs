@@ -77,6 +77,8 @@ pub struct ListedHost {
     pub network_mode: String,
     /// As [`HostConfig::port_bindings`], without where they lead.
     pub port_bindings: Map<IgnoredAny>,
+    /// As [`HostConfig::tmpfs`], without the options.
+    pub tmpfs: Map<IgnoredAny>,
 }
 
 impl Listed {
@@ -171,6 +173,7 @@ mod tests {
         record.config.exposed_ports.insert("80/tcp".into(), Empty {});
         record.host.network_mode = "host".into();
         record.host.port_bindings.insert("81/tcp".into(), None);
+        record.host.tmpfs.insert("/t".into(), String::new());
         record.mounts.push(MountPoint { destination: "/d".into(), ..MountPoint::default() });
         let listed: Listed = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
         assert_eq!((listed.id, listed.name, listed.created_ns), ("i".into(), "n".into(), 7));
@@ -181,6 +184,7 @@ mod tests {
         assert!(listed.config.exposed_ports.keys().eq(record.config.exposed_ports.keys()));
         assert_eq!(listed.host.network_mode, record.host.network_mode);
         assert!(listed.host.port_bindings.keys().eq(record.host.port_bindings.keys()));
+        assert!(listed.host.tmpfs.keys().eq(record.host.tmpfs.keys()));
         assert_eq!(listed.mounts, record.mounts);
     }
 }

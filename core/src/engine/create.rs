@@ -48,6 +48,7 @@ impl Engine {
             return Err(Error::Unsupported("a MAC address (--mac-address) is not there yet".into()));
         }
         isolation::check_conflicts(&config, &host)?;
+        check_directory(&config.working_dir)?;
         // What is found is not taken away until the container that uses it is on the shelf.
         let locked = self.store.share()?;
         let image = self.complete(&mut config)?;
@@ -132,6 +133,17 @@ impl Engine {
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| Error::Invalid(format!("invalid request body: {error}")))
+}
+
+/// Checks a working directory that somebody asks for.
+///
+/// # Errors
+/// [`Error::Invalid`] for a relative one.
+pub(super) fn check_directory(path: &str) -> Result<()> {
+    if path.is_empty() || path.starts_with('/') {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("the working directory '{path}' is invalid, it needs to be an absolute path")))
 }
 
 /// What makes no sense, and what is not there yet.

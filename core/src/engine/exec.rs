@@ -104,6 +104,7 @@ impl Engine {
         if instance.command.words.is_empty() {
             return Err(Error::Invalid("No exec command specified".into()));
         }
+        super::create::check_directory(&instance.command.working_dir)?;
         self.check_runs(&record)?;
         instance.id = names::new_id()?;
         instance.container = record.id;

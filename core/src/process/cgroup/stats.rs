@@ -121,9 +121,10 @@ impl Stats {
             stats.memory = Some(Memory { usage_bytes, limit_bytes, detail });
         }
         stats.io = group.read("io.stat")?.map(|text| text.lines().filter_map(io).collect());
-        stats.pids = number("pids.current")?;
-        if stats.pids.is_some() {
-            stats.pids_limit = number("pids.max")?;
+        match number("pids.current")? {
+            Some(count) => (stats.pids, stats.pids_limit) = (Some(count), number("pids.max")?),
+            // Without the controller the processes are counted, not their threads.
+            None => stats.pids = group.pids().ok().map(|pids| pids.len() as u64),
         }
         for (pressure, name) in
             stats.pressure.iter_mut().zip(["cpu.pressure", "memory.pressure", "io.pressure"])
