@@ -11,6 +11,7 @@ pub mod pack;
 pub mod pax;
 pub mod place;
 pub mod plain;
+pub mod skeleton;
 pub mod tar;
 pub mod unpack;
 pub mod zstd;

@@ -6,6 +6,7 @@
 //!   tmp/<random>             something in the making; nothing refers to it
 //!   layers/<diffid>/tree     one extracted layer, in the form that overlayfs stacks
 //!                  /base     the same for a layer that hides all layers below it (an opaque root directory)
+//!                  /skeleton     everything else of its tar: see `layer::skeleton`
 //!                  /layer.json   its sizes
 //!   blobs/sha256/<hex>       configs; later manifests too
 //!   images/<id>              an image exists: what only this store knows of it

@@ -2,15 +2,14 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use rustix::fs::{Mode, mkdirat, renameat};
+use rustix::fd::AsFd;
 
 use super::Engine;
 use crate::{
-    Context, Error, Result,
+    Error, Result,
     clock::Time,
     container::{config::Config, record::HOST_IMAGE},
     digest::ImageId,
-    file,
     image::{
         change,
         config::{ARCHITECTURE, ImageConfig, RootFs, Step},
@@ -83,19 +82,8 @@ impl Engine {
 /// A layer's tree below `tmp/`, ready to be published.
 pub(super) fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Scratch, Unpacked)> {
     let scratch = store.scratch(&store.share()?)?;
-    let unpacked = unpack_into(&scratch, source)?;
+    let unpacked = unpack(source, scratch.directory().as_fd())?;
     Ok((scratch, unpacked))
-}
-
-/// Unpacks a layer into a new directory below `tmp/`, in the form in which it is published.
-pub(super) fn unpack_into(scratch: &Scratch, source: &mut Source<'_>) -> Result<Unpacked> {
-    mkdirat(scratch.directory(), "tree", Mode::RWXU).context("create directory", "tree")?;
-    let tree = file::directory(scratch.directory(), "tree").context("open", "tree")?;
-    let unpacked = unpack(source, rustix::fd::AsFd::as_fd(&tree))?;
-    if unpacked.applied.is_base {
-        renameat(scratch.directory(), "tree", scratch.directory(), "base").context("rename", "tree")?;
-    }
-    Ok(unpacked)
 }
 
 /// The name that an image is to get.

@@ -2,7 +2,7 @@
 //! extracts; nobody else writes to the tree meanwhile.
 //!
 //! Every directory is reached by openat2 inside the root, and nothing that exists is ever opened for writing: it is
-//! removed and made anew. What exists in the tree was made by this layer, so that a whiteout, which hides only what the
+//! put away and made anew. What exists in the tree was made by this layer, so that a whiteout, which hides only what the
 //! layers below have, never takes away what is there.
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
@@ -11,7 +11,7 @@ use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{
         AtFlags, FileType, Mode, OFlags, Stat, XattrFlags, chownat, fsetxattr, linkat, makedev, mkdirat,
-        mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+        mknodat, openat, renameat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -30,6 +30,10 @@ const ORIGIN: &str = "trusted.overlay.origin";
 /// Writes one layer.
 pub struct Applier {
     root: OwnedFd,
+    /// Where [`REPLACED`] is made.
+    beside: OwnedFd,
+    /// How many nodes are in it.
+    replaced: u64,
     maker: Maker,
     /// The directory that was used last, and its path.
     parent: Option<(Vec<u8>, OwnedFd)>,
@@ -39,6 +43,9 @@ pub struct Applier {
     directories: BTreeMap<Vec<u8>, Attributes>,
     applied: Applied,
 }
+
+/// The directory beside the tree that gets what entries have replaced, under numbers.
+pub const REPLACED: &str = "replaced";
 
 /// The directory and the name of what a hard link links to.
 type Target = (OwnedFd, Vec<u8>);
@@ -55,11 +62,14 @@ pub struct Applied {
 }
 
 impl Applier {
-    /// Into the empty directory `root`.
-    pub fn new(root: OwnedFd) -> Self {
+    /// Into the empty directory `root`. What one entry makes and a later one replaces is put into the directory
+    /// [`REPLACED`] of `beside`, which is on the same file system.
+    pub fn new(root: OwnedFd, beside: OwnedFd) -> Self {
         let root_attributes = (Vec::new(), Attributes::of_missing_directory());
         Applier {
             root,
+            beside,
+            replaced: 0,
             maker: Maker::this(),
             parent: None,
             file: None,
@@ -88,6 +98,16 @@ impl Applier {
             },
             Event::End => Ok(()),
         }
+    }
+
+    /// The file that the last entry has made and whose content comes, and its path.
+    pub fn present_file(&self) -> Option<(&OwnedFd, &[u8])> {
+        self.file.as_ref().map(|(file, _, path)| (file, path.as_slice()))
+    }
+
+    /// Whether anything was replaced.
+    pub fn has_replaced(&self) -> bool {
+        self.replaced > 0
     }
 
     /// Gives the directories their attributes: only now does nothing change them any more.
@@ -170,10 +190,12 @@ impl Applier {
                     return Ok(());
                 }
                 self.clear(path, name)?;
-                self.create(entry, path, name, link.as_ref()).map_err(|errno| match link {
-                    Some(_) => refused("hard link to what it replaces", &entry.path),
-                    None => os("create", path.as_bytes(), errno),
-                })?;
+                // What was put away can't be linked to any more.
+                if link.is_some() && self.link_target(entry).is_err() {
+                    return Err(refused("hard link to what it replaces", &entry.path));
+                }
+                self.create(entry, path, name, link.as_ref())
+                    .map_err(|errno| os("create", path.as_bytes(), errno))?;
                 true
             }
             other => {
@@ -281,18 +303,19 @@ impl Applier {
         }
     }
 
-    /// Removes what has the name, with everything below it.
+    /// Puts away what has the name, with everything below it.
     fn clear(&mut self, path: &Path, name: &[u8]) -> Result<()> {
         let there = self.stat(name)?;
+        let attic =
+            file::subdirectory(&self.beside, REPLACED, 0o700).context("create directory", REPLACED)?;
+        renameat(self.parent(), name, &attic, format!("{}", self.replaced))
+            .map_err(|errno| os("replace", path.as_bytes(), errno))?;
+        self.replaced += 1;
         if is_directory(&there) {
-            file::remove_tree(self.parent(), name).map_err(|errno| os("remove", path.as_bytes(), errno))?;
             let gone = path.as_bytes();
             self.directories.retain(|path, _| {
                 path.strip_prefix(gone).is_none_or(|rest| !(rest.is_empty() || rest[0] == b'/'))
             });
-        } else {
-            unlinkat(self.parent(), name, AtFlags::empty())
-                .map_err(|errno| os("remove", path.as_bytes(), errno))?;
         }
         Ok(())
     }

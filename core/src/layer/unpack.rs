@@ -1,7 +1,7 @@
-//! A layer as it arrives, compressed or not -> its tree and its DiffID.
+//! A layer as it arrives, compressed or not -> its tree, its skeleton and its DiffID.
 //!
 //! ```text
-//! this process: read | inflate | sha256  ── pipe ──>  child: parse | write the tree
+//! this process: read | inflate | sha256  ── pipe ──>  child: parse | write tree and skeleton
 //!                                        <── pipe ──  its result
 //! ```
 
@@ -9,6 +9,7 @@ use alloc::{format, vec, vec::Vec};
 
 use rustix::{
     fd::{AsFd, BorrowedFd},
+    fs::renameat,
     io::Errno,
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use skiff_syscalls::descriptor;
 
 use super::{
-    apply::{Applied, Applier},
+    apply::{Applied, Applier, REPLACED},
     plain::plain,
+    skeleton::{self, Recorder},
     tar::{Event, Fault, Reader},
 };
 use crate::{
@@ -35,6 +37,8 @@ const PLAIN_LIMIT: u64 = 1 << 40;
 const TAIL_LIMIT: u64 = 64 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 const RESULT_LIMIT: usize = 64 << 10;
+/// The file of a layer's directory that has everything but the content of files.
+pub const SKELETON: &str = "skeleton";
 
 /// An unpacked layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,21 +49,21 @@ pub struct Unpacked {
     pub applied: Applied,
 }
 
-/// Unpacks a layer into the empty directory `tree`.
+/// Unpacks a layer into an empty directory: see [`extract`].
 ///
 /// # Errors
 /// Of the source; [`Error::Corrupt`] for damaged or hostile archives; [`Error::Unsupported`] for compressions that are
-/// not read; of the file system. The tree is then to be thrown away.
-pub fn unpack(source: &mut Source<'_>, tree: BorrowedFd<'_>) -> Result<Unpacked> {
+/// not read; of the file system. What is in the directory is then to be thrown away.
+pub fn unpack(source: &mut Source<'_>, directory: BorrowedFd<'_>) -> Result<Unpacked> {
     let (content, to_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
     let (result, from_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
     // Fewer switches between the two processes; an unprivileged one may not be allowed to.
     let _ = fcntl_setpipe_size(&to_child, 1 << 20);
     // The standard descriptors stay, so that no file of the layer gets the number of one.
     let [stdin, stdout, stderr] = descriptor::standard();
-    let keep = [stdin, stdout, stderr, content.as_fd(), from_child.as_fd(), tree];
+    let keep = [stdin, stdout, stderr, content.as_fd(), from_child.as_fd(), directory];
     let child = fork::child(&keep, || {
-        let answer = match extract(&mut |buffer| rustix::io::read(&content, buffer), tree) {
+        let answer = match extract(&mut |buffer| rustix::io::read(&content, buffer), directory) {
             Ok(applied) => serde_json::to_vec(&applied).expect("plain values"),
             Err(error) => error.to_bytes(),
         };
@@ -106,10 +110,20 @@ fn feed(source: &mut Source<'_>, plain_to: &mut dyn FnMut(&[u8]) -> Result<()>) 
     Ok((DiffId(hash.finish()), total))
 }
 
-/// Parses a plain tar and writes its tree.
-fn extract(read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>, tree: BorrowedFd<'_>) -> Result<Applied> {
-    let root = tree.try_clone_to_owned().context("duplicate", "tree")?;
-    let (mut reader, mut applier) = (Reader::new(), Applier::new(root));
+/// Parses a plain tar and writes it to an empty directory: its tree as `tree`, or as `base` if it hides everything below,
+/// and the rest as `skeleton`.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn extract(
+    read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>,
+    directory: BorrowedFd<'_>,
+) -> Result<Applied> {
+    let tree = file::subdirectory(directory, "tree", 0o700).context("create directory", "tree")?;
+    let beside = directory.try_clone_to_owned().context("duplicate", "directory")?;
+    let skeleton = file::create(directory, SKELETON, b"", 0o600).context("create", SKELETON)?;
+    let (mut reader, mut applier) = (Reader::new(), Applier::new(tree, beside));
+    let mut recorder = Recorder::new(skeleton);
     let mut buffer: Vec<u8> = vec![0; BUFFER_BYTES];
     let mut tail: Option<u64> = None;
     loop {
@@ -119,22 +133,51 @@ fn extract(read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>, tree: Borrow
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(Error::os("read", "pipe", errno)),
         };
-        let mut slice = &buffer[..count];
         if let Some(bytes) = &mut tail {
             *bytes += count as u64;
             if *bytes > TAIL_LIMIT {
                 return Err(Error::Corrupt("read tar: more than 64 MiB behind its end".into()));
             }
         }
-        while let Some(event) = reader.next(&mut slice).map_err(Fault::error)? {
-            if event == Event::End {
-                tail = Some(0);
+        let mut rest = &buffer[..count];
+        loop {
+            let before = rest;
+            let event = reader.next(&mut rest).map_err(Fault::error)?;
+            let taken = &before[..before.len() - rest.len()];
+            let Some(event) = event else {
+                recorder.bytes(taken)?;
+                break;
+            };
+            match &event {
+                // It is the tail of what was taken, and the file has it.
+                Event::Content(content) if applier.present_file().is_some() => {
+                    recorder.bytes(&taken[..taken.len() - content.len()])?;
+                }
+                _ => recorder.bytes(taken)?,
             }
             applier.take(&event)?;
+            match event {
+                Event::Entry(entry) if entry.size > 0 => {
+                    if let Some((file, path)) = applier.present_file() {
+                        let stat = rustix::fs::fstat(file).context("stat", path.escape_ascii())?;
+                        recorder.file(path, stat.st_ino, entry.size)?;
+                    }
+                }
+                Event::End => tail = Some(0),
+                _ => {}
+            }
         }
     }
     reader.finish().map_err(Fault::error)?;
-    applier.finish()
+    let inodes = recorder.finish()?;
+    if applier.has_replaced() {
+        skeleton::settle(directory, SKELETON, REPLACED, &inodes)?;
+    }
+    let applied = applier.finish()?;
+    if applied.is_base {
+        renameat(directory, "tree", directory, "base").context("rename", "tree")?;
+    }
+    Ok(applied)
 }
 
 #[cfg(test)]

@@ -19,10 +19,9 @@ use super::Told;
 use crate::{
     Context, Error, Result,
     digest::{BlobDigest, Hasher},
-    engine::import::unpack_into,
     file, fork,
     image::{archive::Part, contents::PackedLayer},
-    layer::unpack::Unpacked,
+    layer::unpack::{Unpacked, unpack},
     store::Scratch,
 };
 
@@ -195,7 +194,7 @@ fn work(job: &Job<'_>, reporter: &OwnedFd) -> Result<Unpacked> {
     let wanted = job.layer.blob.filter(|blob| job.layer.layer.is_none_or(|layer| layer.0 != blob.0));
     let mut hash = wanted.is_some().then(Hasher::new);
     let (mut read, mut reported) = (0_u64, 0);
-    unpack_into(&job.scratch, &mut |buffer| {
+    let mut source = |buffer: &mut [u8]| {
         let count = part.read(buffer)?;
         read += count as u64;
         if read - reported >= STEP_BYTES || count == 0 {
@@ -210,7 +209,8 @@ fn work(job: &Job<'_>, reporter: &OwnedFd) -> Result<Unpacked> {
             }
         }
         Ok(count)
-    })
+    };
+    unpack(&mut source, job.scratch.directory().as_fd())
 }
 
 fn workers() -> usize {

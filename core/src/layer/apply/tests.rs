@@ -43,7 +43,8 @@ impl Scratch {
         file::remove_tree(&self.outer, "root").unwrap();
         file::subdirectory(&self.outer, "root", 0o755).unwrap();
         let archive = archive(blocks);
-        let (mut reader, mut applier) = (Reader::new(), Applier::new(self.root()));
+        let (mut reader, mut applier) =
+            (Reader::new(), Applier::new(self.root(), self.outer.try_clone().unwrap()));
         for mut slice in archive.chunks(1000) {
             while let Some(event) = reader.next(&mut slice).map_err(Fault::error)? {
                 applier.take(&event)?;
@@ -51,6 +52,7 @@ impl Scratch {
         }
         reader.finish().map_err(Fault::error)?;
         let applied = applier.finish();
+        file::remove_tree(&self.outer, REPLACED).unwrap();
         assert_eq!(file::read(&self.outer, "canary", 100).unwrap(), b"alive");
         assert_eq!(mode(&file::CWD.as_fd(), &format!("{}/canary", self.path)), 0o100_644);
         applied
@@ -58,6 +60,7 @@ impl Scratch {
 
     fn refused(&self, blocks: &[Block]) -> String {
         let error = self.apply(blocks).unwrap_err();
+        file::remove_tree(&self.outer, REPLACED).unwrap();
         assert_eq!(file::read(&self.outer, "canary", 100).unwrap(), b"alive");
         assert_eq!(file::names(&self.outer, ".").unwrap().len(), 2);
         error.to_string()
