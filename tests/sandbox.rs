@@ -287,7 +287,8 @@ fn the_engines_file_is_busy_as_long_as_a_container_lives() {
     let scratch = Scratch::new();
     // A copy that only this test's processes run.
     let copy = scratch.path("skiff");
-    fs::copy(env!("CARGO_BIN_EXE_skiff"), &copy).unwrap();
+    // By another process: a child of another test would hold this one's descriptor, and the copy could not be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_skiff")).arg(&copy).status().unwrap().success());
     let write = || fs::OpenOptions::new().write(true).open(&copy).map(drop).map_err(|error| error.kind());
     let mut start = Command::new(&copy);
     start.args(["run", "-d", "--name", "busy", "host", "sleep", "1000"]);
