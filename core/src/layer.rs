@@ -12,6 +12,7 @@ pub mod pax;
 pub mod place;
 pub mod plain;
 pub mod skeleton;
+pub mod sparse;
 pub mod tar;
 pub mod unpack;
 pub mod zstd;

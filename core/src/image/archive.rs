@@ -151,7 +151,7 @@ impl Archive {
                             }
                         }
                     }
-                    Event::Content(_) | Event::Complete => {}
+                    Event::Content(_) | Event::Hole(_) | Event::Complete => {}
                 }
             }
             at += count as u64;
@@ -175,7 +175,8 @@ impl Archive {
                         file::write_all(&spool, bytes).context("write", "archive to the data root")?;
                         written += bytes.len() as u64;
                     }
-                    Event::Complete | Event::End => {}
+                    // No such file is taken.
+                    Event::Hole(_) | Event::Complete | Event::End => {}
                 }
             }
             Ok(())
@@ -252,6 +253,7 @@ impl Names {
         let bad =
             |why: &str| Error::Corrupt(format!("read archive: {why}: {:.200}", entry.path.escape_ascii()));
         let node = match entry.kind {
+            Kind::File if entry.sparse => return Err(bad("a sparse file")),
             Kind::File => Node::File { at, size: entry.size },
             Kind::Symlink => Node::Link(beside(&path, &entry.link)),
             Kind::HardLink => Node::Link(Path::clean(&entry.link).map(|target| target.as_bytes().to_vec())),

@@ -10,8 +10,8 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{
-        AtFlags, FileType, Mode, OFlags, Stat, XattrFlags, chownat, fsetxattr, linkat, makedev, mkdirat,
-        mknodat, openat, renameat, statat, symlinkat, unlinkat, utimensat,
+        AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, XattrFlags, chownat, fsetxattr, linkat, makedev,
+        mkdirat, mknodat, openat, renameat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -89,6 +89,14 @@ impl Applier {
                 Some((file, _, path)) => {
                     self.applied.facts.size_bytes += bytes.len() as u64;
                     file::write_all(file, bytes).context("write", path.escape_ascii())
+                }
+                None => Ok(()),
+            },
+            Event::Hole(bytes) => match &self.file {
+                Some((file, _, path)) => {
+                    let size = &mut self.applied.facts.size_bytes;
+                    *size = size.saturating_add(*bytes);
+                    hole(file, *bytes).context("write", path.escape_ascii())
                 }
                 None => Ok(()),
             },
@@ -404,6 +412,16 @@ impl Applier {
             .and_then(|directory| fsetxattr(&directory, attribute, value, XattrFlags::empty()))
             .map_err(|errno| os("mark for overlayfs", path, errno))
     }
+}
+
+/// Leaves out so many bytes of a file.
+pub(super) fn hole(file: &OwnedFd, bytes: u64) -> Result<(), Errno> {
+    let bytes = i64::try_from(bytes).map_err(|_| Errno::FBIG)?;
+    let end = rustix::fs::seek(file, SeekFrom::Current(bytes)).map_err(|errno| match errno {
+        Errno::INVAL | Errno::OVERFLOW => Errno::FBIG,
+        other => other,
+    })?;
+    rustix::fs::ftruncate(file, end)
 }
 
 fn is_directory(stat: &Stat) -> bool {

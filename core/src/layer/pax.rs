@@ -6,7 +6,10 @@
 
 use alloc::vec::Vec;
 
-use super::header::{Wrong, owner};
+use super::{
+    header::{Wrong, owner},
+    sparse,
+};
 
 /// Seconds since 1970, and nanoseconds forward from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Extension {
     pub atime: Option<Moment>,
     /// Extended attributes, in the order of their first appearance.
     pub xattrs: Vec<Xattr>,
+    /// What makes it a sparse file.
+    pub sparse: Option<sparse::Described>,
 }
 
 impl Extension {
@@ -46,40 +51,44 @@ impl Extension {
     /// extended attribute, which may well be empty.
     ///
     /// # Errors
-    /// A record that is not what its length says, a number or a time that is none, and sparse files.
+    /// A record that is not what its length says, a number or a time that is none.
     pub fn parse(mut records: &[u8]) -> Result<Self, Wrong> {
         let mut all = Extension::default();
+        // The other form of extended attributes: whoever writes it writes both, and this one is taken second.
+        let mut other_xattrs: Vec<Xattr> = Vec::new();
         while !records.is_empty() {
             let Record { key, value, rest } = record(records)?;
-            all.apply(key, value)?;
+            match key.strip_prefix(b"LIBARCHIVE.xattr.") {
+                Some(name) => set(&mut other_xattrs, percent_decoded(name)?, base64_decoded(value)?),
+                None => all.apply(key, value)?,
+            }
             records = rest;
+        }
+        for (name, value) in other_xattrs {
+            if all.xattrs.iter().all(|(known, _)| *known != name) {
+                all.xattrs.push((name, value));
+            }
         }
         Ok(all)
     }
 
     fn apply(&mut self, key: &[u8], value: &[u8]) -> Result<(), Wrong> {
-        let no_nul = |value: &[u8]| match value.contains(&0) {
-            true => Err("NUL in a name"),
-            false => Ok((!value.is_empty()).then(|| value.to_vec())),
-        };
         match key {
-            b"path" => self.path = no_nul(value)?,
-            b"linkpath" => self.link = no_nul(value)?,
-            b"uname" | b"gname" => drop(no_nul(value)?),
+            b"path" => self.path = name(value)?,
+            b"linkpath" => self.link = name(value)?,
+            b"uname" | b"gname" => drop(name(value)?),
             b"size" => self.size = if_any(value, decimal)?,
             b"uid" => self.uid = if_any(value, number_of_owner)?,
             b"gid" => self.gid = if_any(value, number_of_owner)?,
             b"mtime" => self.mtime = if_any(value, moment)?,
             b"atime" => self.atime = if_any(value, moment)?,
-            key if key.starts_with(b"GNU.sparse.") => return Err("sparse files are not supported yet"),
             key => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
+                if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.get_or_insert_default().apply(key, value)?;
+                } else if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
                     && !name.is_empty()
                 {
-                    match self.xattrs.iter_mut().find(|(known, _)| known == name) {
-                        Some((_, old)) => *old = value.to_vec(),
-                        None => self.xattrs.push((name.to_vec(), value.to_vec())),
-                    }
+                    set(&mut self.xattrs, name.to_vec(), value.to_vec());
                 }
             }
         }
@@ -111,12 +120,75 @@ fn record(records: &[u8]) -> Result<Record<'_>, Wrong> {
     Ok(Record { key, value, rest })
 }
 
-fn if_any<T>(value: &[u8], read: impl Fn(&[u8]) -> Result<T, Wrong>) -> Result<Option<T>, Wrong> {
+/// The last value of a name counts.
+fn set(xattrs: &mut Vec<Xattr>, name: Vec<u8>, value: Vec<u8>) {
+    match xattrs.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, old)) => *old = value,
+        None => xattrs.push((name, value)),
+    }
+}
+
+/// A name, or nothing if it is empty.
+pub(super) fn name(value: &[u8]) -> Result<Option<Vec<u8>>, Wrong> {
+    match value.contains(&0) {
+        true => Err("NUL in a name"),
+        false => Ok((!value.is_empty()).then(|| value.to_vec())),
+    }
+}
+
+fn percent_decoded(name: &[u8]) -> Result<Vec<u8>, Wrong> {
+    const BAD: Wrong = "malformed name of an extended attribute";
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        let mut byte = *byte;
+        if byte == b'%' {
+            let (digits, behind) = rest.split_at_checked(2).ok_or(BAD)?;
+            let digits = core::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'));
+            byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(BAD)?;
+            rest = behind;
+        }
+        decoded.push(byte);
+    }
+    if decoded.is_empty() || decoded.contains(&0) { Err(BAD) } else { Ok(decoded) }
+}
+
+/// With or without the equals signs at its end.
+fn base64_decoded(text: &[u8]) -> Result<Vec<u8>, Wrong> {
+    const BAD: Wrong = "malformed value of an extended attribute";
+    let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let (text, padding) = text.split_at(end);
+    if text.len() % 4 == 1 || (!padding.is_empty() && (text.len() + padding.len()) % 4 != 0) {
+        return Err(BAD);
+    }
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in text {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err(BAD),
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            decoded.push((bits >> count) as u8);
+        }
+    }
+    Ok(decoded)
+}
+
+pub(super) fn if_any<T>(value: &[u8], read: impl Fn(&[u8]) -> Result<T, Wrong>) -> Result<Option<T>, Wrong> {
     if value.is_empty() { Ok(None) } else { read(value).map(Some) }
 }
 
 /// Digits alone, below 2^63.
-fn decimal(digits: &[u8]) -> Result<u64, Wrong> {
+pub(super) fn decimal(digits: &[u8]) -> Result<u64, Wrong> {
     const BAD: Wrong = "malformed number in a PAX record";
     if digits.is_empty() {
         return Err(BAD);
@@ -201,6 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn extended_attributes_come_in_two_forms_of_which_the_plain_one_counts() {
+        let parsed = Extension::parse(&records(&[
+            ("LIBARCHIVE.xattr.user.both", "b3RoZXI="),
+            ("LIBARCHIVE.xattr.user.a%20b%3d", "AAEC/w"),
+            ("LIBARCHIVE.xattr.user.empty", ""),
+            ("SCHILY.xattr.user.both", "plain"),
+            ("LIBARCHIVE.creationtime", "1"),
+        ]))
+        .unwrap();
+        let expected: [(&[u8], &[u8]); 3] =
+            [(b"user.both", b"plain"), (b"user.a b=", &[0, 1, 2, 0xff]), (b"user.empty", b"")];
+        assert_eq!(parsed.xattrs, expected.map(|(name, value)| (name.to_vec(), value.to_vec())));
+        for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm8", "fo")] {
+            assert_eq!(base64_decoded(text.as_bytes()), Ok(bytes.as_bytes().to_vec()));
+        }
+    }
+
+    #[test]
     fn times_have_fractions_and_may_lie_before_1970() {
         for (text, seconds, nanos) in [
             ("0", 0, 0),
@@ -249,7 +339,15 @@ mod tests {
             ("gid", "4294967296"),
             ("gid", "x"),
             ("mtime", "now"),
-            ("GNU.sparse.major", "1"),
+            ("GNU.sparse.major", "x"),
+            ("GNU.sparse.other", "1"),
+            ("LIBARCHIVE.xattr.user.a%4", "YQ=="),
+            ("LIBARCHIVE.xattr.user.a%+1", "YQ=="),
+            ("LIBARCHIVE.xattr.a%00", "YQ=="),
+            ("LIBARCHIVE.xattr.", "YQ=="),
+            ("LIBARCHIVE.xattr.user.a", "YQ="),
+            ("LIBARCHIVE.xattr.user.a", "Y"),
+            ("LIBARCHIVE.xattr.user.a", "Y Q="),
         ] {
             assert!(Extension::parse(&records(&[pair])).is_err(), "{pair:?}");
         }

@@ -16,6 +16,7 @@ use rustix::{
 };
 
 use super::{
+    apply::hole,
     attributes::{Attributes, Maker, times},
     name::Path,
     plain::plain,
@@ -97,6 +98,10 @@ impl Placer<'_> {
                 Some((file, _, path)) => {
                     file::write_all(file, bytes).map_err(|errno| os("write", path, errno))
                 }
+                None => Ok(()),
+            },
+            Event::Hole(bytes) => match &self.file {
+                Some((file, _, path)) => hole(file, *bytes).map_err(|errno| os("write", path, errno)),
                 None => Ok(()),
             },
             Event::Complete => match self.file.take() {

@@ -14,6 +14,7 @@ use core::mem::take;
 use super::{
     header::{BLOCK, Header, Wrong},
     pax::{Extension, Moment, Xattr},
+    sparse::{Expansion, MapText, Part, Sparse},
 };
 use crate::Error;
 
@@ -57,6 +58,8 @@ pub struct Entry {
     pub gid: u32,
     /// Bytes of content; 0 for everything but files.
     pub size: u64,
+    /// Its holes are not in the archive: [`Event::Hole`] says where they are.
+    pub sparse: bool,
     /// Time of the last change.
     pub mtime: Moment,
     /// Time of the last reading, if it is told.
@@ -74,6 +77,8 @@ pub enum Event<'s, 'i> {
     Entry(&'s Entry),
     /// Some of its content, never empty.
     Content(&'i [u8]),
+    /// The next so many bytes of a sparse file are zero; never 0.
+    Hole(u64),
     /// All content of a file has come, if it had any. Other kinds have no such event.
     Complete,
     /// The archive has ended; what still comes is ignored.
@@ -105,6 +110,10 @@ enum State {
     Special { kind: u8, left: u64, padding: u64 },
     /// Passing content on.
     Content { left: u64, padding: u64 },
+    /// Reading the map of a sparse file: `room` bytes are left of its present block, `left` of all that is stored.
+    Map { map: MapText, room: usize, left: u64, padding: u64 },
+    /// Passing on what is stored of a sparse file, and its holes.
+    Sparse { expansion: Expansion, padding: u64 },
     /// Skipping what fills the last block.
     Padding(u64),
     /// Behind the end.
@@ -157,7 +166,7 @@ impl Reader {
     /// What is wrong with the archive.
     pub fn next<'s, 'i>(&'s mut self, input: &mut &'i [u8]) -> Result<Option<Event<'s, 'i>>, Fault> {
         loop {
-            match self.state {
+            match &mut self.state {
                 State::Header | State::Zero => {
                     let count = (BLOCK - self.filled).min(input.len());
                     let taken = self.take(input, count as u64);
@@ -174,11 +183,11 @@ impl Reader {
                         Next::End => return Ok(Some(Event::End)),
                     }
                 }
-                State::Special { kind, left: 0, padding } => {
+                &mut State::Special { kind, left: 0, padding } => {
                     self.state = State::Padding(padding);
                     self.extend(kind).map_err(|wrong| Fault { at: self.header_at, wrong })?;
                 }
-                State::Special { kind, left, padding } => {
+                &mut State::Special { kind, left, padding } => {
                     let taken = self.take(input, left);
                     if taken.is_empty() {
                         return Ok(None);
@@ -186,11 +195,11 @@ impl Reader {
                     self.special.extend_from_slice(taken);
                     self.state = State::Special { kind, left: left - taken.len() as u64, padding };
                 }
-                State::Content { left: 0, padding } => {
+                &mut State::Content { left: 0, padding } => {
                     self.state = State::Padding(padding);
                     return Ok(Some(Event::Complete));
                 }
-                State::Content { left, padding } => {
+                &mut State::Content { left, padding } => {
                     let taken = self.take(input, left);
                     if taken.is_empty() {
                         return Ok(None);
@@ -198,8 +207,54 @@ impl Reader {
                     self.state = State::Content { left: left - taken.len() as u64, padding };
                     return Ok(Some(Event::Content(taken)));
                 }
+                State::Map { map, room: 0, left, padding } if map.is_complete() => {
+                    let (left, padding) = (*left, *padding);
+                    let State::Map { map, .. } = core::mem::replace(&mut self.state, State::Ended) else {
+                        unreachable!("it was just looked at")
+                    };
+                    let at = self.header_at;
+                    let expansion = map.finish(left).map_err(|wrong| Fault { at, wrong })?;
+                    self.state = State::Sparse { expansion, padding };
+                }
+                State::Map { map, room, left, .. } => {
+                    let at = self.header_at;
+                    if *room == 0 {
+                        let wrong = "sparse file that ends in its map";
+                        *left = left.checked_sub(BLOCK as u64).ok_or(Fault { at, wrong })?;
+                        *room = BLOCK;
+                    }
+                    let (taken, rest) = input.split_at((*room).min(input.len()));
+                    if taken.is_empty() {
+                        return Ok(None);
+                    }
+                    for byte in taken {
+                        if !map.is_complete() {
+                            map.take(*byte).map_err(|wrong| Fault { at, wrong })?;
+                        }
+                    }
+                    *room -= taken.len();
+                    *input = rest;
+                    self.offset += taken.len() as u64;
+                }
+                State::Sparse { expansion, padding } => match expansion.advance() {
+                    Part::Hole(bytes) => return Ok(Some(Event::Hole(bytes))),
+                    Part::End => {
+                        self.state = State::Padding(*padding);
+                        return Ok(Some(Event::Complete));
+                    }
+                    Part::Stored(most) => {
+                        let taken = self.take(input, most);
+                        if taken.is_empty() {
+                            return Ok(None);
+                        }
+                        if let State::Sparse { expansion, .. } = &mut self.state {
+                            expansion.pass(taken.len() as u64);
+                        }
+                        return Ok(Some(Event::Content(taken)));
+                    }
+                },
                 State::Padding(0) => self.state = State::Header,
-                State::Padding(left) => {
+                &mut State::Padding(left) => {
                     let taken = self.take(input, left);
                     if taken.is_empty() {
                         return Ok(None);
@@ -214,7 +269,7 @@ impl Reader {
         }
     }
 
-    /// Behind an entry: says that its content is left out of what comes.
+    /// Behind an entry that is not sparse: says that its content is left out of what comes.
     pub fn skip(&mut self) {
         if let State::Content { left, .. } = &mut self.state {
             self.offset += *left;
@@ -232,7 +287,7 @@ impl Reader {
             State::Zero | State::Ended => Ok(()),
             State::Header if self.filled > 0 => fault("truncated in a header"),
             State::Special { .. } => fault("truncated in an extended header"),
-            State::Content { .. } => fault("truncated in a file"),
+            State::Content { .. } | State::Map { .. } | State::Sparse { .. } => fault("truncated in a file"),
             State::Header | State::Padding(_) if self.is_pending() => {
                 fault("an extended header without its entry")
             }
@@ -316,14 +371,24 @@ impl Reader {
             b'4' => Kind::BlockDevice,
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
-            b'S' => return Err("sparse files are not supported yet"),
+            b'S' => return Err("sparse file in the old form of GNU tar, which is not supported"),
             _ => return Err("unknown type of entry"),
         };
         let extension = self.extension.take().unwrap_or_default();
         let entry = &mut self.entry;
         let (prefix, name) = header.name();
         entry.path.clear();
-        match take(&mut self.long_name).or(extension.path) {
+        let long_name = take(&mut self.long_name);
+        let sparse_name = match &extension.sparse {
+            Some(_) if kind != Kind::File => return Err("a sparse file that is no file"),
+            // Readers differ in which one they take.
+            Some(sparse) if sparse.name.is_some() && long_name.is_some() => {
+                return Err("two names of a sparse file");
+            }
+            Some(sparse) => sparse.name.clone(),
+            None => None,
+        };
+        match long_name.or(sparse_name).or(extension.path) {
             Some(path) => entry.path = path,
             None => {
                 if !prefix.is_empty() {
@@ -363,8 +428,21 @@ impl Reader {
         let size = extension.size.unwrap_or(size);
         entry.kind = kind;
         entry.size = 0;
+        entry.sparse = extension.sparse.is_some();
         self.state = State::Header;
-        if kind == Kind::File {
+        if let Some(sparse) = extension.sparse {
+            if entry.path.ends_with(b"/") {
+                return Err("a sparse file that is no file");
+            }
+            let padding = padding(size);
+            (entry.size, self.state) = match sparse.finish(size)? {
+                Sparse::Mapped(expansion) => (expansion.size(), State::Sparse { expansion, padding }),
+                Sparse::MapFollows(whole) => {
+                    let map = MapText::new(whole);
+                    (whole, State::Map { map, room: 0, left: size, padding })
+                }
+            };
+        } else if kind == Kind::File {
             if entry.path.ends_with(b"/") {
                 // The old way to write a directory.
                 if size != 0 {

@@ -125,7 +125,7 @@ pub fn extract(
     let (mut reader, mut applier) = (Reader::new(), Applier::new(tree, beside));
     let mut recorder = Recorder::new(skeleton);
     let mut buffer: Vec<u8> = vec![0; BUFFER_BYTES];
-    let mut tail: Option<u64> = None;
+    let (mut sparse, mut tail) = (false, None::<u64>);
     loop {
         let count = match read(&mut buffer) {
             Ok(0) => break,
@@ -150,15 +150,19 @@ pub fn extract(
             };
             match &event {
                 // It is the tail of what was taken, and the file has it.
-                Event::Content(content) if applier.present_file().is_some() => {
+                Event::Content(content) if !sparse && applier.present_file().is_some() => {
                     recorder.bytes(&taken[..taken.len() - content.len()])?;
                 }
                 _ => recorder.bytes(taken)?,
             }
             applier.take(&event)?;
             match event {
-                Event::Entry(entry) if entry.size > 0 => {
-                    if let Some((file, path)) = applier.present_file() {
+                Event::Entry(entry) => {
+                    sparse = entry.sparse;
+                    if entry.size > 0
+                        && !sparse
+                        && let Some((file, path)) = applier.present_file()
+                    {
                         let stat = rustix::fs::fstat(file).context("stat", path.escape_ascii())?;
                         recorder.file(path, stat.st_ino, entry.size)?;
                     }

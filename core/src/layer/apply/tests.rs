@@ -428,3 +428,122 @@ fn times_before_1970_and_beyond_the_file_system_are_clamped() {
     assert_eq!((scratch.stat("old").st_mtime, scratch.stat("old").st_mtime_nsec), (0, 0));
     assert!(scratch.stat("new").st_mtime > 4_000_000_000);
 }
+
+/// What is tried, how, and the tree if it is contained instead of refused.
+type Attack<'a> = (&'a str, Vec<Block>, Option<&'a [&'a str]>);
+
+/// What other programs fell for. Nothing of it may touch what lies beside the root, which `apply` checks, and what does no
+/// harm inside the root has the result that is named here.
+#[test]
+fn attacks_that_succeeded_elsewhere_fail_here() {
+    let Some(scratch) = Scratch::new("attacks") else { return };
+    let outside = scratch.path.clone();
+    let canary = format!("{outside}/canary");
+    let loot = || Block::file("x", b"dead").mode(0o777);
+    let attacks: Vec<Attack<'_>> = vec![
+        // A file through a link that the archive has made (CVE-2014-6407, CVE-2018-20990, CVE-2020-10696, CVE-2026-46703).
+        ("file over link", vec![Block::symlink("x", &canary), loot()], Some(&["x"])),
+        ("file below link", vec![Block::symlink("l", &outside), Block::file("l/canary", b"dead")], None),
+        (
+            "file below relative link",
+            vec![Block::symlink("l", ".."), Block::file("l/canary", b"dead")],
+            Some(&["canary", "l -> .."]),
+        ),
+        (
+            "link made twice",
+            vec![
+                Block::directory("d/"),
+                Block::symlink("d", &outside),
+                Block::directory("d/"),
+                Block::symlink("d", &outside),
+                Block::file("d/canary", b"dead"),
+            ],
+            None,
+        ),
+        // Mode, owner or times through a link (CVE-2021-32760, CVE-2026-33056).
+        (
+            "directory over link",
+            vec![Block::symlink("x", &canary), owned(Block::directory("x/").mode(0o777), 7, 7)],
+            Some(&["x/"]),
+        ),
+        (
+            "mode of a directory that became a link",
+            vec![
+                owned(Block::directory("d/").mode(0o777), 7, 7),
+                Block::symlink("d", "../canary").mode(0o777),
+            ],
+            Some(&["d -> ../canary"]),
+        ),
+        // Hard links out, also over links (CVE-2014-9357, CVE-2021-38511).
+        ("hard link up", vec![Block::hard_link("h", "../canary"), Block::file("h", b"dead")], None),
+        ("hard link by absolute name", vec![Block::hard_link("h", &canary)], None),
+        (
+            "hard link over link",
+            vec![Block::symlink("l", ".."), Block::hard_link("h", "l/canary"), Block::file("h", b"dead")],
+            None,
+        ),
+        (
+            "hard link to a link, written through",
+            vec![Block::symlink("l", "../canary"), Block::hard_link("x", "l"), loot()],
+            Some(&["l -> ../canary", "x"]),
+        ),
+        // The root itself (CVE-2021-29136).
+        ("root becomes a link", vec![Block::symlink("/.", &outside), Block::file("canary", b"dead")], None),
+        ("root becomes a file", vec![Block::file("./", b"dead")], None),
+        // Names that climb (CVE-2014-9358, CVE-2015-3629).
+        ("climbing name", vec![Block::file("a/../../canary", b"dead")], None),
+        (
+            "climbing name from PAX",
+            vec![Block::pax(&[("path", b"../canary")]), Block::file("f", b"dead")],
+            None,
+        ),
+        (
+            "climbing link from PAX",
+            vec![Block::pax(&[("linkpath", b"../canary")]), Block::hard_link("h", "f")],
+            None,
+        ),
+        // Whiteouts that delete or mark something else.
+        (
+            "whiteout over link",
+            vec![Block::symlink("l", ".."), Block::file("l/.wh.canary", b"")],
+            Some(&["canary hidden", "l -> .."]),
+        ),
+        ("opaque over link", vec![Block::symlink("l", &outside), Block::file("l/.wh..wh..opq", b"")], None),
+        ("whiteout of the parent", vec![Block::file("d/.wh...", b"")], None),
+        // Nodes that do something when they are opened.
+        (
+            "file over pipe and device",
+            vec![
+                Block::new(b'6', b"x", b""),
+                loot(),
+                Block::new(b'3', b"x", b"").field(329, "0000001").field(337, "0000003"),
+                loot(),
+            ],
+            Some(&["x"]),
+        ),
+        ("owner that wraps to root", vec![Block::pax(&[("uid", b"4294967296")]), loot()], None),
+        ("owner that means none", vec![Block::pax(&[("uid", b"4294967295")]), loot()], None),
+    ];
+    for (name, blocks, contained) in attacks {
+        let result = scratch.apply(&blocks);
+        file::remove_tree(&scratch.outer, REPLACED).unwrap();
+        assert_eq!(file::names(&scratch.outer, ".").unwrap().len(), 2, "{name}");
+        assert_eq!(file::read(&scratch.outer, "canary", 100).unwrap(), b"alive", "{name}");
+        let canary = statat(&scratch.outer, "canary", AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        assert_eq!((canary.st_mode, canary.st_uid, canary.st_nlink), (0o100_644, 0, 1), "{name}");
+        assert!(canary.st_mtime > 1_000_000_000, "{name}");
+        match contained {
+            Some(tree) => {
+                result.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(scratch.tree(), tree, "{name}");
+            }
+            None => assert!(matches!(result, Err(Error::Corrupt(_))), "{name}: {result:?}"),
+        }
+    }
+    // More links on one way than the kernel follows.
+    let mut chain: Vec<Block> =
+        (0..50).map(|n| Block::symlink(&format!("l{n}"), &format!("l{}", n + 1))).collect();
+    chain.push(Block::directory("l50/"));
+    chain.push(Block::file("l0/f", b""));
+    assert!(scratch.refused(&chain).contains("ELOOP"));
+}

@@ -114,6 +114,12 @@ fn a_tar_comes_back_to_the_byte_and_content_is_kept_once() {
         }
     }
     scratch.comes_back(&[0; 700]);
+    let map = Block::pax(&[("GNU.sparse.size", b"9000"), ("GNU.sparse.map", b"4096,512,8000,500")]);
+    scratch.comes_back(&archive(&[map, Block::file("sparse", &content[..1012]), Block::file("f", b"f")]));
+    let tree = file::directory(&scratch.directory, "tree").unwrap();
+    let expanded = file::read(&tree, "sparse", 9000).unwrap();
+    assert!(expanded[4096..4608] == content[..512] && expanded[8000..8500] == content[512..1012]);
+    assert!(expanded.len() == 9000 && expanded[..4096].iter().all(|byte| *byte == 0));
     scratch.comes_back(&archive(&[Block::file("a/x", b"1"), Block::file(".wh..wh..opq", b"")]));
 }
 

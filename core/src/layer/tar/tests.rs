@@ -106,6 +106,11 @@ pub fn read(archive: &[u8], cut: usize) -> (Entries, bool, Result<(), Fault>) {
                     assert!(!bytes.is_empty());
                     entries.last_mut().unwrap().1.extend_from_slice(bytes);
                 }
+                Ok(Some(Event::Hole(bytes))) => {
+                    let content = &mut entries.last_mut().unwrap().1;
+                    assert!(bytes > 0);
+                    content.resize(content.len() + bytes as usize, 0);
+                }
                 Ok(Some(Event::Complete)) => {
                     let (entry, content) = entries.last().unwrap();
                     assert_eq!(entry.size, content.len() as u64);
@@ -254,7 +259,7 @@ fn what_readers_disagree_about_is_refused() {
         (vec![Block::file("d/", b"content")], "a directory with content"),
         (vec![Block::file("", b"")], "an entry without a name"),
         (vec![Block::symlink("s", "")], "a link to nothing"),
-        (vec![Block::new(b'S', b"s", b"")], "sparse files are not supported yet"),
+        (vec![Block::new(b'S', b"s", b"")], "sparse file in the old form of GNU tar, which is not supported"),
         (vec![Block::new(b'V', b"v", b"")], "unknown type of entry"),
         (vec![Block::new(b'x', b"x", b"6 a=b")], "malformed PAX record"),
         (vec![Block::new(b'3', b"null", b"").field(329, "7777777")], "device number out of range"),
@@ -302,4 +307,86 @@ fn a_wrong_checksum_is_an_error_and_a_signed_one_is_not() {
     assert_eq!(read(&whole, 512).2, Ok(()));
     whole[0] ^= 1;
     assert_eq!(read(&whole, 512).2.unwrap_err(), Fault { at: 0, wrong: "wrong header checksum" });
+}
+
+/// A file of 5000 bytes with content at 1024 and at its end, in the three forms.
+fn sparse() -> [Vec<Block>; 3] {
+    let content = [vec![7; 512], vec![8; 100]].concat();
+    let size = ("GNU.sparse.size", &b"5000"[..]);
+    let zero_zero = Block::pax(&[
+        size,
+        ("GNU.sparse.numblocks", b"2"),
+        ("GNU.sparse.offset", b"1024"),
+        ("GNU.sparse.numbytes", b"512"),
+        ("GNU.sparse.offset", b"4900"),
+        ("GNU.sparse.numbytes", b"100"),
+    ]);
+    let name = ("GNU.sparse.name", &b"sparse"[..]);
+    let zero_one = Block::pax(&[
+        size,
+        ("GNU.sparse.numblocks", b"2"),
+        name,
+        ("GNU.sparse.map", b"1024,512,4900,100"),
+        ("path", b"./GNUSparseFile.1/sparse"),
+    ]);
+    let one_zero = Block::pax(&[
+        ("GNU.sparse.major", b"1"),
+        ("GNU.sparse.minor", b"0"),
+        name,
+        ("GNU.sparse.realsize", b"5000"),
+    ]);
+    let mut map = b"2\n1024\n512\n4900\n100\n".to_vec();
+    map.resize(BLOCK, 0);
+    map.extend_from_slice(&content);
+    let next = || Block::file("next", b"n");
+    [
+        vec![zero_zero, Block::file("sparse", &content), next()],
+        vec![zero_one, Block::file("GNUSparseFile.1/sparse", &content), next()],
+        vec![one_zero, Block::file("GNUSparseFile.1/sparse", &map), next()],
+    ]
+}
+
+#[test]
+fn sparse_files_of_all_forms_are_expanded() {
+    let mut content = vec![0; 5000];
+    content[1024..1536].fill(7);
+    content[4900..].fill(8);
+    for blocks in sparse() {
+        let entries = good(&blocks);
+        assert_eq!(paths(&entries), ["sparse", "next"]);
+        assert!(entries[0].1 == content && entries[0].0.sparse);
+        assert_eq!((entries[0].0.size, entries[1].0.sparse), (5000, false));
+    }
+}
+
+#[test]
+fn sparse_files_that_lie_are_refused() {
+    let [zero_zero, _, one_zero] = sparse();
+    let with = |blocks: &[Block], at: usize, block: Block| {
+        let mut blocks = blocks.to_vec();
+        blocks[at] = block;
+        blocks
+    };
+    let described = |pairs: &[(&str, &[u8])]| with(&zero_zero, 0, Block::pax(pairs));
+    let mapped = |map: &[u8]| with(&one_zero, 1, Block::file("sparse", map));
+    let many = [b"65537\n".as_slice(), &b"0\n".repeat(300)].concat();
+    for (blocks, expected) in [
+        (with(&zero_zero, 1, Block::file("sparse", &[0; 100])), "more or less content"),
+        (with(&zero_zero, 1, Block::directory("sparse/")), "no file"),
+        (with(&zero_zero, 1, Block::symlink("sparse", "x")), "no file"),
+        (described(&[("GNU.sparse.size", b"1"), ("GNU.sparse.map", b"0,612")]), "leads out of it"),
+        (described(&[("GNU.sparse.map", b"0,612")]), "malformed map"),
+        (described(&[("GNU.sparse.major", b"7"), ("GNU.sparse.size", b"1")]), "unknown kind"),
+        (mapped(b"1\n0\n1\n"), "ends in its map"),
+        (mapped(&[b'1'; 1024]), "malformed map"),
+        (mapped(&many), "more than 65536 regions"),
+        (mapped(&[b"2\n0\n", [0; 510].as_slice()].concat()), "malformed map"),
+        (
+            vec![one_zero[0].clone(), Block::new(b'L', b"l", b"other"), one_zero[1].clone()],
+            "two names of a sparse file",
+        ),
+    ] {
+        let text = wrong(&blocks);
+        assert!(text.contains(expected), "{text}: {expected}");
+    }
 }
