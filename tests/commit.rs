@@ -88,6 +88,27 @@ fn what_is_said_is_in_the_config_and_the_history() {
 }
 
 #[test]
+fn the_same_changes_are_the_same_image_if_the_time_is_given() {
+    if !is_root() {
+        return;
+    }
+    let scratch = with_box(&[]);
+    scratch.text(&["run", "--name", "cc", "box", "sh", "-c", "echo 1 >/data/f; echo 2 >/data/g"]);
+    let commit = |epoch: &str| {
+        let output = scratch.skiff(&["commit", "cc"]).env("SOURCE_DATE_EPOCH", epoch).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (first, second, later) = (commit("1000000000"), commit("1000000000"), commit("1000000001"));
+    assert_eq!(first.0, Some(0));
+    assert_eq!(first, second);
+    assert_ne!(first.1, later.1);
+    assert_eq!(inspect(&scratch, "{{.Created}}", first.1.trim()), "2001-09-09T01:46:40Z");
+    let time = scratch.text(&["run", "--rm", first.1.trim(), "busybox", "stat", "-c", "%Y", "/data/f"]);
+    assert_eq!(time, "1000000000\n");
+    assert_eq!(commit("soon").0, Some(1));
+}
+
+#[test]
 fn a_container_that_wrote_nothing_has_the_layers_of_its_image() {
     if !is_root() {
         return;

@@ -42,6 +42,10 @@ impl Verb for Commit {
         for change in &self.change {
             query(&mut target, "changes", change);
         }
+        // As builders do it: the same changes give the same image at any time.
+        if let Some(epoch) = crate::variable("SOURCE_DATE_EPOCH") {
+            query(&mut target, "epoch", &epoch);
+        }
         query(&mut target, "pause", if self.pause { "1" } else { "0" });
         let made = context.client.post(&target, None)?;
         output::line(text(&made, "Id"))?;

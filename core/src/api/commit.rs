@@ -9,6 +9,7 @@ use alloc::{
 use super::{exchange::Exchange, json::Json};
 use crate::{
     Error, Result,
+    clock::Time,
     container::config::Config,
     engine::{Engine, commit::Commit},
 };
@@ -31,6 +32,10 @@ pub(super) fn commit(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
         changes: &changes,
         config,
         pause: query.flag_or("pause", true),
+        epoch: match text("epoch")? {
+            "" => None,
+            seconds => Some(Time::parse_unix(seconds)?),
+        },
     };
     let id = engine.commit(text("container")?, said)?;
     let mut json = Json::new();

@@ -53,6 +53,8 @@ pub struct Commit<'a> {
     pub config: Option<Config>,
     /// The container is frozen meanwhile.
     pub pause: bool,
+    /// The image was made then, and no file in its layer was changed later: so it is the same image each time.
+    pub epoch: Option<Time>,
 }
 
 impl Engine {
@@ -81,7 +83,7 @@ impl Engine {
 
         let running = self.shelf.state(&record.id)?.status == Status::Running;
         let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };
-        let layer = self.layer_of(&container);
+        let layer = self.layer_of(&container, said.epoch);
         drop(frozen);
         let (scratch, unpacked) = layer?;
 
@@ -89,7 +91,13 @@ impl Engine {
         let parent = parent.ok_or_else(|| Error::Corrupt("the container has no image".into()))?;
         let below = self.store.image(&parent)?.config;
         let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
-        let image = child(below, record, config, said.author, said.comment, &unpacked, is_empty);
+        let mut image = child(below, record, config, said.author, said.comment, &unpacked, is_empty);
+        if let Some(epoch) = said.epoch {
+            image.created = Some(format!("{epoch}"));
+            if let Some(step) = image.history.last_mut() {
+                step.created = image.created.clone();
+            }
+        }
         if image.rootfs.diff_ids.len() > LAYER_LIMIT {
             return Err(Error::Invalid(format!(
                 "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
@@ -142,7 +150,7 @@ impl Engine {
     }
 
     /// The layer of what a container has written, ready to be published.
-    fn layer_of(&self, container: &Container) -> Result<(Scratch, Unpacked)> {
+    fn layer_of(&self, container: &Container, epoch: Option<Time>) -> Result<(Scratch, Unpacked)> {
         let (upper, lower) = self.changed_directories(container)?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC).context("make pipe", "");
         let ((archive, to_archive), (report, reporter)) = (pipe()?, pipe()?);
@@ -153,6 +161,9 @@ impl Engine {
                 let lower = lower.try_clone().context("duplicate", "lower directory")?;
                 let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
                 let mut pack = Pack::new(&mut sink, Form::Layer(lower));
+                if let Some(epoch) = epoch {
+                    pack.clamp_times(epoch.unix());
+                }
                 pack.content(upper.as_fd())?;
                 pack.finish()
             };

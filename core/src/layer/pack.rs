@@ -2,8 +2,9 @@
 //! somebody else's processes write to meanwhile: everything is opened by its name in a directory that is open, links are
 //! never followed, and what disappears while it is looked at is left out.
 //!
-//! Names are sorted within their directory, a directory stands before what is in it, the first name of a file with several
-//! carries its content, the others are links to it. Sockets are left out.
+//! Names are sorted within their directory (in a layer whiteouts and devices stand before the rest), a directory stands
+//! before what is in it, the first name of a file with several carries its content, the others are links to it. Sockets
+//! are left out; of a layer also what overlayfs has copied up and nobody has changed.
 
 use alloc::{collections::BTreeMap, ffi::CString, format, vec, vec::Vec};
 
@@ -24,6 +25,8 @@ use crate::{Context, Error, Result, file};
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 
 const BUFFER_BYTES: usize = 128 << 10;
+/// Of each of two files that are compared.
+const COMPARE_BYTES: usize = 32 << 10;
 /// As long as the kernel lets a list of names or a value be.
 const XATTR_BYTES: usize = 64 << 10;
 
@@ -46,6 +49,10 @@ pub struct Pack<'a> {
     /// Where the first name of a file with several names stands.
     links: BTreeMap<(u64, u64), Vec<u8>>,
     xattrs: Vec<u8>,
+    /// Directories on the way down that are as they were: they come into a layer with the first change in them.
+    held: Vec<Entry>,
+    /// No time is later.
+    latest: i64,
 }
 
 /// A directory on the way down.
@@ -63,7 +70,20 @@ impl<'a> Pack<'a> {
     /// An empty archive.
     pub fn new(sink: &'a mut Sink<'a>, form: Form) -> Self {
         let out = Vec::with_capacity(BUFFER_BYTES + 4096);
-        Pack { sink, form, out, links: BTreeMap::new(), xattrs: vec![0; XATTR_BYTES] }
+        Pack {
+            sink,
+            form,
+            out,
+            links: BTreeMap::new(),
+            xattrs: vec![0; XATTR_BYTES],
+            held: Vec::new(),
+            latest: i64::MAX,
+        }
+    }
+
+    /// Writes no time that is later than this one, in seconds since 1970.
+    pub fn clamp_times(&mut self, latest: i64) {
+        self.latest = latest;
     }
 
     /// Adds what has this name in an open directory, with everything below it, as `top`.
@@ -95,7 +115,7 @@ impl<'a> Pack<'a> {
             Form::Layer(lower) => Some(lower.try_clone().context("duplicate", "lower directory")?),
             _ => None,
         };
-        let frame = frame(opened, lower, Vec::new())?;
+        let frame = self.frame(opened, lower, Vec::new())?;
         self.descend(frame)
     }
 
@@ -113,6 +133,8 @@ impl<'a> Pack<'a> {
         let mut stack = vec![top];
         while let Some(frame) = stack.last_mut() {
             let Some(name) = frame.names.pop() else {
+                // Nothing in it has changed.
+                self.held.pop_if(|held| held.path == frame.prefix);
                 stack.pop();
                 continue;
             };
@@ -139,7 +161,7 @@ impl<'a> Pack<'a> {
         };
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => return self.enter(parent, name, path, lower),
-            FileType::CharacterDevice if stat.st_rdev == 0 => {
+            _ if is_whiteout(parent, name, &stat) => {
                 if let Form::Layer(_) = self.form {
                     self.marker(&path, &[b".wh.", name].concat())?;
                 }
@@ -163,9 +185,15 @@ impl<'a> Pack<'a> {
             return self.head(&entry).map(|()| None);
         }
         let first = path.clone();
+        // What has got another name has changed.
+        let lower = lower.filter(|_| stat.st_nlink == 1);
+        let same = lower.filter(|lower| {
+            statat(lower, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|old| is_same(&stat, &old) && stat.st_rdev == old.st_rdev)
+        });
         match kind {
             Kind::File => {
-                if !self.file(parent, name, path, &stat)? {
+                if !self.file(parent, name, path, &stat, same)? {
                     return Ok(None);
                 }
             }
@@ -177,8 +205,12 @@ impl<'a> Pack<'a> {
                     Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
                     Err(errno) => return Err(os("read link", &entry.path, errno)),
                 };
-                self.head(&entry)?;
+                let old = same.and_then(|lower| readlinkat(lower, name, Vec::new()).ok());
+                if old.is_none_or(|old| old.as_bytes() != entry.link) {
+                    self.head(&entry)?;
+                }
             }
+            _ if same.is_some() => {}
             _ => {
                 let mut entry = self.entry(kind, path, &stat);
                 if kind != Kind::Fifo {
@@ -211,21 +243,40 @@ impl<'a> Pack<'a> {
         }
         let mut entry = self.entry(Kind::Directory, path, &stat);
         entry.xattrs = self.kept(&directory, &entry.path)?;
-        self.head(&entry)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lower = lower.and_then(|lower| openat(lower, name, flags, Mode::empty()).ok());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut lower = lower.and_then(|lower| openat(lower, name, flags, Mode::empty()).ok());
+        let prefix = entry.path.clone();
         if let Form::Layer(_) = self.form {
-            self.check_whole(&directory, &entry.path)?;
+            self.check_whole(&directory, &prefix)?;
             // It only means something where there is a directory to hide.
-            if lower.is_some() && self.is_opaque(&directory) {
-                self.marker(&[entry.path.as_slice(), b"."].concat(), b".wh..wh..opq")?;
+            if lower.is_some() && is_opaque(&directory) {
+                lower = None;
+                self.head(&entry)?;
+                self.marker(&[prefix.as_slice(), b"."].concat(), b".wh..wh..opq")?;
+            } else if let Some(lower) = &lower
+                && fstat(lower).is_ok_and(|old| has_same_owner(&stat, &old))
+                && self.kept(lower, &prefix)? == entry.xattrs
+            {
+                self.held.push(entry);
+            } else {
+                self.head(&entry)?;
             }
+        } else {
+            self.head(&entry)?;
         }
-        frame(directory, lower, entry.path).map(Some)
+        self.frame(directory, lower, prefix).map(Some)
     }
 
-    /// A regular file with its content: as many bytes as it has when it is opened. False if it went.
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], path: Vec<u8>, seen: &Stat) -> Result<bool> {
+    /// A regular file with its content: as many bytes as it has when it is opened. False if it went. `lower` has one of this
+    /// name that looks the same.
+    fn file(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        path: Vec<u8>,
+        seen: &Stat,
+        lower: Option<BorrowedFd<'_>>,
+    ) -> Result<bool> {
         let opened = match open(parent, name, OFlags::NONBLOCK) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(false),
             // What is not a file but looks like an empty one, as in /proc, can't always be read.
@@ -242,6 +293,13 @@ impl<'a> Pack<'a> {
             xattrs = self.kept(file, &path)?;
             if let Form::Layer(_) = self.form {
                 self.check_whole(file, &path)?;
+            }
+            if let Some(lower) = lower
+                && let Ok(old) = open(lower, name, OFlags::NONBLOCK)
+                && self.kept(&old, &path)? == xattrs
+                && have_same_content(file, &old).map_err(|errno| os("read", &path, errno))?
+            {
+                return Ok(true);
             }
         }
         let mut entry = self.entry(Kind::File, path, &stat);
@@ -278,19 +336,36 @@ impl<'a> Pack<'a> {
     }
 
     fn entry(&self, kind: Kind, path: Vec<u8>, stat: &Stat) -> Entry {
-        let nanos = if let Form::Copy = self.form { stat.st_mtime_nsec as u32 } else { 0 };
+        let seconds = stat.st_mtime.min(self.latest);
+        let in_whole_seconds = seconds == self.latest || !matches!(self.form, Form::Copy);
+        let nanos = if in_whole_seconds { 0 } else { stat.st_mtime_nsec as u32 };
         Entry {
             kind,
             path,
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: Moment { seconds: stat.st_mtime, nanos },
+            mtime: Moment { seconds, nanos },
             ..Entry::default()
         }
     }
 
+    fn frame(&self, directory: OwnedFd, lower: Option<OwnedFd>, prefix: Vec<u8>) -> Result<Frame> {
+        let mut listed = file::entries(&directory, ".").map_err(|errno| os("list", &prefix, errno))?;
+        let is_layer = matches!(self.form, Form::Layer(_));
+        // The next one last.
+        listed.sort_unstable_by(|(a, a_kind), (b, b_kind)| {
+            let late = |kind: &FileType| is_layer && *kind != FileType::CharacterDevice;
+            (late(b_kind), b).cmp(&(late(a_kind), a))
+        });
+        let names = listed.into_iter().map(|(name, _)| name).collect();
+        Ok(Frame { directory, lower, prefix, names })
+    }
+
     fn head(&mut self, entry: &Entry) -> Result<()> {
+        for held in core::mem::take(&mut self.held) {
+            emit::header(&held, &mut self.out);
+        }
         emit::header(entry, &mut self.out);
         self.flush(BUFFER_BYTES)
     }
@@ -310,11 +385,12 @@ impl<'a> Pack<'a> {
             Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
             other => other.map_err(|errno| os("list extended attributes of", path, errno))?,
         };
-        let mut all = Vec::new();
+        let mut all: Vec<Xattr> = Vec::new();
         for name in self.xattrs[..count].split(|byte| *byte == 0) {
-            if name == b"security.capability"
-                || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.")
-            {
+            // An equals sign ends the name in an archive.
+            let is_kept = name == b"security.capability"
+                || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.contains(&b'=');
+            if is_kept {
                 let mut value = vec![0; XATTR_BYTES];
                 match fgetxattr(node, name, value.as_mut_slice()) {
                     Ok(count) => value.truncate(count),
@@ -324,12 +400,9 @@ impl<'a> Pack<'a> {
                 all.push((name.to_vec(), value));
             }
         }
+        // File systems give them in any order.
+        all.sort();
         Ok(all)
-    }
-
-    fn is_opaque(&self, directory: &OwnedFd) -> bool {
-        let mut value = [0; 1];
-        matches!(fgetxattr(directory, "trusted.overlay.opaque", &mut value), Ok(1) if &value == b"y")
     }
 
     /// What overlayfs keeps elsewhere is not in the upper directory, so that a layer of it would lack it.
@@ -350,13 +423,60 @@ fn open(parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, E
     openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | flags, Mode::empty())
 }
 
-fn frame(directory: OwnedFd, lower: Option<OwnedFd>, prefix: Vec<u8>) -> Result<Frame> {
-    let listed = file::entries(&directory, ".").map_err(|errno| os("list", &prefix, errno))?;
-    let mut names: Vec<CString> = listed.into_iter().map(|(name, _)| name).collect();
-    names.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(Frame { directory, lower, prefix, names })
+/// An empty place that hides what is below it.
+fn is_whiteout(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> bool {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice => stat.st_rdev == 0,
+        // Another form of it, which other tools make (Linux 6.7).
+        FileType::RegularFile if stat.st_size == 0 => {
+            let marked = open(parent, name, OFlags::NONBLOCK)
+                .and_then(|file| fgetxattr(&file, "trusted.overlay.whiteout", &mut [0_u8; 0]));
+            marked.is_ok()
+        }
+        _ => false,
+    }
+}
+
+fn is_opaque(directory: &OwnedFd) -> bool {
+    let mut value = [0; 1];
+    matches!(fgetxattr(directory, "trusted.overlay.opaque", &mut value), Ok(1) if &value == b"y")
+}
+
+fn has_same_owner(new: &Stat, old: &Stat) -> bool {
+    (new.st_mode, new.st_uid, new.st_gid) == (old.st_mode, old.st_uid, old.st_gid)
+}
+
+fn is_same(new: &Stat, old: &Stat) -> bool {
+    has_same_owner(new, old)
+        && (new.st_size, new.st_mtime, new.st_mtime_nsec) == (old.st_size, old.st_mtime, old.st_mtime_nsec)
+}
+
+fn have_same_content(new: &OwnedFd, old: &OwnedFd) -> Result<bool, Errno> {
+    let mut buffers = vec![0; 2 * COMPARE_BYTES];
+    let (a, b) = buffers.split_at_mut(COMPARE_BYTES);
+    let mut at = 0;
+    loop {
+        let count = rustix::io::pread(new, &mut *a, at)?;
+        let mut filled = 0;
+        while filled < count {
+            match rustix::io::pread(old, &mut b[filled..count], at + filled as u64)? {
+                0 => return Ok(false),
+                more => filled += more,
+            }
+        }
+        if a[..count] != b[..count] {
+            return Ok(false);
+        }
+        if count == 0 {
+            return Ok(true);
+        }
+        at += count as u64;
+    }
 }
 
 fn os(operation: &'static str, path: &[u8], errno: Errno) -> Error {
     Error::os(operation, format!("{}", path.escape_ascii()), errno)
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,9 @@ fn overlay_with(
             fsconfig_set_string(&context, c"metacopy", c"off")?;
             fsconfig_set_string(&context, c"upperdir", upper)?;
             fsconfig_set_string(&context, c"workdir", work)?;
+            // Whatever the kernel's default: all of a change is in the upper directory, so that a layer can be made of it.
+            fsconfig_set_string(&context, c"redirect_dir", "off")?;
+            fsconfig_set_string(&context, c"metacopy", "off")?;
             if durability == Durability::ThrownAway {
                 fsconfig_set_flag(&context, c"volatile")?;
             }
