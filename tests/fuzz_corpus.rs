@@ -7,6 +7,8 @@ mod profile;
 mod properties;
 #[path = "../fuzz/src/seeds.rs"]
 mod seeds;
+#[path = "../fuzz/src/tree.rs"]
+mod tree;
 // What templates print numbers with.
 #[allow(dead_code)]
 #[path = "../cli/table.rs"]
@@ -104,4 +106,18 @@ fn a_template_prints_the_same_each_time_or_is_refused() {
 #[test]
 fn what_a_flag_says_makes_sense_or_is_refused() {
     check("flags", typed::flags);
+}
+
+#[test]
+fn an_archive_changes_nothing_beside_its_tree_and_comes_back() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    check("layer", tree::layer);
+}
+
+#[test]
+fn an_entry_reads_as_it_was_written() {
+    check("emit", tree::emit);
 }

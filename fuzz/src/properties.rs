@@ -17,10 +17,20 @@ use skiff_core::{
     },
 };
 
+/// One entry, as a reader tells it.
+#[derive(Debug, PartialEq)]
+struct Told {
+    entry: Entry,
+    content: Vec<u8>,
+    /// Where in the content, and how large.
+    holes: Vec<(usize, u64)>,
+    complete: bool,
+}
+
 /// What a reader says, content joined.
 #[derive(Debug, PartialEq)]
 struct Said {
-    entries: Vec<(Entry, Vec<u8>, bool)>,
+    entries: Vec<Told>,
     ended: bool,
     result: Result<(), Fault>,
 }
@@ -36,18 +46,32 @@ fn read(archive: &[u8], mut cut: impl FnMut() -> usize) -> Said {
             let before = slice;
             match reader.next(&mut slice) {
                 Ok(None) => break,
-                Ok(Some(Event::Entry(entry))) => said.entries.push((entry.clone(), Vec::new(), false)),
+                Ok(Some(Event::Entry(entry))) => {
+                    let entry = entry.clone();
+                    said.entries.push(Told {
+                        entry,
+                        content: Vec::new(),
+                        holes: Vec::new(),
+                        complete: false,
+                    });
+                }
                 Ok(Some(Event::Content(content))) => {
                     // Content is the tail of what was taken.
                     let taken = &before[..before.len() - slice.len()];
                     assert!(!content.is_empty() && taken.as_ptr_range().end == content.as_ptr_range().end);
-                    said.entries.last_mut().unwrap().1.extend_from_slice(content);
+                    said.entries.last_mut().unwrap().content.extend_from_slice(content);
+                }
+                Ok(Some(Event::Hole(bytes))) => {
+                    let told = said.entries.last_mut().unwrap();
+                    assert!(told.entry.sparse && bytes > 0);
+                    told.holes.push((told.content.len(), bytes));
                 }
                 Ok(Some(Event::Complete)) => {
-                    let (entry, content, complete) = said.entries.last_mut().unwrap();
-                    assert_eq!(entry.size, content.len() as u64);
-                    assert!(!*complete);
-                    *complete = true;
+                    let told = said.entries.last_mut().unwrap();
+                    let holes: u64 = told.holes.iter().map(|(_, bytes)| bytes).sum();
+                    assert_eq!(told.entry.size, told.content.len() as u64 + holes);
+                    assert!(!told.complete);
+                    told.complete = true;
                 }
                 Ok(Some(Event::End)) => said.ended = true,
                 Err(fault) => {
@@ -66,7 +90,7 @@ fn read(archive: &[u8], mut cut: impl FnMut() -> usize) -> Said {
 pub fn tar(data: &[u8]) {
     let [seed, archive @ ..] = data else { return };
     let whole = read(archive, || usize::MAX);
-    for (entry, ..) in &whole.entries {
+    for Told { entry, .. } in &whole.entries {
         assert!(!entry.path.is_empty() && !entry.path.contains(&0) && !entry.link.contains(&0));
         assert!(entry.mode <= 0o7777 && entry.uid != u32::MAX && entry.gid != u32::MAX);
     }

@@ -4,6 +4,10 @@
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "tar" => tars(),
+        "layer" => [tars(), layers()].concat(),
+        "emit" => {
+            (0..8).map(|kind| [vec![kind], vec![kind * 31 + 7; 150 + usize::from(kind)]].concat()).collect()
+        }
         "gzip" => gzips(),
         "reference" => texts(&REFERENCES),
         "image_config" => texts(&CONFIGS),
@@ -19,7 +23,9 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// All targets.
-pub const TARGETS: [&str; 11] = [
+pub const TARGETS: [&str; 13] = [
+    "layer",
+    "emit",
     "tar",
     "gzip",
     "reference",
@@ -224,11 +230,68 @@ fn tars() -> Vec<Vec<u8>> {
         vec![binary, entry(0, b"old/", b"", b""), entry(b'S', b"sparse", b"", b"")],
         vec![entry(b'0', b"big", b"", &[7; 2000])],
     ];
+    let map = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n28 GNU.sparse.realsize=5000\n26 GNU.sparse.name=sparse\n";
+    let old_map = b"24 GNU.sparse.size=5000\n34 GNU.sparse.map=1024,512,4999,1\n";
+    let mut stored = b"2\n1024\n512\n4999\n1\n".to_vec();
+    stored.resize(1025, 1);
+    stored[18..512].fill(0);
+    let parts = parts.into_iter().chain([
+        vec![entry(b'x', b"x", b"", map), entry(b'0', b"s", b"", &stored), entry(b'0', b"f", b"", b"f")],
+        vec![
+            entry(b'x', b"x", b"", old_map),
+            entry(b'0', b"s", b"", &[3; 513]),
+            entry(b'0', b"f", b"", b"f"),
+        ],
+        vec![entry(b'x', b"x", b"", b"35 LIBARCHIVE.xattr.user.a%20=YQ==\n"), entry(b'0', b"f", b"", b"")],
+    ]);
     let mut all = vec![vec![0; 513]];
-    for (number, part) in parts.into_iter().enumerate() {
-        all.push([vec![number as u8 * 41], part.concat(), end.clone()].concat());
+    for (number, part) in parts.enumerate() {
+        all.push([vec![(number as u8).wrapping_mul(41)], part.concat(), end.clone()].concat());
     }
     all
+}
+
+/// Archives whose entries replace, hide and lead astray.
+fn layers() -> Vec<Vec<u8>> {
+    let file = |name: &[u8], content: &[u8]| entry(b'0', name, b"", content);
+    let parts = [
+        vec![
+            file(b"a", b"1"),
+            file(b"a", b"22"),
+            entry(b'1', b"b", b"a", b""),
+            file(b"a", b"333"),
+            file(b"b/c", b"4"),
+        ],
+        vec![
+            file(b"d/e/f", b"1"),
+            entry(b'2', b"l", b"d/e", b""),
+            file(b"l/g", b"2"),
+            entry(b'5', b"l/", b"", b""),
+            file(b"d", b"3"),
+        ],
+        vec![
+            entry(b'2', b"l", b"../../canary", b""),
+            file(b"l", b"1"),
+            entry(b'2', b"m", b"/..", b""),
+            file(b"m/canary", b"2"),
+        ],
+        vec![entry(b'2', b"l", b"..", b""), entry(b'1', b"h", b"l/canary", b""), file(b"../canary", b"1")],
+        vec![
+            entry(b'2', b"l", b"..", b""),
+            entry(b'5', b"l/layer/", b"", b""),
+            file(b"l/.wh.canary", b"1"),
+            file(b"l/x", b""),
+        ],
+        vec![
+            file(b"d/x", b"1"),
+            file(b".wh.d", b"2"),
+            file(b"d/.wh..wh..opq", b"3"),
+            file(b".wh..wh..opq", b""),
+        ],
+        vec![entry(b'2', b"/.", b"/etc", b""), file(b"x", b"")],
+        vec![file(b"d/.wh..", b""), file(b".wh.", b""), file(b".wh..wh.plnk/x", b"1")],
+    ];
+    parts.into_iter().enumerate().map(|(n, part)| [vec![n as u8 * 31], part.concat()].concat()).collect()
 }
 
 /// Members whose data is stored, not deflated, which is easy to write by hand; and one that is deflated.
