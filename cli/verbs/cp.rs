@@ -12,8 +12,8 @@ use rustix::{
 use serde_json::Value;
 use skiff_core::{
     Context as _, Error,
-    api::{base64, head::Method},
-    clock, file,
+    api::head::Method,
+    base64, clock, file,
     layer::{
         pack::{Form, Pack},
         place::{Owner, Replace, Rules, place},

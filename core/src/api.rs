@@ -7,7 +7,6 @@
 
 mod archive;
 mod attach;
-pub mod base64;
 pub mod body;
 mod changes;
 pub mod client;

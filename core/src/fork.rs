@@ -179,9 +179,18 @@ pub fn null_streams() -> Result<()> {
 /// gone is an error for its writer, not the end of the process.
 pub fn own_signals(mask: SignalSet) {
     signal::reset_all();
-    let _ = signal::ignore(rustix::process::Signal::PIPE.as_raw());
+    let _ = signal::ignore(BROKEN_PIPE);
     signal::set_mask(mask);
 }
+
+/// What a program that is started by a process with [`own_signals`] expects: default actions, nothing blocked.
+pub fn plain_signals() {
+    let _ = signal::reset(BROKEN_PIPE);
+    signal::set_mask(SignalSet::EMPTY);
+}
+
+/// The signal that the engine's processes ignore.
+const BROKEN_PIPE: i32 = rustix::process::Signal::PIPE.as_raw();
 
 /// Waits for a child to end and takes its status.
 ///

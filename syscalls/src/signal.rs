@@ -62,6 +62,14 @@ pub fn reset_all() {
     }
 }
 
+/// Gives `signal` its default action.
+///
+/// # Errors
+/// As [`ignore`].
+pub fn reset(signal: i32) -> Result<(), Errno> {
+    action(signal, 0)
+}
+
 /// Ignores `signal` from here on.
 ///
 /// # Errors

@@ -2,9 +2,9 @@
 
 use alloc::string::String;
 
-use super::{base64, exchange::Exchange, head::Method, json::Json};
+use super::{exchange::Exchange, head::Method, json::Json};
 use crate::{
-    Result,
+    Result, base64,
     engine::{
         Engine,
         copy::{Extract, Found, changed, go_mode},

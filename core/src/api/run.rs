@@ -16,17 +16,30 @@ use crate::{
 pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
     let wanted = wanted(&body);
-    let container = engine.create(&body, exchange.query.text("name")?)?;
-    let id = container.record.id.clone();
-    let lock = engine.shelf.lock(&id)?;
+    let draft = engine.draft(&body, exchange.query.text("name")?)?;
+    let id = draft.record.id.clone();
     if wanted.detach {
+        let container = engine.shelve(draft)?;
+        let lock = engine.shelf.lock(&id)?;
         engine.start_locked(container, lock)?;
         return super::create::created(exchange, &id);
     }
+    let lock = engine.shelf.lock_new(&id)?;
+    let prepared = engine.prepare_ahead(&draft.record, &lock);
+    let container = match engine.shelve(draft) {
+        Ok(container) => container,
+        Err(error) => {
+            if let Ok(prepared) = prepared {
+                prepared.abandon();
+            }
+            engine.shelf.forget_run_directory(&id, lock);
+            return Err(error);
+        }
+    };
     if !wanted.attach.is_empty() {
         engine.tell(&container.record, "attach", &[]);
     }
-    let mut begun = match engine.begin(&container, &lock) {
+    let mut begun = match prepared.and_then(|prepared| engine.begin(&container, &lock, prepared)) {
         Ok(begun) => begun,
         Err(error) => {
             engine.give_up(&container, lock, &error);

@@ -9,7 +9,7 @@ use alloc::{
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, base64};
 
 /// Hex digits of an id.
 pub const ID_LENGTH: usize = 64;
@@ -58,6 +58,29 @@ pub fn short(id: &str) -> &str {
     id.get(..SHORT_ID_LENGTH).unwrap_or(id)
 }
 
+/// An id as the text of a link: 44 characters, which a file system keeps beside the link's other numbers (ext4 up to
+/// 59 bytes). For longer texts it takes a block, and gives that back when the link is removed, which is slow.
+pub fn to_link(id: &str) -> String {
+    let digit =
+        |at: usize| id.as_bytes().get(at).and_then(|digit| char::from(*digit).to_digit(16)).unwrap_or(0);
+    let bytes: [u8; ID_LENGTH / 2] =
+        core::array::from_fn(|at| (digit(2 * at) << 4 | digit(2 * at + 1)) as u8);
+    base64::encode(&bytes)
+}
+
+/// The id that the text of a link stands for. Earlier versions wrote the id itself.
+pub fn from_link(text: &str) -> Option<String> {
+    if is_id(text) {
+        return Some(text.into());
+    }
+    base64::decode(text).filter(|bytes| bytes.len() == ID_LENGTH / 2).map(|bytes| hex(&bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+}
+
 /// A new id: 64 random hex digits. The short form is never all decimal digits, since it becomes a host name, and
 /// programs take such a one for a number.
 ///
@@ -67,12 +90,7 @@ pub fn new_id() -> Result<String> {
     loop {
         let mut bytes = [0; ID_LENGTH / 2];
         random(&mut bytes)?;
-        let mut id = String::with_capacity(ID_LENGTH);
-        for byte in bytes {
-            for digit in [byte >> 4, byte & 15] {
-                id.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-            }
-        }
+        let id = hex(&bytes);
         if !short(&id).bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(id);
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! <data root>/containers/<id>/             a container: record.json, state, log.json, upper/, work/
 //!                        .new-<id>/        one in the making: its record.json is locked by whoever makes it
-//!                        by-name/<name>    a link to the id; it counts only if that record carries the name
+//!                        by-name/<name>    a link whose text is the id in base64; it counts only if that record carries the name
 //! <data root>/trash/<id>/                  removed, still to be deleted
 //! <run root>/containers/<id>/              of a running one: lock (held by its monitor), sock, hosts, ...
 //! ```
@@ -107,7 +107,8 @@ impl Shelf {
 
     /// Makes `name` a name of the container `id`.
     fn claim_name(&self, name: &str, id: &str) -> Result<()> {
-        match rustix::fs::symlinkat(id, &self.by_name, name) {
+        let link = names::to_link(id);
+        match rustix::fs::symlinkat(link.as_str(), &self.by_name, name) {
             Err(Errno::EXIST) => {}
             other => return other.context("create link", name),
         }
@@ -123,12 +124,17 @@ impl Shelf {
             Ok(()) | Err(Errno::NOENT) => {}
             other => return other.context("remove link", name),
         }
-        rustix::fs::symlinkat(id, &self.by_name, name).context("create link", name)
+        rustix::fs::symlinkat(link.as_str(), &self.by_name, name).context("create link", name)
+    }
+
+    /// The id that `name` is linked to.
+    fn linked(&self, name: &str) -> Result<String, Errno> {
+        names::from_link(&file::link_target(&self.by_name, name)?).ok_or(Errno::ILSEQ)
     }
 
     /// The id that `name` belongs to: of a container that carries it, or of one that is being made under it.
     fn name_owner(&self, name: &str) -> Result<Option<String>> {
-        let id = match file::link_target(&self.by_name, name) {
+        let id = match self.linked(name) {
             Ok(id) => id,
             Err(Errno::NOENT | Errno::INVAL | Errno::ILSEQ) => return Ok(None),
             Err(errno) => return Err(Error::os("read link", name, errno)),
@@ -179,7 +185,7 @@ impl Shelf {
             return Ok(name.into());
         }
         if !name.is_empty() && !name.contains('/') && name != ".." {
-            if let Ok(id) = file::link_target(&self.by_name, name)
+            if let Ok(id) = self.linked(name)
                 && self.load::<Named>(&id)?.is_some_and(|record| record.name == name)
             {
                 return Ok(id);
@@ -272,6 +278,25 @@ impl Shelf {
         }
     }
 
+    /// As [`Shelf::lock`], for a container that is about to be made: only a sweep can be in the way, which has come across
+    /// the directory before it was locked.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn lock_new(&self, id: &str) -> Result<Lock> {
+        loop {
+            match self.lock(id) {
+                Ok(lock) if rustix::fs::fstat(&lock.file).is_ok_and(|stat| stat.st_nlink > 0) => {
+                    return Ok(lock);
+                }
+                Ok(_) | Err(Error::Conflict(_) | Error::Os { errno: Errno::NOENT, .. }) => {
+                    rustix::thread::sched_yield();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The directory of a running container in the run root.
     ///
     /// # Errors
@@ -326,7 +351,7 @@ impl Shelf {
     /// Takes a name away from the container `id`, if it still has it.
     fn release_name(&self, name: &str, id: &str) -> Result<()> {
         let _list = self.lock_names()?;
-        if file::link_target(&self.by_name, name).is_ok_and(|owner| owner == id) {
+        if self.linked(name).is_ok_and(|owner| owner == id) {
             let _ = rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty());
         }
         Ok(())
@@ -341,11 +366,11 @@ impl Shelf {
     }
 
     /// Takes a container off the shelf at once. Its name is free and its files are out of sight when this returns;
-    /// [`Shelf::empty_trash`] deletes them. The caller holds the lock. False if somebody else had taken it off before.
+    /// [`Shelf::clear`] deletes them. The caller holds the lock. False if somebody else had taken it off before.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn discard(&self, record: &Record, lock: Lock) -> Result<bool> {
+    pub fn discard(&self, record: &Record, _lock: &Lock) -> Result<bool> {
         let id = record.id.as_str();
         let state = format!("{id}/state");
         let state = file::beneath(&self.containers, state.as_str(), OFlags::RDWR, Mode::empty());
@@ -354,7 +379,7 @@ impl Shelf {
             Err(Errno::NOENT) => false,
             Err(errno) => return Err(errno).context("rename", id),
         };
-        if file::link_target(&self.by_name, record.name.as_str()).is_ok_and(|target| target == id) {
+        if self.linked(&record.name).is_ok_and(|owner| owner == id) {
             let _ = rustix::fs::unlinkat(&self.by_name, record.name.as_str(), AtFlags::empty());
         }
         if let Ok(state) = state {
@@ -362,13 +387,16 @@ impl Shelf {
             last.status = Status::Removed;
             let _ = last.write(&state);
         }
-        let _ = file::remove_tree(&self.running, id);
-        drop(lock);
         Ok(was_there)
     }
 
-    /// Deletes what was discarded.
-    pub fn empty_trash(&self, id: &str) {
+    /// Deletes what is left of a container that was discarded.
+    pub fn clear(&self, id: &str, lock: Lock) {
+        self.forget_run_directory(id, lock);
+        self.empty_trash(id);
+    }
+
+    fn empty_trash(&self, id: &str) {
         let _ = file::remove_tree(&self.trash, id);
     }
 
@@ -381,9 +409,11 @@ impl Shelf {
     /// Removes those of these run directories whose container is gone.
     pub fn sweep_run_directories(&self, ids: &[String]) {
         for id in ids {
-            // Who has the lock is about to remove the directory or the container.
-            if file::directory(&self.containers, id.as_str()).is_err() && !self.is_monitored(id) {
-                let _ = file::remove_tree(&self.running, id.as_str());
+            // Who has the lock is about to make or to remove the container.
+            if let Ok(lock) = self.lock(id)
+                && file::directory(&self.containers, id.as_str()).is_err()
+            {
+                self.forget_run_directory(id, lock);
             }
         }
     }

@@ -15,12 +15,13 @@ use crate::{
     container::{
         config::{Config, HostConfig, nullable},
         health, log, names,
-        record::{HOST_IMAGE, MountPoint, Record},
+        record::{HOST_IMAGE, Record},
         restart::Policy,
         shelf::Container,
         signals,
     },
     process::cgroup::{Resources, resources::Machine},
+    store::Locked,
 };
 
 /// The body of `POST /containers/create`, beside the settings that stand in it at the top level.
@@ -33,13 +34,31 @@ struct Rest<T> {
     mac_address: String,
 }
 
+/// A container that is wanted. Everything about it was found right, and it is on no shelf yet.
+#[derive(Debug)]
+pub struct Draft {
+    /// What it is to be. Its name is empty until one is given to it.
+    pub record: Record,
+    /// Volumes that were made for it.
+    volumes: Vec<String>,
+    /// What was found is not taken away until the container that uses it is on the shelf.
+    found: Locked,
+}
+
 impl Engine {
     /// Makes a container from the body of a create request.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings that make no sense, [`Error::NotFound`] without the image, [`Error::Conflict`]
-    /// if the name is taken.
+    /// As [`Engine::draft`] and [`Engine::shelve`].
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
+        self.shelve(self.draft(body, name)?)
+    }
+
+    /// Checks and completes the body of a create request.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for settings that make no sense, [`Error::NotFound`] without the image.
+    pub fn draft(&self, body: &[u8], name: Option<&str>) -> Result<Draft> {
         let mut config: Config = parse(body)?;
         let Rest { host_config, mac_address } = parse::<Rest<HostConfig>>(body)?;
         let mut host = host_config.unwrap_or_default();
@@ -49,8 +68,7 @@ impl Engine {
         }
         isolation::check_conflicts(&config, &host)?;
         check_directory(&config.working_dir)?;
-        // What is found is not taken away until the container that uses it is on the shelf.
-        let locked = self.store.share()?;
+        let found = self.store.share()?;
         let image = self.complete(&mut config)?;
         if config.entrypoint.as_ref().is_some_and(|words| matches!(words.as_slice(), [one] if one.is_empty()))
         {
@@ -60,56 +78,54 @@ impl Engine {
         self.resolve_joined(&mut config, &mut host)?;
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
-        let mut made = Vec::new();
-        let mounts = self.mounts(&config, &host, &locked, &mut made);
-        let added = mounts.and_then(|mounts| self.put(config, host, resources, image, mounts, name));
-        drop(locked);
-        if added.is_err() {
-            for volume in made {
-                let _ = self.remove_volume(&volume, Force::Yes);
+        let (id, name) = (names::new_id()?, name.map(names::parse).transpose()?.unwrap_or_default().into());
+        let mut volumes = Vec::new();
+        let mounts = match self.mounts(&config, &host, &found, &mut volumes) {
+            Ok(mounts) => mounts,
+            Err(error) => {
+                drop(found);
+                self.remove_made(&volumes);
+                return Err(error);
             }
-        }
-        added
+        };
+        let created_ns = Time::now().unix_nanos();
+        let record = Record { id, name, created_ns, image, config, host, resources, mounts };
+        Ok(Draft { record, volumes, found })
     }
 
-    /// Puts the container on the shelf, under the name or a generated one.
-    fn put(
-        &self,
-        config: Config,
-        host: HostConfig,
-        resources: Resources,
-        image: String,
-        mounts: Vec<MountPoint>,
-        name: Option<&str>,
-    ) -> Result<Container> {
-        let id = names::new_id()?;
-        let given = name.map(names::parse).transpose()?;
-        let mut record = Record {
-            id,
-            name: String::new(),
-            created_ns: Time::now().unix_nanos(),
-            image,
-            config,
-            host,
-            resources,
-            mounts,
-        };
-        if let Some(name) = given {
-            record.name = name.into();
-            return self.add(&record);
-        }
-        let mut attempt = 0;
-        loop {
-            record.name = names::generated(attempt)?;
-            match self.add(&record) {
-                Err(Error::Conflict(_)) if attempt < 100 => attempt += 1,
-                other => return other,
+    /// Puts a container on the shelf, under its name or a generated one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the name is taken.
+    pub fn shelve(&self, draft: Draft) -> Result<Container> {
+        let Draft { mut record, volumes, found } = draft;
+        let mut add = || {
+            if !record.name.is_empty() {
+                return self.add(&record);
             }
-        }
+            let mut attempt = 0;
+            loop {
+                record.name = names::generated(attempt)?;
+                match self.add(&record) {
+                    Err(Error::Conflict(_)) if attempt < 100 => attempt += 1,
+                    other => return other,
+                }
+            }
+        };
+        let added = add();
+        drop(found);
+        added.inspect_err(|_| self.remove_made(&volumes))
     }
 
     fn add(&self, record: &Record) -> Result<Container> {
         self.shelf.add(record).inspect(|_| self.tell(record, "create", &[]))
+    }
+
+    /// Removes volumes that were made for a container that is not to be.
+    fn remove_made(&self, volumes: &[String]) {
+        for volume in volumes {
+            let _ = self.remove_volume(volume, Force::Yes);
+        }
     }
 
     /// Completes the settings with those of the image, and gives the image's id.

@@ -65,13 +65,13 @@ impl Engine {
         }
         // Nothing is lost if somebody else has removed it meanwhile: then only the run directory is left, which the
         // lock has made again.
-        self.discard(record, lock)?;
-        self.shelf.empty_trash(&record.id);
+        self.discard(record, &lock)?;
+        self.shelf.clear(&record.id, lock);
         Ok(())
     }
 
     /// Takes a container off the shelf, and tells it.
-    pub(super) fn discard(&self, record: &Record, lock: Lock) -> Result<()> {
+    pub(super) fn discard(&self, record: &Record, lock: &Lock) -> Result<()> {
         if self.shelf.discard(record, lock)? {
             self.tell(record, "destroy", &[]);
         }

@@ -1,6 +1,6 @@
 //! One run of a container's process: its control group, its network files, its root file system, and the launch.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use rustix::fd::AsFd;
 
@@ -36,6 +36,9 @@ impl Prepared {
     }
 }
 
+/// The file in a run directory that [`Engine::prepare_ahead`] writes if the group is not in the usual place.
+const GROUP_PARENT: &str = "group-parent";
+
 impl Engine {
     /// Makes a container's control group, and has its process made in there. The caller holds its lock.
     ///
@@ -51,6 +54,26 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// As [`Engine::prepare`], for a container that is not on the shelf yet: the kernel is busy with the process while
+    /// that is done. If this process is killed meanwhile, the sweep finds the group by the container's run directory.
+    ///
+    /// # Errors
+    /// As [`Engine::prepare`].
+    pub fn prepare_ahead(&self, record: &Record, lock: &Lock) -> Result<Prepared> {
+        let parent = record.host.cgroup_parent.as_str();
+        if !parent.is_empty() {
+            file::create(&lock.directory, GROUP_PARENT, parent.as_bytes(), 0o600)
+                .context("create", GROUP_PARENT)?;
+        }
+        self.prepare(record)
+    }
+
+    /// The parent of the control group that was made for a container that has no record.
+    pub(super) fn group_parent(&self, id: &str) -> String {
+        let read = self.shelf.run_directory(id).and_then(|run| file::read(&run, GROUP_PARENT, 4096));
+        read.ok().and_then(|path| String::from_utf8(path).ok()).unwrap_or_default()
     }
 
     /// Lets the process that was prepared become the container's program. The caller watches it from here on.

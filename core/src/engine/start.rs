@@ -49,7 +49,8 @@ impl Engine {
             |(container, lock)| vec![container.directory.as_fd(), lock.file.as_fd(), lock.directory.as_fd()],
             |(container, lock), reporter| {
                 let engine = Engine::open(data_path, run_path)?;
-                match engine.begin(&container, &lock) {
+                let prepared = engine.prepare(&container.record);
+                match prepared.and_then(|prepared| engine.begin(&container, &lock, prepared)) {
                     Ok(begun) => {
                         reporter.succeed();
                         engine.supervise(container, lock, begun)
@@ -125,9 +126,8 @@ impl Engine {
 
     /// Takes a container off the shelf whose lock the caller holds.
     pub(super) fn take_back(&self, container: &Container, lock: Lock) {
-        let id = container.record.id.clone();
-        if self.discard(&container.record, lock).is_ok() {
-            self.shelf.empty_trash(&id);
+        if self.discard(&container.record, &lock).is_ok() {
+            self.shelf.clear(&container.record.id, lock);
             let _ = self.remove_anonymous_volumes(&container.record);
         }
     }

@@ -5,7 +5,11 @@ use alloc::{format, string::String, vec::Vec};
 
 use rustix::fs::OFlags;
 
-use super::{Engine, root::Root, run::end_group};
+use super::{
+    Engine,
+    root::Root,
+    run::{Prepared, end_group},
+};
 use crate::{
     Context, Result,
     clock::{self, Time},
@@ -47,12 +51,11 @@ impl Begun {
 }
 
 impl Engine {
-    /// Starts a container's process; this process becomes its monitor.
+    /// Starts a container's process, which was [prepared](Engine::prepare); this process becomes its monitor.
     ///
     /// # Errors
     /// As [`Engine::launch`].
-    pub fn begin(&self, container: &Container, lock: &Lock) -> Result<Begun> {
-        let prepared = self.prepare(&container.record)?;
+    pub fn begin(&self, container: &Container, lock: &Lock, prepared: Prepared) -> Result<Begun> {
         let opened = self.monitor(container, lock).and_then(|monitor| Ok((monitor, self.root(container)?)));
         let (mut monitor, root) = match opened {
             Ok(opened) => opened,
@@ -142,7 +145,7 @@ impl Engine {
         let host = &container.record.host;
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
-        loop {
+        let concluded = loop {
             let ended = monitor.carry(&mut running, &|action, more| {
                 // It may have another name by now.
                 if let Ok(Some(record)) = self.shelf.load(&container.record.id) {
@@ -161,9 +164,9 @@ impl Engine {
                 stopped_by_hand: monitor.state.stopped_by_hand,
             };
             let Some(wait_ns) = restart.ended(end) else {
-                written = written.and(self.conclude(&container, lock, &mut monitor));
+                let concluded = self.conclude(&container, lock, &mut monitor);
                 monitor.dismiss(ended);
-                break;
+                break concluded;
             };
             drop(running.started.mounts.take());
             monitor.state.status = Status::Restarting;
@@ -173,8 +176,7 @@ impl Engine {
             let go_on = monitor.rest(until);
             self.reread(&mut container, &mut monitor, &mut restart);
             if !go_on {
-                written = written.and(self.conclude(&container, lock, &mut monitor));
-                break;
+                break self.conclude(&container, lock, &mut monitor);
             }
             monitor.state.restarts += 1;
             let again = self
@@ -185,16 +187,19 @@ impl Engine {
                 Err(error) => {
                     monitor.state.exit_code = START_FAILED;
                     monitor.state.error = format!("{error}");
-                    written = written.and(self.conclude(&container, lock, &mut monitor));
-                    break;
+                    break self.conclude(&container, lock, &mut monitor);
                 }
             }
             written = written.and(self.mark_started(&container, &mut monitor, &running));
-        }
+        };
         monitor.see_off();
-        // The end of the mounts is not waited for before the exit is told.
+        // What takes time and concerns nobody: it is not waited for before the exit is told.
         drop(running.started.mounts.take());
-        self.shelf.empty_trash(&container.record.id);
+        match concluded {
+            Ok(Some(lock)) => self.shelf.clear(&container.record.id, lock),
+            Ok(None) => {}
+            Err(error) => written = written.and(Err(error)),
+        }
         written
     }
 
@@ -222,16 +227,18 @@ impl Engine {
         self.tell_mounts(record, "unmount");
     }
 
-    /// Ends the supervision: writes the last state, or takes the container off the shelf, and lets go of the lock.
-    fn conclude(&self, container: &Container, lock: Lock, monitor: &mut Monitor) -> Result<()> {
+    /// Ends the supervision: writes the last state and lets go of the lock, or takes the container off the shelf, and
+    /// gives back the lock of what is left of it.
+    fn conclude(&self, container: &Container, lock: Lock, monitor: &mut Monitor) -> Result<Option<Lock>> {
         monitor.state.status = Status::Exited;
         monitor.state.monitor = 0;
         let written = monitor.write_state();
-        if container.record.host.auto_remove {
-            self.discard(&container.record, lock)?;
-            self.remove_anonymous_volumes(&container.record)?;
+        if !container.record.host.auto_remove {
+            return written.map(|()| None);
         }
-        written
+        self.discard(&container.record, &lock)?;
+        self.remove_anonymous_volumes(&container.record)?;
+        written.map(|()| Some(lock))
     }
 
     /// Takes over what `update` has changed.

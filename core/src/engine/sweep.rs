@@ -38,7 +38,7 @@ impl Engine {
             if self.shelf.is_monitored(id) {
                 continue;
             }
-            if let Ok(Some(group)) = Group::open(&host, "", id)
+            if let Ok(Some(group)) = Group::open(&host, &self.group_parent(id), id)
                 && let Ok(lock) = self.shelf.lock(id)
             {
                 end_group(&group);

@@ -317,7 +317,7 @@ mod tests {
         engine.remove_anonymous_volumes(&owner).unwrap();
         assert!(scratch.listed("{}").contains(&own));
         let lock = engine.shelf.lock(&owner.id).unwrap();
-        engine.shelf.discard(&owner, lock).unwrap();
+        engine.shelf.discard(&owner, &lock).unwrap();
         engine.remove_anonymous_volumes(&owner).unwrap();
         assert_eq!(scratch.listed("{}"), ["used"]);
     }

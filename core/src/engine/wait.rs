@@ -247,7 +247,7 @@ mod tests {
             let pause = clock::timespec(20_000_000);
             let _ = poll(&mut [], Some(&pause));
             let lock = other.shelf.lock(&container.record.id).unwrap();
-            other.shelf.discard(&container.record, lock).unwrap();
+            other.shelf.discard(&container.record, &lock).unwrap();
         });
         assert_eq!(waiter.wait(None, None).unwrap().unwrap().status, Status::Removed);
         remover.join().unwrap();

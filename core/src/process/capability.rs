@@ -138,13 +138,14 @@ impl CapabilitySet {
         })
     }
 
-    /// What this process can pass on at most: its own bounding set. A host may have taken some away from everybody.
+    /// Those of the set that this process can pass on: what is in its own bounding set. A host may have taken some away
+    /// from everybody.
     ///
     /// # Errors
     /// What prctl(PR_CAPBSET_READ) gives.
-    pub fn own_bounding() -> Result<Self, Errno> {
+    pub fn bounded(self) -> Result<Self, Errno> {
         let mut held = Self::empty();
-        for one in Self::all().iter() {
+        for one in self.iter() {
             match capability_is_in_bounding_set(one.for_kernel()) {
                 Ok(true) => held |= one,
                 Ok(false) => {}
@@ -304,6 +305,6 @@ mod tests {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
         let bits = u64::from_str_radix(line, 16).unwrap();
-        assert_eq!(CapabilitySet::own_bounding().unwrap().bits(), bits & CapabilitySet::all().bits());
+        assert_eq!(CapabilitySet::all().bounded().unwrap().bits(), bits & CapabilitySet::all().bits());
     }
 }

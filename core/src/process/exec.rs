@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use skiff_syscalls::clone;
 
 use super::{
-    launch::Started,
+    launch::{CHILD, Started},
     program::{Program, environment, limit_of, resource, run_in},
     security::rights,
     step::Step,
@@ -148,8 +148,9 @@ pub fn start(
     steps.push(Step::DieWithParent(parent()?));
     let mut rights = rights(host)?;
     if command.privileged {
-        rights.capabilities =
-            super::capability::CapabilitySet::own_bounding().context("read bounding set of", "the engine")?;
+        rights.capabilities = super::capability::CapabilitySet::all()
+            .bounded()
+            .context("read bounding set of", "the engine")?;
     }
     steps.push(Step::Clean);
     let changes_user = user.identity.is_another();
@@ -162,8 +163,12 @@ pub fn start(
         environment.push("TERM=xterm".into());
     }
     let program = Program::new(command.words.iter().map(String::as_str), &environment)?;
-    let (pid, pidfd) =
-        run_in(|child| clone::vfork(Some(cgroup), child), &steps, target.root.as_fd(), &program)?;
+    let (pid, pidfd) = run_in(
+        |child| clone::vfork(Some(cgroup), child).context("clone3", CHILD),
+        &steps,
+        target.root.as_fd(),
+        &program,
+    )?;
     Ok(Started {
         pid,
         pidfd,

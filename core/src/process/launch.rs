@@ -2,6 +2,7 @@
 //! list of steps and executes the program.
 
 use alloc::string::String;
+use core::convert::Infallible;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -9,7 +10,10 @@ use rustix::{
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
 use skiff_syscalls::{
-    clone::{CloneFlags, birth::Birth},
+    clone::{
+        CloneFlags,
+        birth::{Birth, Stillborn},
+    },
     namespace,
 };
 
@@ -24,7 +28,10 @@ use super::{
     streams::open_streams,
     user,
 };
-use crate::{Context, Result, container::record::Record, file};
+use crate::{Context, Error, Result, container::record::Record, file};
+
+/// What clone3 makes, for messages.
+pub(super) const CHILD: &str = "the container's process";
 
 /// What is started, and with what.
 #[derive(Debug)]
@@ -66,8 +73,15 @@ pub fn conceive(record: &Record, joined: Joined, cgroup: BorrowedFd<'_>) -> Resu
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let namespaces = namespaces(&record.host, &joined);
     let birth = Birth::begin(namespaces, Some(cgroup), joined.pid.as_ref().map(AsFd::as_fd))
-        .context("clone3", "the container's process")?;
+        .context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
+}
+
+fn born(birth: Birth, child: &mut dyn FnMut() -> Infallible) -> Result<(Pid, OwnedFd)> {
+    birth.run(child).map_err(|stillborn| match stillborn {
+        Stillborn::Clone(errno) => Error::os("clone3", CHILD, errno),
+        Stillborn::Loopback(errno) => Error::os("bring up interface", "lo", errno),
+    })
 }
 
 /// A running first process.
@@ -122,7 +136,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     let shm = joined.shm.take();
     // The midwife may not have joined it yet.
     let _joined_at_birth = joined.pid.take();
-    let mut steps = steps(host, joined, made);
+    let mut steps = steps(host, joined);
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
     let terminal = streams.terminal.as_ref().map(rustix::io::dup).transpose().context("copy", "terminal")?;
@@ -159,7 +173,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     } else {
         Program::new(record.arguments(), &environment)?
     };
-    let (pid, pidfd) = run_in(|child| birth.run(child), &steps, root.as_fd(), &program)?;
+    let (pid, pidfd) = run_in(|child| born(birth, child), &steps, root.as_fd(), &program)?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
 }

@@ -42,8 +42,9 @@ pub(super) fn namespaces(host: &HostConfig, joined: &Joined) -> CloneFlags {
     flags
 }
 
-/// The steps in the namespaces that were made, and into those that are joined; the pid namespace is joined at birth.
-pub(super) fn steps(host: &HostConfig, joined: Joined, made: CloneFlags) -> Vec<Step> {
+/// The steps into the namespaces that are joined, and into a control group namespace; the pid namespace is joined at
+/// birth.
+pub(super) fn steps(host: &HostConfig, joined: Joined) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(process) = joined.ipc {
         steps.push(Step::Join(process, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION));
@@ -53,9 +54,6 @@ pub(super) fn steps(host: &HostConfig, joined: Joined, made: CloneFlags) -> Vec<
     }
     if host.cgroupns_mode != "host" {
         steps.push(Step::NewCgroupNamespace);
-    }
-    if made.contains(CloneFlags::NEWNET) {
-        steps.push(Step::Loopback);
     }
     steps
 }

@@ -29,7 +29,7 @@ use super::{
     step::{self, Step},
 };
 use crate::{
-    Context, Error, Result,
+    Error, Result,
     container::{config::Ulimit, record::Record},
     file::CWD,
 };
@@ -48,7 +48,7 @@ enum Stopped {
 /// # Errors
 /// The step that failed, or [`Error::Start`].
 pub(super) fn run_in(
-    start: impl FnOnce(&mut dyn FnMut() -> Infallible) -> Result<(Pid, OwnedFd), Errno>,
+    start: impl FnOnce(&mut dyn FnMut() -> Infallible) -> Result<(Pid, OwnedFd)>,
     steps: &[Step],
     root: BorrowedFd<'_>,
     program: &Program,
@@ -76,8 +76,7 @@ pub(super) fn run_in(
             }
         });
         exec::exit_infallible(127)
-    })
-    .context("clone3", "the container's process")?;
+    })?;
     let Some(stopped) = stopped else { return Ok((pid, pidfd)) };
     let _ = crate::fork::wait(&pidfd);
     Err(match stopped {

@@ -15,8 +15,7 @@ use crate::{Context, Error, Result, container::config::HostConfig};
 /// [`Error::Invalid`] for unknown options.
 pub fn rights(host: &HostConfig) -> Result<Rights> {
     let wanted = CapabilitySet::requested(host.privileged, &host.cap_add, &host.cap_drop)?;
-    let held = CapabilitySet::own_bounding().context("read bounding set of", "the engine")?;
-    let capabilities = wanted & held;
+    let capabilities = wanted.bounded().context("read bounding set of", "the engine")?;
     let mut no_new_privs = false;
     let mut filter = None;
     let mut filter_flags = seccomp::STANDARD_FLAGS;

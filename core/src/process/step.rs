@@ -24,11 +24,14 @@ use rustix::{
 use skiff_syscalls::{
     clone, descriptor, keyring,
     mount::{MountAttributes, Propagation, Reach, set_attributes},
-    namespace, network, signal, working_directory,
+    namespace, working_directory,
 };
 
 use super::rights::{Failed, Identity, Rights};
-use crate::file::{self, CWD};
+use crate::{
+    file::{self, CWD},
+    fork,
+};
 
 /// What a mount is put onto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +101,6 @@ pub enum Step {
         /// Whether a kernel that refuses stops the start.
         required: bool,
     },
-    /// Bring the loopback interface up.
-    Loopback,
     /// Make the root read-only.
     ReadOnlyRoot,
     /// Make the container's root the root, and take the host's away.
@@ -140,7 +141,6 @@ impl Step {
             Step::Mask(path) => ("mask", path.as_bytes()),
             Step::ReadOnly(path) => ("make read-only", path.as_bytes()),
             Step::Proc { path, .. } => ("write /proc/", path.as_bytes()),
-            Step::Loopback => ("bring up interface", b"lo"),
             Step::ReadOnlyRoot => ("make read-only", b"/"),
             Step::Pivot(_) => ("pivot_root", b""),
             Step::Hostname(name) => ("set hostname", name),
@@ -233,7 +233,6 @@ impl<'a> Progress<'a> {
                 Err(Errno::PERM | Errno::ACCESS | Errno::ROFS | Errno::NOENT) if !required => Ok(()),
                 other => other,
             },
-            Step::Loopback => network::loopback_up(),
             Step::ReadOnlyRoot => set_read_only(self.root, Reach::One),
             Step::Pivot(attached_at) => self.pivot(attached_at),
             Step::Hostname(name) => rustix::system::sethostname(name),
@@ -262,8 +261,7 @@ impl<'a> Progress<'a> {
             Step::Become(identity, rights) => rights.apply(identity).map_err(|failed| failed.errno),
             Step::DieWithParent(parent) => clone::die_with(parent.as_fd()),
             Step::Clean => {
-                signal::reset_all();
-                signal::set_mask(signal::SignalSet::EMPTY);
+                fork::plain_signals();
                 descriptor::close_on_exec_from(3)
             }
         }

@@ -14,14 +14,14 @@ use core::{
 
 use linux_raw_sys::general::{CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PARENT, CLONE_VM, clone_args};
 use rustix::{
-    fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     io::Errno,
     process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
     thread::{ThreadNameSpaceType, UnshareFlags, futex},
 };
 
 use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
-use crate::exec;
+use crate::{exec, network};
 
 /// What the three processes share, at the start of the mapping whose rest is two stacks.
 struct Shared {
@@ -41,6 +41,8 @@ struct Shared {
     parent: RawFd,
     /// A process whose pid namespace the child is to be born in, or -1.
     pid_namespace: RawFd,
+    /// What came of bringing up the loopback interface: 0, or an error's number.
+    loopback: AtomicI32,
 }
 
 const WAIT: u32 = 0;
@@ -54,6 +56,15 @@ const LENGTH: usize = HEAD + 2 * STACK;
 
 type Closure<'a> = &'a mut dyn FnMut() -> Infallible;
 
+/// Why there is no child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stillborn {
+    /// clone3 failed.
+    Clone(Errno),
+    /// The loopback interface of its network namespace could not be brought up.
+    Loopback(Errno),
+}
+
 /// A child that is being made. Dropped, it goes without having done anything.
 #[derive(Debug)]
 pub struct Birth {
@@ -65,6 +76,7 @@ pub struct Birth {
 
 impl Birth {
     /// Has a child made in new namespaces, in a control group, in the pid namespace of another process if one is given.
+    /// In a new network namespace it brings up the loopback interface while it waits.
     ///
     /// # Kernel
     /// clone3 with CLONE_PIDFD and CLONE_INTO_CGROUP, 5.7.
@@ -90,6 +102,7 @@ impl Birth {
                 arguments: arguments(namespaces, cgroup, &mut -1, more),
                 parent: parent.as_raw_fd(),
                 pid_namespace: pid_namespace.map_or(-1, |process| process.as_raw_fd()),
+                loopback: AtomicI32::new(0),
             });
             let arguments = &mut (*place).arguments;
             // The child sends what the midwife would, so CLONE_PARENT wants none here.
@@ -116,18 +129,22 @@ impl Birth {
     /// seen here.
     ///
     /// # Errors
-    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN.
-    pub fn run(mut self, child: Closure<'_>) -> Result<(Pid, OwnedFd), Errno> {
+    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN; of the interface: EPERM.
+    pub fn run(mut self, child: Closure<'_>) -> Result<(Pid, OwnedFd), Stillborn> {
         let mut child = child;
         let closure = &raw mut child;
-        let result = self.end_of_labour();
+        let (pid, pidfd) = self.end_of_labour().map_err(Stillborn::Clone)?;
         let shared = self.shared();
-        if result.is_ok() {
-            shared.closure.store(closure as usize, Ordering::Relaxed);
-            order(shared, RUN);
-            wait_until_zero(&shared.borrowed);
+        shared.closure.store(closure as usize, Ordering::Relaxed);
+        order(shared, RUN);
+        wait_until_zero(&shared.borrowed);
+        match shared.loopback.load(Ordering::Relaxed) {
+            0 => Ok((pid, pidfd)),
+            errno => {
+                bury(&pidfd);
+                Err(Stillborn::Loopback(Errno::from_raw_os_error(errno)))
+            }
         }
-        result
     }
 
     /// Waits for the child to be there.
@@ -164,13 +181,17 @@ impl Drop for Birth {
             && let Ok((_, pidfd)) = self.end_of_labour()
         {
             order(self.shared(), LEAVE);
-            let all = WaitIdOptions::EXITED;
-            while let Err(Errno::INTR) = waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)), all) {}
+            bury(&pidfd);
         }
         // SAFETY: made by map, and nobody uses it any more: the midwife has been waited for, the child has executed or
         // ended.
         let _ = unsafe { rustix::mm::munmap(self.shared.as_ptr().cast::<c_void>(), LENGTH) };
     }
+}
+
+/// Waits for the end of a child.
+fn bury(pidfd: &OwnedFd) {
+    while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {}
 }
 
 fn order(shared: &Shared, what: u32) {
@@ -216,6 +237,12 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
     let wait = || -> Result<(), Errno> {
         // SAFETY: Birth owns it until the child has run.
         die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
+        if shared.arguments.flags & CloneFlags::NEWNET.bits() != 0
+            && let Err(errno) = network::loopback_up()
+        {
+            shared.loopback.store(errno.raw_os_error(), Ordering::Relaxed);
+            return Err(errno);
+        }
         while shared.order.load(Ordering::Acquire) == WAIT {
             let _ = futex::wait(&shared.order, futex::Flags::PRIVATE, WAIT, None);
         }
@@ -233,7 +260,6 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fd::AsFd;
 
     fn begin(namespaces: CloneFlags) -> Birth {
         Birth::begin(namespaces, None, None).unwrap()
@@ -269,7 +295,7 @@ mod tests {
                         waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
                     assert_eq!((exited.exit_status(), written), (Some(7), 42));
                 }
-                Err(errno) => assert_eq!((errno, written), (Errno::CHILD, 0)),
+                Err(errno) => assert_eq!((errno, written), (Stillborn::Clone(Errno::CHILD), 0)),
             }
         }
     }
