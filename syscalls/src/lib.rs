@@ -16,4 +16,5 @@ pub mod namespace;
 pub mod network;
 pub mod seccomp;
 pub mod signal;
+pub mod standard;
 pub mod working_directory;

@@ -229,8 +229,7 @@ fn the_docker_command_line_copies_compares_exports_and_commits() {
         assert!(error.contains(words), "{arguments:?}: {error}");
     }
     let reply = daemon.http("HEAD", "/containers/cc/archive?path=/etc/l", "");
-    let stat =
-        skiff_core::base64::decode(reply.header("x-docker-container-path-stat").unwrap()).unwrap();
+    let stat = skiff_core::base64::decode(reply.header("x-docker-container-path-stat").unwrap()).unwrap();
     let stat: serde_json::Value = serde_json::from_slice(&stat).unwrap();
     assert_eq!((&stat["name"], &stat["linkTarget"]), (&"l".into(), &"/etc/d".into()));
     assert_eq!(stat["mode"], 134_218_239);

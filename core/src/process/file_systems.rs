@@ -13,7 +13,7 @@ use rustix::{
     mount::MountAttrFlags,
 };
 
-use skiff_syscalls::mount::Reach;
+use skiff_syscalls::{mount::Reach, standard};
 
 use super::{
     init,
@@ -23,10 +23,13 @@ use super::{
     sysctl,
 };
 use crate::{
-    Context, Result,
+    Context, Error, Result,
     container::{config::HostConfig, record::Record},
     file::CWD,
 };
+
+/// Bytes of shared memory unless told otherwise.
+const STANDARD_SHM: i64 = 64 << 20;
 
 /// The files of /etc that are the engine's; in the run directory they have the same names.
 pub const NETWORK_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
@@ -58,10 +61,23 @@ pub(super) struct Parts<'a> {
     pub nodes: &'a [Node],
     /// Its terminals.
     pub pts: OwnedFd,
+    /// What the child has made while it waited.
+    pub made: Made,
     /// The one of them that is its console.
     pub terminal: Option<OwnedFd>,
     /// The shared memory of another container.
     pub shared_memory: Option<OwnedFd>,
+}
+
+/// File systems that the child has made ahead, as far as it has.
+#[derive(Default)]
+pub(super) struct Made {
+    pub proc: Option<OwnedFd>,
+    pub sys: Option<OwnedFd>,
+    pub cgroup: Option<OwnedFd>,
+    pub dev: Option<OwnedFd>,
+    pub shm: Option<OwnedFd>,
+    pub mqueue: Option<OwnedFd>,
 }
 
 /// Everything that is mounted below the root, in order.
@@ -78,8 +94,17 @@ pub(super) fn file_systems(
     let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID;
     let strict = nosuid | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV;
     let read_only = if host.privileged { strict } else { strict | MountAttrFlags::MOUNT_ATTR_RDONLY };
-    let mount =
-        |kind, attributes, target: &core::ffi::CStr| Step::Mount { kind, attributes, target: target.into() };
+    let mount = |kind, made, attributes, target: &core::ffi::CStr| Step::Mount {
+        kind,
+        made,
+        attributes,
+        target: target.into(),
+    };
+    let mut made = parts.made;
+    if host.privileged {
+        // The child has made them read-only.
+        (made.sys, made.cgroup) = (None, None);
+    }
     let attach = |mount, target: &str, onto| -> Result<Step> {
         Ok(Step::Attach { mount, target: c_path(target)?, onto, in_proc: false })
     };
@@ -88,8 +113,13 @@ pub(super) fn file_systems(
         rootfs::make_node(root, &node.path, node).context("create device node", &node.path)?;
     }
 
-    steps.push(mount(c"proc", strict, c"proc"));
-    let dev = rootfs::devices(parts.nodes, parts.terminal.is_some())?;
+    steps.push(mount(c"proc", made.proc, strict, c"proc"));
+    let dev = match made.dev {
+        Some(dev) => dev,
+        None => standard::devices()
+            .map_err(|(name, errno)| Error::os("create /dev/", name.to_string_lossy(), errno))?,
+    };
+    rootfs::complete_devices(dev.as_fd(), parts.nodes, parts.terminal.is_some())?;
     if host.ipc_mode == "none" {
         rustix::fs::unlinkat(&dev, "shm", AtFlags::REMOVEDIR).context("remove directory", "/dev/shm")?;
     }
@@ -99,16 +129,19 @@ pub(super) fn file_systems(
         let shm = match parts.shared_memory {
             Some(shared) => Ok(shared),
             None if host.ipc_mode == "host" => rootfs::clone_mount(CWD, "/dev/shm", false),
+            None if matches!(host.shm_size, 0 | STANDARD_SHM) && made.shm.is_some() => {
+                Ok(made.shm.take().expect("it was just seen"))
+            }
             None => {
-                let size = if host.shm_size > 0 { host.shm_size } else { 64 << 20 };
+                let size = if host.shm_size > 0 { host.shm_size } else { STANDARD_SHM };
                 rootfs::tmpfs(&format!("source=shm,mode=1777,size={size}"), strict)
             }
         };
         steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Ordinary)?);
     }
-    steps.push(mount(c"mqueue", strict, c"dev/mqueue"));
-    steps.push(mount(c"sysfs", read_only, c"sys"));
-    steps.push(mount(c"cgroup2", read_only, c"sys/fs/cgroup"));
+    steps.push(mount(c"mqueue", made.mqueue, strict, c"dev/mqueue"));
+    steps.push(mount(c"sysfs", made.sys, read_only, c"sys"));
+    steps.push(mount(c"cgroup2", made.cgroup, read_only, c"sys/fs/cgroup"));
     steps.extend(parts.terminal.map(Step::Console));
     for name in NETWORK_FILES {
         let target = format!("/etc/{name}");

@@ -15,12 +15,13 @@ use skiff_syscalls::{
         birth::{Birth, Stillborn},
     },
     namespace,
+    standard::{self, Standard},
 };
 
 use super::{
-    file_systems::{Parts, file_systems},
+    file_systems::{Made, Parts, file_systems},
     init,
-    namespaces::{Joined, namespaces, steps},
+    namespaces::{Joined, namespaces, place, steps},
     program::{Program, environment, limit_of, resource, run_in},
     rootfs::{self, Durability, Node, c_path},
     security::rights,
@@ -72,7 +73,8 @@ pub fn conceive(record: &Record, joined: Joined, cgroup: BorrowedFd<'_>) -> Resu
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let namespaces = namespaces(&record.host, &joined);
-    let birth = Birth::begin(namespaces, Some(cgroup), joined.pid.as_ref().map(AsFd::as_fd))
+    let pid_namespace = joined.pid.as_ref().map(AsFd::as_fd);
+    let birth = Birth::begin(namespaces, Some(cgroup), pid_namespace, place(&record.host, &joined))
         .context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
 }
@@ -128,23 +130,45 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
             .context("create working directory", working_directory)?;
     }
 
-    let pts = rootfs::devpts().context("mount devpts for", "/dev/pts")?;
+    let Unborn { mut birth, namespaces: namespaces_made, mut joined } = launch.unborn;
+    let (made, pts) = match birth.standard() {
+        Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }) => {
+            let made = Made {
+                proc: Some(proc),
+                sys: Some(sys),
+                cgroup: Some(cgroup),
+                dev: Some(dev),
+                shm: Some(shm),
+                mqueue: Some(mqueue),
+            };
+            (Some(made), pts)
+        }
+        None => (None, standard::devpts().context("mount devpts for", "/dev/pts")?),
+    };
     let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
     streams.give_to(user.identity.uid());
 
-    let Unborn { birth, namespaces: made, mut joined } = launch.unborn;
     let shm = joined.shm.take();
     // The midwife may not have joined it yet.
     let _joined_at_birth = joined.pid.take();
-    let mut steps = steps(host, joined);
+    let mut steps = steps(joined);
+    if made.is_none() && host.cgroupns_mode != "host" {
+        steps.push(Step::NewCgroupNamespace);
+    }
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
     let terminal = streams.terminal.as_ref().map(rustix::io::dup).transpose().context("copy", "terminal")?;
-    let parts =
-        Parts { run_directory: launch.run_directory, nodes: launch.nodes, pts, terminal, shared_memory: shm };
+    let parts = Parts {
+        run_directory: launch.run_directory,
+        nodes: launch.nodes,
+        pts,
+        made: made.unwrap_or_default(),
+        terminal,
+        shared_memory: shm,
+    };
     file_systems(&mut steps, record, root.as_fd(), parts)?;
     steps.push(Step::Pivot(c_path(launch.cover)?));
-    if made.contains(CloneFlags::NEWUTS) {
+    if namespaces_made.contains(CloneFlags::NEWUTS) {
         steps.push(Step::Hostname(record.hostname().as_bytes().into()));
         if !config.domainname.is_empty() {
             steps.push(Step::Domainname(config.domainname.as_bytes().into()));

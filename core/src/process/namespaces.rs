@@ -9,7 +9,7 @@ use rustix::{
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
 use skiff_syscalls::{
-    clone::CloneFlags,
+    clone::{CloneFlags, birth::Place},
     mount::{MountAttributes, Propagation, Reach, set_attributes},
 };
 
@@ -42,18 +42,20 @@ pub(super) fn namespaces(host: &HostConfig, joined: &Joined) -> CloneFlags {
     flags
 }
 
-/// The steps into the namespaces that are joined, and into a control group namespace; the pid namespace is joined at
-/// birth.
-pub(super) fn steps(host: &HostConfig, joined: Joined) -> Vec<Step> {
+/// Whether the process is in all its namespaces from its birth, but for that of its control group.
+pub(super) fn place(host: &HostConfig, joined: &Joined) -> Place {
+    let joins = joined.net.is_some() || joined.ipc.is_some() || joined.pid.is_some();
+    if joins || host.cgroupns_mode == "host" { Place::Shared } else { Place::Own }
+}
+
+/// The steps into the namespaces that are joined; the pid namespace is joined at birth.
+pub(super) fn steps(joined: Joined) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(process) = joined.ipc {
         steps.push(Step::Join(process, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION));
     }
     if let Some(process) = joined.net {
         steps.push(Step::Join(process, ThreadNameSpaceType::NETWORK));
-    }
-    if host.cgroupns_mode != "host" {
-        steps.push(Step::NewCgroupNamespace);
     }
     steps
 }

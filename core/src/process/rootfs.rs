@@ -13,7 +13,6 @@ use rustix::{
     },
 };
 
-use super::step::new_mount;
 use crate::{
     Context, Error, Result,
     container::config::Device,
@@ -149,30 +148,6 @@ pub fn tmpfs(options: &str, attributes: MountAttrFlags) -> Result<OwnedFd, Errno
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// A new instance of pseudo-terminals.
-///
-/// # Errors
-/// ENODEV if the kernel has none.
-pub fn devpts() -> Result<OwnedFd, Errno> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let options = [(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
-    new_mount(c"devpts", &options, attributes)
-}
-
-/// The nodes of every container: name and minor or major:minor number.
-const NODES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
-
-/// The links of every container.
-const LINKS: [(&str, &str); 6] = [
-    ("ptmx", "pts/ptmx"),
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
-];
-
 /// A node of the host that is to appear inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -188,34 +163,20 @@ pub struct Node {
     pub owner: (u32, u32),
 }
 
-/// A tmpfs with what every /dev has, and those of `nodes` that belong below /dev.
+/// Completes a /dev with those of `nodes` that belong there, and a place for the console if there is one.
 ///
 /// # Errors
 /// EPERM if this process may not make nodes.
-pub fn devices(nodes: &[Node], console: bool) -> Result<OwnedFd> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-    let dev = tmpfs("mode=755,size=65536k", attributes).context("mount tmpfs for", "/dev")?;
-    for (name, major, minor) in NODES {
-        let mode = Mode::from_raw_mode(0o666);
-        rustix::fs::mknodat(&dev, name, FileType::CharacterDevice, mode, rustix::fs::makedev(major, minor))
-            .context("create device node /dev/", name)?;
-    }
-    for (name, target) in LINKS {
-        rustix::fs::symlinkat(target, &dev, name).context("create link /dev/", name)?;
-    }
-    for name in ["pts", "shm", "mqueue"] {
-        rustix::fs::mkdirat(&dev, name, Mode::from_raw_mode(0o755))
-            .context("create directory /dev/", name)?;
-    }
+pub fn complete_devices(dev: BorrowedFd<'_>, nodes: &[Node], console: bool) -> Result<()> {
     if console {
-        file::create(&dev, "console", &[], 0o600).context("create", "/dev/console")?;
+        file::create(dev, "console", &[], 0o600).context("create", "/dev/console")?;
     }
     for node in nodes {
         if let Some(path) = node.path.strip_prefix("/dev/") {
-            make_node(dev.as_fd(), path, node).context("create device node", &node.path)?;
+            make_node(dev, path, node).context("create device node", &node.path)?;
         }
     }
-    Ok(dev)
+    Ok(())
 }
 
 /// Makes a node at `path` in the tree of `root`, in place of a node that is there.

@@ -14,16 +14,15 @@ use rustix::{
     fs::{FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_move, move_mount,
-        open_tree, unmount,
+        MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_move, move_mount, open_tree,
+        unmount,
     },
     process::{Resource, Rlimit},
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::{
     clone, descriptor, keyring,
-    mount::{MountAttributes, Propagation, Reach, set_attributes},
+    mount::{self, MountAttributes, Propagation, Reach, set_attributes},
     namespace, working_directory,
 };
 
@@ -66,11 +65,13 @@ pub enum Step {
     PrivateMounts,
     /// Attach the container's root, made by the parent, at a path of the host.
     AttachRoot(CString),
-    /// Mount a new file system that belongs to the child's own namespaces.
+    /// Mount a file system that belongs to the child's own namespaces.
     Mount {
         /// The file system's name.
         kind: &'static CStr,
-        /// Flags of the mount.
+        /// The mount, if the child has made it already.
+        made: Option<OwnedFd>,
+        /// Flags of one that has still to be made.
         attributes: MountAttrFlags,
         /// Where.
         target: CString,
@@ -162,7 +163,7 @@ struct Progress<'a> {
     /// The container's root.
     root: BorrowedFd<'a>,
     /// The container's own /proc.
-    proc: Option<OwnedFd>,
+    proc: Option<MaybeOwned<'a>>,
     /// The container's own /dev.
     dev: Option<BorrowedFd<'a>>,
     /// The empty directory that masks are copies of, once it is attached.
@@ -203,9 +204,12 @@ impl<'a> Progress<'a> {
             Step::AttachRoot(at) => {
                 move_mount(self.root, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             }
-            Step::Mount { kind, attributes, target } => {
+            Step::Mount { kind, made, attributes, target } => {
                 let target = self.target(target, Onto::Ordinary)?;
-                let mount = new_mount(kind, &[], *attributes)?;
+                let mount = match made {
+                    Some(mount) => MaybeOwned::Borrowed(mount.as_fd()),
+                    None => MaybeOwned::Owned(mount::new(kind, &[], *attributes)?),
+                };
                 if *kind == c"proc" && rustix::fs::fstat(&mount)?.st_ino != PROC_ROOT_INODE {
                     return Err(Errno::INVAL);
                 }
@@ -343,7 +347,7 @@ impl<'a> Progress<'a> {
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let empty =
-            new_mount(c"tmpfs", &[(c"size", c"0k"), (c"nr_inodes", c"2"), (c"mode", c"755")], attributes)?;
+            mount::new(c"tmpfs", &[(c"size", c"0k"), (c"nr_inodes", c"2"), (c"mode", c"755")], attributes)?;
         attach(&empty, &target)?;
         self.empty = Some(empty);
         Ok(())
@@ -398,27 +402,19 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// A new mount of a file system, not attached anywhere.
-///
-/// # Errors
-/// ENODEV if the kernel doesn't have the file system, EINVAL for an option.
-pub fn new_mount(
-    kind: &CStr,
-    options: &[(&CStr, &CStr)],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd, Errno> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    // What /proc/mounts, and with it df, calls it.
-    fsconfig_set_string(&context, c"source", kind)?;
-    for (key, value) in options {
-        if value.is_empty() {
-            fsconfig_set_flag(&context, *key)?;
-        } else {
-            fsconfig_set_string(&context, *key, *value)?;
+/// A descriptor that the steps have brought along, or one that was opened on the way.
+enum MaybeOwned<'a> {
+    Borrowed(BorrowedFd<'a>),
+    Owned(OwnedFd),
+}
+
+impl AsFd for MaybeOwned<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            MaybeOwned::Borrowed(fd) => *fd,
+            MaybeOwned::Owned(fd) => fd.as_fd(),
         }
     }
-    fsconfig_create(&context)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// Whether a file is of procfs.

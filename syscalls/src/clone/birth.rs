@@ -3,7 +3,9 @@
 //! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own.
 //!
 //! The child waits for what it is to do. It borrows this process's memory like one of [`vfork`](super::vfork), and as
-//! there, this process sleeps while the child works, so that no two processes ever use the same values.
+//! there, this process sleeps while the child works, so that no two processes ever use the same values. Until then the
+//! child uses its stack and what is in [`Shared`], and makes what every container has: a loopback interface that is up,
+//! and the [`Standard`] file systems of its namespaces.
 
 use core::{
     convert::Infallible,
@@ -14,14 +16,18 @@ use core::{
 
 use linux_raw_sys::general::{CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PARENT, CLONE_VM, clone_args};
 use rustix::{
-    fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    event::Timespec,
+    fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     io::Errno,
     process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
     thread::{ThreadNameSpaceType, UnshareFlags, futex},
 };
 
 use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
-use crate::{exec, network};
+use crate::{
+    exec, network,
+    standard::{self, Standard},
+};
 
 /// What the three processes share, at the start of the mapping whose rest is two stacks.
 struct Shared {
@@ -43,6 +49,12 @@ struct Shared {
     pid_namespace: RawFd,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
+    /// Whether the child makes the standard file systems.
+    standard: bool,
+    /// 1 when the child has come so far that it waits.
+    ready: AtomicU32,
+    /// The standard file systems, in the descriptors that both have; -1 if they were not made.
+    made: [AtomicI32; standard::COUNT],
 }
 
 const WAIT: u32 = 0;
@@ -55,6 +67,15 @@ const HEAD: usize = 4096;
 const LENGTH: usize = HEAD + 2 * STACK;
 
 type Closure<'a> = &'a mut dyn FnMut() -> Infallible;
+
+/// Whose namespaces a child is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Those that are made with it, for good, and a control group namespace: it makes the [`Standard`] file systems.
+    Own,
+    /// It has still to enter others, or to become somebody in them.
+    Shared,
+}
 
 /// Why there is no child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +108,14 @@ impl Birth {
         namespaces: CloneFlags,
         cgroup: Option<BorrowedFd<'_>>,
         pid_namespace: Option<BorrowedFd<'_>>,
+        place: Place,
     ) -> Result<Birth, Errno> {
         let parent = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-        let place = map(LENGTH)?.cast::<Shared>();
+        let shared = map(LENGTH)?.cast::<Shared>();
         let more = u64::from(CLONE_VM | CLONE_FILES | CLONE_PARENT | CLONE_CHILD_CLEARTID);
         // SAFETY: a fresh mapping, aligned to a page and longer than the value.
-        let shared = unsafe {
-            place.write(Shared {
+        let at = unsafe {
+            shared.write(Shared {
                 born: AtomicU32::new(0),
                 order: AtomicU32::new(WAIT),
                 borrowed: AtomicU32::new(1),
@@ -103,24 +125,27 @@ impl Birth {
                 parent: parent.as_raw_fd(),
                 pid_namespace: pid_namespace.map_or(-1, |process| process.as_raw_fd()),
                 loopback: AtomicI32::new(0),
+                standard: place == Place::Own,
+                ready: AtomicU32::new(0),
+                made: [const { AtomicI32::new(-1) }; standard::COUNT],
             });
-            let arguments = &mut (*place).arguments;
+            let arguments = &mut (*shared).arguments;
             // The child sends what the midwife would, so CLONE_PARENT wants none here.
             arguments.exit_signal = 0;
-            arguments.pidfd = (*place).pidfd.as_ptr() as u64;
-            arguments.child_tid = (*place).borrowed.as_ptr() as u64;
-            arguments.stack = place as u64 + (HEAD + STACK) as u64;
+            arguments.pidfd = (*shared).pidfd.as_ptr() as u64;
+            arguments.child_tid = (*shared).borrowed.as_ptr() as u64;
+            arguments.stack = shared as u64 + (HEAD + STACK) as u64;
             arguments.stack_size = STACK as u64;
-            NonNull::new_unchecked(place)
+            NonNull::new_unchecked(shared)
         };
-        let mut birth = Birth { shared, midwife: None, _parent: parent };
+        let mut birth = Birth { shared: at, midwife: None, _parent: parent };
         let mut args = arguments(CloneFlags::empty(), None, &mut -1, u64::from(CLONE_VM | CLONE_FILES));
         args.flags &= !u64::from(super::CLONE_PIDFD);
         args.pidfd = 0;
-        args.stack = place as u64 + HEAD as u64;
+        args.stack = shared as u64 + HEAD as u64;
         args.stack_size = STACK as u64;
         // SAFETY: the midwife runs `deliver` on its own stack, in the mapping that lives until it has been waited for.
-        let result = unsafe { clone_onto_stack(&args, deliver as *const () as usize, place as usize) };
+        let result = unsafe { clone_onto_stack(&args, deliver as *const () as usize, shared as usize) };
         birth.midwife = Pid::from_raw(result? as i32);
         Ok(birth)
     }
@@ -133,7 +158,8 @@ impl Birth {
     pub fn run(mut self, child: Closure<'_>) -> Result<(Pid, OwnedFd), Stillborn> {
         let mut child = child;
         let closure = &raw mut child;
-        let (pid, pidfd) = self.end_of_labour().map_err(Stillborn::Clone)?;
+        let pid = self.labour().map_err(Stillborn::Clone)?;
+        let pidfd = self.pidfd().ok_or(Stillborn::Clone(Errno::CHILD))?;
         let shared = self.shared();
         shared.closure.store(closure as usize, Ordering::Relaxed);
         order(shared, RUN);
@@ -147,24 +173,52 @@ impl Birth {
         }
     }
 
+    /// The standard file systems, as soon as the child has made them; `None` if it didn't, or they were taken before.
+    pub fn standard(&mut self) -> Option<Standard> {
+        // What is wrong with the birth is said by run.
+        self.labour().ok()?;
+        let shared = self.shared();
+        while shared.ready.load(Ordering::Acquire) == 0 && shared.borrowed.load(Ordering::Acquire) != 0 {
+            // Somebody may kill it meanwhile, which wakes nobody.
+            let patience = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            let _ = futex::wait(&shared.ready, futex::Flags::PRIVATE, 0, Some(&patience));
+        }
+        let mut taken = shared.made.each_ref().map(|made| match made.swap(-1, Ordering::Relaxed) {
+            -1 => None,
+            // SAFETY: the child has made it for this process, with which it shared the table; it is taken once.
+            fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
+        });
+        if taken.iter().any(Option::is_none) {
+            return None;
+        }
+        Some(Standard::from_array(taken.each_mut().map(|fd| fd.take().expect("all are there"))))
+    }
+
     /// Waits for the child to be there.
-    fn end_of_labour(&mut self) -> Result<(Pid, OwnedFd), Errno> {
+    fn labour(&mut self) -> Result<Pid, Errno> {
         let shared = self.shared();
         // Waiting for its end rather than for a word from it: somebody may have killed it.
         if let Some(midwife) = self.midwife.take() {
             while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
         }
         let born = shared.born.load(Ordering::Acquire) as i32;
-        let pidfd = shared.pidfd.load(Ordering::Relaxed);
         if born == 0 {
             // What it may have left behind waits for an order, and finds this memory gone.
             order(shared, LEAVE);
             return Err(Errno::CHILD);
         }
         match Pid::from_raw(born) {
-            // SAFETY: the midwife shares our descriptors, among which the kernel has put a new one, owned by nobody.
-            Some(pid) if born > 0 => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+            Some(pid) if born > 0 => Ok(pid),
             _ => Err(Errno::from_raw_os_error(-born)),
+        }
+    }
+
+    /// The child's pidfd, once.
+    fn pidfd(&self) -> Option<OwnedFd> {
+        match self.shared().pidfd.swap(-1, Ordering::Relaxed) {
+            -1 => None,
+            // SAFETY: the midwife shares our descriptors, among which the kernel has put a new one, owned by nobody.
+            pidfd => Some(unsafe { OwnedFd::from_raw_fd(pidfd) }),
         }
     }
 
@@ -177,12 +231,13 @@ impl Birth {
 
 impl Drop for Birth {
     fn drop(&mut self) {
-        if self.midwife.is_some()
-            && let Ok((_, pidfd)) = self.end_of_labour()
+        if self.labour().is_ok()
+            && let Some(pidfd) = self.pidfd()
         {
             order(self.shared(), LEAVE);
             bury(&pidfd);
         }
+        drop(self.standard());
         // SAFETY: made by map, and nobody uses it any more: the midwife has been waited for, the child has executed or
         // ended.
         let _ = unsafe { rustix::mm::munmap(self.shared.as_ptr().cast::<c_void>(), LENGTH) };
@@ -243,6 +298,15 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
             shared.loopback.store(errno.raw_os_error(), Ordering::Relaxed);
             return Err(errno);
         }
+        if shared.standard
+            && let Ok(standard) = Standard::make()
+        {
+            for (made, fd) in shared.made.iter().zip(standard.into_array()) {
+                made.store(fd.into_raw_fd(), Ordering::Relaxed);
+            }
+        }
+        shared.ready.store(1, Ordering::Release);
+        let _ = futex::wake(&shared.ready, futex::Flags::PRIVATE, 1);
         while shared.order.load(Ordering::Acquire) == WAIT {
             let _ = futex::wait(&shared.order, futex::Flags::PRIVATE, WAIT, None);
         }
@@ -262,7 +326,7 @@ mod tests {
     use super::*;
 
     fn begin(namespaces: CloneFlags) -> Birth {
-        Birth::begin(namespaces, None, None).unwrap()
+        Birth::begin(namespaces, None, None, Place::Shared).unwrap()
     }
 
     #[test]
@@ -298,6 +362,23 @@ mod tests {
                 Err(errno) => assert_eq!((errno, written), (Stillborn::Clone(Errno::CHILD), 0)),
             }
         }
+    }
+
+    #[test]
+    fn a_child_in_namespaces_of_its_own_makes_their_file_systems_meanwhile() {
+        let own = CloneFlags::NEWNS | CloneFlags::NEWNET | CloneFlags::NEWPID | CloneFlags::NEWIPC;
+        let mut birth = Birth::begin(own, None, None, Place::Own).unwrap();
+        let standard = birth.standard().unwrap();
+        assert!(birth.standard().is_none());
+        let null = rustix::fs::statat(&standard.dev, c"null", rustix::fs::AtFlags::empty()).unwrap();
+        assert_eq!((null.st_rdev, null.st_mode & 0o7777), (rustix::fs::makedev(1, 3), 0o666));
+        let (_, pidfd) = birth.run(&mut || exec::exit(3)).unwrap();
+        assert_eq!(
+            waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap().exit_status(),
+            Some(3)
+        );
+        // What nobody takes goes with it.
+        drop(Birth::begin(own, None, None, Place::Own).unwrap());
     }
 
     #[test]
