@@ -11,7 +11,8 @@ use serde_json::Value;
 use skiff_core::api::{
     client::Client as Connection,
     head::{Headers, Method},
-    local, pick, server,
+    local::{self, Expect},
+    pick, server,
     target::percent_encode,
 };
 
@@ -90,8 +91,8 @@ impl Client {
 
     /// Begins the connection ahead of the first request: an engine that is a child gets ready while its request is put
     /// together. What is wrong is said when the request is made.
-    pub fn begin(&self) {
-        *self.idle.borrow_mut() = self.connect().ok();
+    pub fn begin(&self, expect: Expect) {
+        *self.idle.borrow_mut() = self.connect(expect).ok();
     }
 
     /// Whether the engine is a child of this process.
@@ -200,10 +201,10 @@ impl Client {
     /// The connection that waits for a request, or a new one.
     fn connection(&self) -> Result<Connection, Failure> {
         let idle = self.idle.borrow_mut().take();
-        idle.map_or_else(|| self.connect(), Ok)
+        idle.map_or_else(|| self.connect(Expect::Anything), Ok)
     }
 
-    fn connect(&self) -> Result<Connection, Failure> {
+    fn connect(&self, expect: Expect) -> Result<Connection, Failure> {
         match &self.host {
             Host::Socket(path) => match server::connect(path) {
                 Ok(socket) => Ok(Connection::new(socket)),
@@ -211,7 +212,9 @@ impl Client {
                     Err(Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed"))
                 }
             },
-            Host::Local { data_root, run_root } => Ok(Connection::new(local::spawn(data_root, run_root)?)),
+            Host::Local { data_root, run_root } => {
+                Ok(Connection::new(local::spawn(data_root, run_root, expect)?))
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Without a daemon `run` is one request, POST /skiff/run, whose last frame tells the end. With one it is Docker's
 //! sequence: create, attach, wait, start.
 
-use skiff_core::{api::head::Method, container::keys::DetachKeys};
+use skiff_core::{
+    api::{head::Method, local::Expect},
+    container::keys::DetachKeys,
+};
 
 use super::{Context, items, text};
 use crate::{
@@ -81,7 +84,7 @@ pub fn start_create(context: &Context, words: &[&str]) -> Outcome {
 /// `skiff run`
 pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     if context.client.is_local() {
-        context.client.begin();
+        context.client.begin(expected(words));
     }
     let (flags, words) = Flags::collect(words).map_err(refused)?;
     let detach = flags.on("--detach");
@@ -106,6 +109,17 @@ pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     } else {
         run_remote(context, order, &attach, detach, &keys)
     }
+}
+
+/// Whether the container will be in namespaces of its own and stay with this client, as far as a glance tells: the engine
+/// begins its process on this word, and begins anew if it was wrong.
+fn expected(words: &[&str]) -> Expect {
+    const OTHERWISE: [&str; 8] =
+        ["--detach", "--network", "--net", "--pid", "--ipc", "--cgroupns", "--cgroup-parent", "--userns"];
+    let flags = words.iter().take_while(|word| **word != "--");
+    let mut pairs = flags.clone().zip(flags.skip(1).chain([&""]));
+    let otherwise = |(flag, value): (&&str, &&str)| OTHERWISE.contains(flag) && *value != "none";
+    if pairs.any(otherwise) { Expect::Anything } else { Expect::Run }
 }
 
 fn refused(message: String) -> Failure {

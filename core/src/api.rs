@@ -39,6 +39,7 @@ pub mod target;
 mod volume;
 pub mod wire;
 
+use local::Expect;
 use rustix::fd::OwnedFd;
 use target::ApiVersion;
 
@@ -50,10 +51,14 @@ pub const API_VERSION: ApiVersion = ApiVersion(50);
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
 /// Serves one connection on these roots until its end. Roots that can't be opened are the answer to every request.
-fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str) {
+fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str, expect: Expect) {
     match Engine::open(data_path, run_path) {
         Ok(engine) => {
+            if expect == Expect::Run {
+                engine.foresee();
+            }
             connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
+            engine.forget_ahead();
         }
         Err(error) => connection::converse(fd, &mut |_| Err(error.clone())),
     }
@@ -72,6 +77,6 @@ pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOn
     drop(engine);
     listener.run(&mut |connection| {
         // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-        serve_connection(connection, data_path, run_path);
+        serve_connection(connection, data_path, run_path, Expect::Anything);
     })
 }

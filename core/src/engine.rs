@@ -18,6 +18,7 @@ pub mod list;
 pub mod load;
 pub mod logs;
 pub mod pause;
+pub mod prepare;
 pub mod remove;
 pub mod rename;
 pub mod root;
@@ -35,6 +36,7 @@ pub mod volume;
 pub mod wait;
 
 use alloc::string::String;
+use core::cell::RefCell;
 
 use rustix::fd::OwnedFd;
 
@@ -57,6 +59,8 @@ pub struct Engine {
     pub store: Store,
     /// Where it is told what happens.
     pub events: Events,
+    /// The process of a container that somebody is about to ask for.
+    ahead: RefCell<Option<prepare::Ahead>>,
 }
 
 impl Engine {
@@ -75,6 +79,15 @@ impl Engine {
         let shelf = Shelf::open(&data, &run)?;
         let store = Store::open(&data)?;
         let events = Events::new(&run)?;
-        Ok(Engine { data_path: data_path.into(), run_path: run_path.into(), data, run, shelf, store, events })
+        Ok(Engine {
+            data_path: data_path.into(),
+            run_path: run_path.into(),
+            data,
+            run,
+            shelf,
+            store,
+            events,
+            ahead: RefCell::new(None),
+        })
     }
 }

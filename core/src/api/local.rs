@@ -10,6 +10,15 @@ use skiff_syscalls::signal::SignalSet;
 use super::serve_connection;
 use crate::{Context, Result, fork};
 
+/// What the first request will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing is known.
+    Anything,
+    /// Most likely a container is to be run, in namespaces of its own, for this client.
+    Run,
+}
+
 /// Starts a server child on these roots; gives the client's end of its connection. The child ends with the connection.
 ///
 /// It leaves the caller's session, so that what is typed at the terminal ends the client only, and holds none of the
@@ -17,21 +26,21 @@ use crate::{Context, Result, fork};
 ///
 /// # Errors
 /// The kernel's, if there are no more processes or files.
-pub fn spawn(data_path: &str, run_path: &str) -> Result<OwnedFd> {
+pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd> {
     let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.context("open", "socket pair")?;
     fork::child(&[far.as_fd()], || {
         let _ = rustix::process::setsid();
         fork::own_signals(SignalSet::EMPTY);
-        serve(&far, data_path, run_path).map_or(1, |()| 0)
+        serve(&far, data_path, run_path, expect).map_or(1, |()| 0)
     })?;
     Ok(near)
 }
 
-fn serve(far: &OwnedFd, data_path: &str, run_path: &str) -> Result<()> {
+fn serve(far: &OwnedFd, data_path: &str, run_path: &str, expect: Expect) -> Result<()> {
     // Above the standard descriptors, which must not be free for what is opened later.
     let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
     fork::null_streams()?;
-    serve_connection(connection, data_path, run_path);
+    serve_connection(connection, data_path, run_path, expect);
     Ok(())
 }

@@ -16,16 +16,16 @@ use crate::{
 pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
     let wanted = wanted(&body);
-    let draft = engine.draft(&body, exchange.query.text("name")?)?;
-    let id = draft.record.id.clone();
+    let mut draft = engine.draft(&body, exchange.query.text("name")?)?;
     if wanted.detach {
         let container = engine.shelve(draft)?;
+        let id = container.record.id.clone();
         let lock = engine.shelf.lock(&id)?;
         engine.start_locked(container, lock)?;
         return super::create::created(exchange, &id);
     }
-    let lock = engine.shelf.lock_new(&id)?;
-    let prepared = engine.prepare_ahead(&draft.record, &lock);
+    let (lock, prepared) = engine.prepare_ahead(&mut draft.record)?;
+    let id = draft.record.id.clone();
     let container = match engine.shelve(draft) {
         Ok(container) => container,
         Err(error) => {

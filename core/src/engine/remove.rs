@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{Engine, list::Which, run::end_group, wait::Condition};
+use super::{Engine, list::Which, prepare::end_group, wait::Condition};
 use crate::{
     Error, Result,
     clock::{self, SECOND},

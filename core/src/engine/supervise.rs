@@ -7,8 +7,8 @@ use rustix::fs::OFlags;
 
 use super::{
     Engine,
+    prepare::{Prepared, end_group},
     root::Root,
-    run::{Prepared, end_group},
 };
 use crate::{
     Context, Result,

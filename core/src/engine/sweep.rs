@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 
 use rustix::{fd::AsFd, fs::OFlags};
 
-use super::{Engine, run::end_group};
+use super::{Engine, prepare::end_group};
 use crate::{
     clock::Time,
     container::{

@@ -4,7 +4,7 @@ use alloc::format;
 
 use serde::Deserialize;
 
-use super::{Engine, run::device_numbers};
+use super::{Engine, prepare::device_numbers};
 use crate::{
     Error, Result,
     container::{

@@ -29,7 +29,11 @@ use super::{
     streams::open_streams,
     user,
 };
-use crate::{Context, Error, Result, container::record::Record, file};
+use crate::{
+    Context, Error, Result,
+    container::{config::HostConfig, record::Record},
+    file,
+};
 
 /// What clone3 makes, for messages.
 pub(super) const CHILD: &str = "the container's process";
@@ -68,15 +72,24 @@ pub struct Unborn {
 ///
 /// # Errors
 /// Of the kernel.
-pub fn conceive(record: &Record, joined: Joined, cgroup: BorrowedFd<'_>) -> Result<Unborn> {
+pub fn conceive(host: &HostConfig, joined: Joined, cgroup: BorrowedFd<'_>) -> Result<Unborn> {
     // The child is this program until it executes another. Nothing in a pid namespace that it shares may look into it.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let namespaces = namespaces(&record.host, &joined);
+    let namespaces = namespaces(host, &joined);
     let pid_namespace = joined.pid.as_ref().map(AsFd::as_fd);
-    let birth = Birth::begin(namespaces, Some(cgroup), pid_namespace, place(&record.host, &joined))
+    let birth = Birth::begin(namespaces, Some(cgroup), pid_namespace, place(host, &joined))
         .context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
+}
+
+/// Whether a process that was conceived for no particular settings is right for these.
+pub fn is_usual(host: &HostConfig) -> bool {
+    let (usual, nobody) = (HostConfig::default(), Joined::default());
+    let joins = |mode: &String| mode.starts_with("container:");
+    ![&host.network_mode, &host.ipc_mode, &host.pid_mode].into_iter().any(joins)
+        && namespaces(host, &nobody) == namespaces(&usual, &nobody)
+        && place(host, &nobody) == place(&usual, &nobody)
 }
 
 fn born(birth: Birth, child: &mut dyn FnMut() -> Infallible) -> Result<(Pid, OwnedFd)> {
