@@ -70,7 +70,7 @@ fn in_child(test: impl FnOnce()) -> Ended {
 
 fn standard() -> Rights {
     Rights {
-        capabilities: CapabilitySet::STANDARD & CapabilitySet::own_bounding().unwrap(),
+        capabilities: CapabilitySet::STANDARD & CapabilitySet::all().bounded().unwrap(),
         no_new_privs: false,
         filter: seccomp::default_program(CapabilitySet::STANDARD),
         filter_flags: seccomp::STANDARD_FLAGS,
@@ -203,7 +203,7 @@ fn without_privilege_the_step_that_fails_is_named() {
 }
 
 fn no_filter_is_no_filter() {
-    let all = CapabilitySet::all() & CapabilitySet::own_bounding().unwrap();
+    let all = CapabilitySet::all() & CapabilitySet::all().bounded().unwrap();
     let rights = Rights { capabilities: all, filter: Vec::new().into(), ..standard() };
     rights.apply(&Identity::root()).unwrap();
     assert_sets(all, all);
