@@ -98,6 +98,89 @@ fn copy<T>(
     }
 }
 
+/// Does the same with each of many items, in as many processes as there are processors, with at least `least` items for
+/// each of them. What comes of it comes back in no order.
+///
+/// # Errors
+/// The first one of `each`; of the kernel; [`Error::Corrupt`] if a process was killed.
+pub fn spread<T>(
+    items: &[T],
+    least: usize,
+    each: &dyn Fn(&T) -> Result<Option<Vec<u8>>>,
+) -> Result<Vec<Vec<u8>>> {
+    let processors = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize);
+    let processes = (items.len() / least).clamp(1, processors);
+    let mut shares = items.chunks(items.len().div_ceil(processes).max(1));
+    let own = shares.next().unwrap_or_default();
+    let others = shares.map(|share| helper(share, each)).collect::<Result<Vec<_>>>()?;
+    let mut results = Vec::with_capacity(items.len());
+    for item in own {
+        results.extend(each(item)?);
+    }
+    for (pipe, child) in others {
+        let bytes = file::read_all(&pipe, usize::MAX - 1).context("read from", "a helper")?;
+        let _ = wait(&child.pidfd);
+        let killed = || Error::Corrupt("a helping process was killed".into());
+        let mut rest = bytes.as_slice();
+        loop {
+            let (length, behind) = rest.split_first_chunk().ok_or_else(killed)?;
+            match u32::from_le_bytes(*length) {
+                LAST => break,
+                FAILED => return Err(Error::from_bytes(behind).unwrap_or_else(killed)),
+                length => {
+                    let (result, behind) = behind.split_at_checked(length as usize).ok_or_else(killed)?;
+                    results.push(result.into());
+                    rest = behind;
+                }
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// A copy of this process that keeps all its descriptors, since it does a part of the same work.
+fn twin(body: impl FnOnce() -> i32) -> Result<Child> {
+    match clone::fork(CloneFlags::empty(), None).context("fork", "")? {
+        Fork::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
+        Fork::Child => exec::exit(body()),
+    }
+}
+
+/// What stands instead of the length of a result: there are no more, or an error follows.
+const LAST: u32 = u32::MAX;
+const FAILED: u32 = u32::MAX - 1;
+/// As much of the results as a helper can get rid of while nobody reads.
+const RESULTS_PIPE: usize = 1 << 20;
+
+/// A process that does its share and writes the results into a pipe.
+fn helper<T>(share: &[T], each: &dyn Fn(&T) -> Result<Option<Vec<u8>>>) -> Result<(OwnedFd, Child)> {
+    let (results, writer) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe")?;
+    // Fewer are slower.
+    let _ = rustix::pipe::fcntl_setpipe_size(&writer, RESULTS_PIPE);
+    let child = twin(|| {
+        let mut all = Vec::with_capacity(share.len() * 1024);
+        let mut done = || -> Result<()> {
+            for item in share {
+                if let Some(result) = each(item)? {
+                    all.extend_from_slice(&(result.len() as u32).to_le_bytes());
+                    all.extend_from_slice(&result);
+                }
+            }
+            Ok(())
+        };
+        match done() {
+            Ok(()) => all.extend_from_slice(&LAST.to_le_bytes()),
+            Err(error) => {
+                all.extend_from_slice(&FAILED.to_le_bytes());
+                all.extend_from_slice(&error.to_bytes());
+            }
+        }
+        i32::from(file::write_all(&writer, &all).is_err())
+    })?;
+    Ok((results, child))
+}
+
 /// The other end of [`background`].
 #[derive(Debug)]
 pub struct Reporter(Option<OwnedFd>);
@@ -225,6 +308,21 @@ fn ended(status: &rustix::process::WaitIdStatus) -> Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_that_are_spread_over_processes_are_all_done_or_give_an_error() {
+        let items: Vec<u8> = (0..=100).collect();
+        let even = |item: &u8| Ok((item % 2 == 0).then(|| alloc::vec![*item; 1000]));
+        let mut done = spread(&items, 10, &even).unwrap();
+        done.sort_unstable();
+        assert_eq!(done.len(), 51);
+        assert!(done.iter().zip((0..=100).step_by(2)).all(|(one, item)| *one == [item; 1000]));
+        for bad in [0, 100] {
+            let fails = |item: &u8| if *item == bad { Err(Error::Unchanged) } else { Ok(None) };
+            assert_eq!(spread(&items, 10, &fails), Err(Error::Unchanged));
+        }
+        assert_eq!(spread(&[], 10, &even), Ok(Vec::new()));
+    }
 
     #[test]
     fn a_child_has_only_the_descriptors_that_it_keeps() {

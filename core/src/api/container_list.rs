@@ -14,6 +14,7 @@ use crate::{
         Engine,
         list::{Which, command_line},
     },
+    fork,
 };
 
 const FILTERS: [&str; 16] = [
@@ -34,6 +35,8 @@ const FILTERS: [&str; 16] = [
     "expose",
     "isolation",
 ];
+/// Rows that take about as long as it takes to start a process for them.
+const ROWS_WORTH_A_PROCESS: usize = 50;
 const STATUSES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 const HEALTHS: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
@@ -49,32 +52,42 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     if all {
         engine.sweep();
     }
-    let mut found = engine.listed(if all { Which::All } else { Which::Active })?;
+    let which = if all { Which::All } else { Which::Active };
     let created = |name: &String| engine.shelf.find(name).map(|container| container.record.created_ns);
     let before = filters.values("before").iter().map(created).collect::<Result<Vec<_>>>()?;
     let since = filters.values("since").iter().map(created).collect::<Result<Vec<_>>>()?;
-    found.retain(|(record, state)| {
-        before.iter().all(|time| record.created_ns < *time)
-            && since.iter().all(|time| record.created_ns > *time)
-            && fits(&filters, record, state)
-    });
-    if limit > 0 {
-        found.truncate(limit);
-    }
     let now = Time::now();
-    let mut json = Json::with_room(found.len() * 800);
-    json.open_array();
-    for (record, state) in &found {
-        write(&mut json, record, state, now);
+    let row = |id: &String| -> Result<Option<Vec<u8>>> {
+        let Some((record, state)) = engine.listed(id, which)? else { return Ok(None) };
+        if !before.iter().all(|time| record.created_ns < *time)
+            || !since.iter().all(|time| record.created_ns > *time)
+            || !fits(&filters, &record, &state)
+        {
+            return Ok(None);
+        }
+        let mut json = Json::with_room(1024);
+        write(&mut json, &record, &state, now);
         if with_size {
             let whole = engine.shelf.load::<Record>(&record.id)?.unwrap_or_default();
             let [changed, total] = engine.container_size(&whole);
             json.key("SizeRw").unsigned(changed).key("SizeRootFs").unsigned(total);
         }
         json.close_object();
+        // What rows are sorted by stands in front.
+        Ok(Some([&record.created_ns.to_be_bytes()[..], json.as_str().as_bytes()].concat()))
+    };
+    let mut rows = fork::spread(&engine.shelf.ids()?, ROWS_WORTH_A_PROCESS, &row)?;
+    rows.sort_unstable_by(|one, other| other.cmp(one));
+    if limit > 0 {
+        rows.truncate(limit);
     }
-    json.close_array();
-    exchange.reply(200, json)
+    let mut body = Vec::with_capacity(rows.iter().map(Vec::len).sum::<usize>() + 2);
+    for row in &rows {
+        body.push(if body.is_empty() { b'[' } else { b',' });
+        body.extend_from_slice(row.get(8..).unwrap_or_default());
+    }
+    body.extend_from_slice(if rows.is_empty() { b"[]" } else { b"]" });
+    exchange.reply_with(200, &[("Content-Type", "application/json")], &body)
 }
 
 /// Refuses values that no container could have.

@@ -31,12 +31,12 @@ impl Engine {
         self.gather(which, |id| Record { id, ..Record::default() }, |record| record.created_ns)
     }
 
-    /// As [`Engine::containers`], as far as lists show them.
+    /// The container `id` as far as lists show it, if it is one of these.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn listed(&self, which: Which) -> Result<Vec<(Listed, State)>> {
-        self.gather(which, |id| Listed { id, ..Listed::default() }, |record| record.created_ns)
+    pub fn listed(&self, id: &str, which: Which) -> Result<Option<(Listed, State)>> {
+        self.look(id, which, |id| Listed { id, ..Listed::default() })
     }
 
     fn gather<T: DeserializeOwned>(
@@ -47,23 +47,31 @@ impl Engine {
     ) -> Result<Vec<(T, State)>> {
         let mut found = Vec::new();
         for id in self.shelf.ids()? {
-            let state = match self.shelf.state(&id) {
-                Ok(state) => state,
-                // Removed since the directory was listed.
-                Err(Error::NotFound(_)) => continue,
-                Err(error) => unreadable(&error),
-            };
-            if state.status == Status::Removed || which == Which::Active && !state.status.is_active() {
-                continue;
-            }
-            match self.shelf.load::<T>(&id) {
-                Ok(Some(record)) => found.push((record, state)),
-                Ok(None) => {}
-                Err(error) => found.push((unknown(id), unreadable(&error))),
-            }
+            found.extend(self.look(&id, which, unknown)?);
         }
         found.sort_by_key(|(record, _)| core::cmp::Reverse(created_ns(record)));
         Ok(found)
+    }
+
+    fn look<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        which: Which,
+        unknown: fn(String) -> T,
+    ) -> Result<Option<(T, State)>> {
+        let state = match self.shelf.state(id) {
+            Ok(state) => state,
+            // Removed since the directory was listed.
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => unreadable(&error),
+        };
+        if state.status == Status::Removed || which == Which::Active && !state.status.is_active() {
+            return Ok(None);
+        }
+        Ok(match self.shelf.load::<T>(id) {
+            Ok(record) => record.map(|record| (record, state)),
+            Err(error) => Some((unknown(id.into()), unreadable(&error))),
+        })
     }
 
     /// How many containers there are: running, paused, stopped.
