@@ -191,6 +191,20 @@ fn a_container_is_born_in_a_group_of_its_own_that_goes_with_it() {
 }
 
 #[test]
+fn what_was_begun_ahead_of_a_run_that_is_refused_goes_again() {
+    let scratch = Scratch::new();
+    scratch.refused(&["nosuchimage", "true"], 125, "nosuchimage");
+    scratch.refused(&["--cgroup-parent", "../x", "host", "true"], 125, "cgroup-parent");
+    assert_eq!(scratch.sh(&["--network", "host", "--pid", "host"], "echo other"), "other\n");
+    let left = || std::fs::read_dir(scratch.path("run/containers")).unwrap().count();
+    let start = std::time::Instant::now();
+    while left() > 0 {
+        assert!(start.elapsed().as_secs() < 20, "a run directory is left, and with it a control group");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn writes_never_reach_the_host() {
     let scratch = Scratch::new();
     let place = format!("/etc/skiff-write-{}", std::process::id());

@@ -111,11 +111,11 @@ pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     }
 }
 
-/// Whether the container will be in namespaces of its own and stay with this client, as far as a glance tells: the engine
-/// begins its process on this word, and begins anew if it was wrong.
+/// Whether the container will be in namespaces of its own, as far as a glance tells: the engine begins its process on this
+/// word, and begins anew if it was wrong.
 fn expected(words: &[&str]) -> Expect {
-    const OTHERWISE: [&str; 8] =
-        ["--detach", "--network", "--net", "--pid", "--ipc", "--cgroupns", "--cgroup-parent", "--userns"];
+    const OTHERWISE: [&str; 7] =
+        ["--network", "--net", "--pid", "--ipc", "--cgroupns", "--cgroup-parent", "--userns"];
     let flags = words.iter().take_while(|word| **word != "--");
     let mut pairs = flags.clone().zip(flags.skip(1).chain([&""]));
     let otherwise = |(flag, value): (&&str, &&str)| OTHERWISE.contains(flag) && *value != "none";
@@ -141,16 +141,13 @@ fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool,
         404 => failure.exit(EXIT_USAGE),
         _ => attached::failed_start(failure, true),
     };
-    if detach {
-        let answer = context.client.post_text(&target, &body).map_err(failed)?;
-        let id = text(&answer, "Id");
-        order.write_id(id)?;
-        output::line(id)?;
-        return Ok(0);
-    }
     let connection = context.client.hijack(&target, Some(&body)).map_err(failed)?;
     let id = connection.headers.get("Skiff-Container").unwrap_or_default().to_owned();
     order.write_id(&id)?;
+    if detach {
+        output::line(&id)?;
+        return Ok(0);
+    }
     match attach.run(&context.client, ["containers", &id], connection, Form::Framed)? {
         None => Ok(0),
         Some(End::Exit(json)) => {

@@ -15,7 +15,7 @@ use crate::{Context, Result, fork};
 pub enum Expect {
     /// Nothing is known.
     Anything,
-    /// Most likely a container is to be run, in namespaces of its own, for this client.
+    /// Most likely a container is to be run, in namespaces of its own.
     Run,
 }
 

@@ -1,5 +1,6 @@
 //! `POST /skiff/run`: create, attach, start and wait in one request of a local client. The answer is `101 UPGRADED`, then
-//! frames to the end; the last one carries the exit code. The server child becomes the container's monitor.
+//! frames to the end; the last one carries the exit code. With `Detach` nothing follows, and the container stays when the
+//! client goes. The server child becomes the container's monitor.
 
 use alloc::{string::String, vec::Vec};
 
@@ -17,13 +18,6 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
     let wanted = wanted(&body);
     let mut draft = engine.draft(&body, exchange.query.text("name")?)?;
-    if wanted.detach {
-        let container = engine.shelve(draft)?;
-        let id = container.record.id.clone();
-        let lock = engine.shelf.lock(&id)?;
-        engine.start_locked(container, lock)?;
-        return super::create::created(exchange, &id);
-    }
     let (lock, prepared) = engine.prepare_ahead(&mut draft.record)?;
     let id = draft.record.id.clone();
     let container = match engine.shelve(draft) {
@@ -61,16 +55,19 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")
     });
     match hijacked {
+        Ok(_) if wanted.detach => {
+            let _ = rustix::process::chdir("/");
+        }
         Ok(connection) => {
             begun.attach(Client::owner(connection, attach, container.record.config.tty));
-            engine.supervise(container, lock, begun)
         }
         Err(gone) => {
             begun.abandon();
             engine.give_up(&container, lock, &gone);
-            Err(gone)
+            return Err(gone);
         }
     }
+    engine.supervise(container, lock, begun)
 }
 
 /// The part of the body that only this request has.

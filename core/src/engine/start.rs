@@ -35,14 +35,6 @@ impl Engine {
                 return Err(error);
             }
         };
-        self.start_locked(container, lock)
-    }
-
-    /// Starts a container whose lock the caller holds, in the background.
-    ///
-    /// # Errors
-    /// As [`Engine::start`].
-    pub fn start_locked(&self, container: Container, lock: Lock) -> Result<()> {
         let (data_path, run_path) = (self.data_path.as_str(), self.run_path.as_str());
         fork::background(
             (container, lock),
