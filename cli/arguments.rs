@@ -5,6 +5,8 @@
 //! given twice (the last one counts), and that everything after the first positional word of a verb that starts a
 //! command belongs to that command. Flags follow Docker's, which are those of Go's pflag.
 
+use alloc::{string::String, vec::Vec};
+
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 /// Old names of flags, and the names that the tables know.
@@ -165,14 +167,14 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
             }
             next.push(best);
         }
-        before = std::mem::replace(&mut row, next);
+        before = core::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
-    use argh::{ArgsInfo, FromArgs};
+    use argh::prelude::*;
 
     use super::*;
 

@@ -1,6 +1,8 @@
 //! What `run`, `start`, `attach` and `exec` have in common: a session with a container on this terminal, and what its end
 //! means for the exit code.
 
+use alloc::string::{String, ToString};
+
 use serde_json::Value;
 use skiff_core::container::keys::DetachKeys;
 

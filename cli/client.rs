@@ -4,9 +4,17 @@
 //! that serves the API on a socketpair; it ends when the connection is closed. One connection is kept for the next
 //! request where the reply allows it.
 
-use std::{cell::RefCell, io::Read};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+use core::cell::RefCell;
+
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    io::Errno,
+};
 use serde_json::Value;
 use skiff_core::api::{
     client::Client as Connection,
@@ -52,7 +60,7 @@ pub enum Upload<'a> {
     /// A JSON body that is text already.
     Text(&'a str),
     /// Bytes of unknown length, in chunks, with their `Content-Type`.
-    Stream(&'a str, &'a mut dyn Read),
+    Stream(&'a str, BorrowedFd<'a>),
     /// Bytes of unknown length that are pushed, with their `Content-Type`.
     Push(&'a str, &'a mut Pusher<'a>),
 }
@@ -232,12 +240,12 @@ fn send_json(
 }
 
 /// Sends what the source gives. An engine that answers before it has everything is not an error here.
-fn send_all(connection: &mut Connection, source: &mut dyn Read) -> Result<(), Failure> {
+fn send_all(connection: &mut Connection, source: BorrowedFd<'_>) -> Result<(), Failure> {
     let mut part = vec![0; 256 << 10];
     loop {
-        let length = match source.read(&mut part) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            result => result.map_err(|error| Failure::io("read what is to be sent", "", &error))?,
+        let length = match rustix::io::read(source, part.as_mut_slice()) {
+            Err(Errno::INTR) => continue,
+            result => result.map_err(|errno| Failure::io("read what is to be sent", "", errno))?,
         };
         if connection.send_chunk(&part[..length]).is_err() || length == 0 {
             return Ok(());
@@ -294,7 +302,7 @@ impl Reply {
             let length = self.connection.read_body(&mut self.ahead[searched..])?;
             self.ahead.truncate(searched + length);
             if length == 0 {
-                let last = std::mem::take(&mut self.ahead);
+                let last = core::mem::take(&mut self.ahead);
                 return Ok((!last.is_empty()).then_some(last));
             }
         }

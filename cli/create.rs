@@ -8,6 +8,9 @@ pub mod mounts;
 pub mod policies;
 pub mod units;
 
+use alloc::{string::String, vec::Vec};
+
+use crate::environment::Environment;
 use flags::{Flags, invalid};
 use mounts::Volumes;
 use policies::each;
@@ -41,7 +44,7 @@ impl Creation {
 }
 
 /// Reads the flags. `words` are the image and the command.
-pub fn creation(flags: &Flags, words: &[String]) -> Result<Creation, String> {
+pub fn creation(flags: &Flags, words: &[String], own: &Environment) -> Result<Creation, String> {
     let (image, command) = words.split_first().ok_or("an image is needed")?;
     if flags.on("--rm") && !matches!(flags.one("--restart"), None | Some("" | "no")) {
         return Err("conflicting options: cannot specify both --restart and --rm".into());
@@ -50,14 +53,14 @@ pub fn creation(flags: &Flags, words: &[String]) -> Result<Creation, String> {
     for text in flags.all("--volume") {
         volumes.add(text).map_err(|reason| invalid("--volume", text, &reason))?;
     }
-    let mut config = config(flags, image, command)?;
+    let mut config = config(flags, image, command, own)?;
     config.volumes = Some(volumes.anonymous);
     let mut host = host(flags)?;
     host.binds = volumes.binds;
     Ok(Creation { config, host, resources: resources(flags)? })
 }
 
-fn config(flags: &Flags, image: &str, command: &[String]) -> Result<Config, String> {
+fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> Result<Config, String> {
     let streams = each(flags, "--attach", policies::stream)?;
     let detach = flags.on("--detach");
     if detach && !streams.is_empty() {
@@ -77,7 +80,7 @@ fn config(flags: &Flags, image: &str, command: &[String]) -> Result<Config, Stri
         tty: flags.on("--tty"),
         open_stdin: interactive,
         stdin_once: interactive && attach_stdin,
-        env: environment::environment(flags.all("--env-file"), flags.all("--env"))?,
+        env: environment::environment(flags.all("--env-file"), flags.all("--env"), own)?,
         cmd: (!command.is_empty()).then(|| command.to_vec()),
         healthcheck: policies::health(flags)?,
         image: image.into(),
@@ -221,7 +224,7 @@ mod tests {
         let mut words = words.to_vec();
         words.extend(["--", "alpine", "true", "-x"]);
         let (flags, rest) = Flags::collect(&words)?;
-        let body = creation(&flags, &rest)?.open_body() + "}";
+        let body = creation(&flags, &rest, &Environment::default())?.open_body() + "}";
         Ok(serde_json::from_str(&body).expect("the body is JSON"))
     }
 

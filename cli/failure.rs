@@ -1,6 +1,11 @@
 //! Why a command ends badly: the text for stderr and the exit code. Every verb returns one of these or its exit code.
 
-use std::fmt;
+use alloc::string::{String, ToString};
+
+use core::fmt;
+
+use rustix::io::Errno;
+use skiff_core::error::errno_text;
 
 /// The exit code of a wrong flag, and of `run`, `create` and `exec` when the engine is at fault.
 pub const EXIT_USAGE: u8 = 125;
@@ -53,13 +58,15 @@ impl Failure {
     }
 
     /// Operation and subject put before a system error.
-    pub fn io(operation: &str, subject: &str, error: &std::io::Error) -> Self {
-        // std appends ` (os error N)`; the words are enough.
-        let text = error.to_string();
-        let reason = text.split(" (os error").next().unwrap_or(&text);
+    pub fn io(operation: &str, subject: &str, errno: Errno) -> Self {
         let space = if subject.is_empty() { "" } else { " " };
-        Failure::new(format!("{operation}{space}{subject}: {}", reason.to_lowercase()))
+        Failure::new(format!("{operation}{space}{subject}: {}", errno_words(errno)))
     }
+}
+
+/// What people know an error number by.
+pub fn errno_words(errno: Errno) -> String {
+    errno_text(errno).map_or_else(|| format!("error {}", errno.raw_os_error()), |(_, words)| words.into())
 }
 
 impl fmt::Display for Failure {

@@ -1,5 +1,11 @@
 //! Rows -> text by `--format`: a table, a table of the user's columns, a template for each row, or JSON.
 
+use alloc::{
+    borrow::ToOwned,
+    string::{String, ToString},
+    vec::Vec,
+};
+
 use serde_json::{Map, Value};
 
 use crate::{

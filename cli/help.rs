@@ -1,5 +1,7 @@
 //! `--help`: a verb's table entry and argh's flag table -> text, laid out as Docker's.
 
+use alloc::{string::String, vec::Vec};
+
 use argh::FlagInfoKind;
 
 use crate::verbs::{Entry, VERBS};

@@ -1,15 +1,16 @@
 //! Text to stdout and stderr. A reader that went away ends the command instead of making it panic.
 
-use std::io::{ErrorKind, Write};
+use rustix::io::Errno;
+use skiff_core::file::write_all;
+use skiff_syscalls::descriptor;
 
 use crate::failure::Failure;
 
 /// Bytes to stdout, at once.
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::silent(1),
-        _ => Failure::io("write to stdout", "", &error),
+    write_all(descriptor::standard()[1], bytes).map_err(|errno| match errno {
+        Errno::PIPE => Failure::silent(1),
+        _ => Failure::io("write to stdout", "", errno),
     })
 }
 
@@ -25,10 +26,10 @@ pub fn complain(message: &str) {
 
 /// Text to stderr as it is.
 pub fn note(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    write_error(text.as_bytes());
 }
 
 /// Bytes to stderr.
 pub fn write_error(bytes: &[u8]) {
-    let _ = std::io::stderr().write_all(bytes);
+    let _ = write_all(descriptor::standard()[2], bytes);
 }

@@ -1,6 +1,8 @@
 //! A stream of JSON lines that tells how far the engine is -> text, and on a terminal a bar for each thing that takes its
 //! time.
 
+use alloc::{string::String, vec::Vec};
+
 use serde_json::Value;
 use skiff_core::clock::monotonic;
 

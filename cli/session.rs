@@ -8,6 +8,8 @@
 //! Input is read only when all earlier input is sent, and sent without waiting: a container that reads nothing never
 //! keeps its output from being shown.
 
+use alloc::vec::Vec;
+
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -281,7 +283,7 @@ impl Output {
             let end = match piece.stream {
                 Stream::Exit => {
                     self.exit.extend_from_slice(data);
-                    piece.last.then(|| End::Exit(std::mem::take(&mut self.exit)))
+                    piece.last.then(|| End::Exit(core::mem::take(&mut self.exit)))
                 }
                 Stream::Stderr | Stream::System => write_all(descriptor::standard()[2], data)?,
                 Stream::Stdin | Stream::Stdout => write_all(descriptor::standard()[1], data)?,

@@ -1,5 +1,7 @@
 //! Columns and human numbers, as Docker prints them. Pure.
 
+use alloc::{string::String, vec::Vec};
+
 /// Lines with cells ended by tabs -> aligned text. A column is as wide as its widest cell and the padding, and at least
 /// `least`; what follows the last tab of a line is in no column.
 ///
@@ -30,7 +32,7 @@ pub fn align(text: &str, least: usize, padding: usize) -> String {
         for (column, cell) in cells.iter().enumerate() {
             out.push_str(cell);
             if let Some(wanted) = widths[at].get(column) {
-                out.extend(std::iter::repeat_n(' ', wanted.saturating_sub(width(cell))));
+                out.extend(core::iter::repeat_n(' ', wanted.saturating_sub(width(cell))));
             }
         }
     }
@@ -88,7 +90,9 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     let decimals = decimals.min(18);
     let scale = (0..decimals).fold(1.0, |scale, _| scale * 10.0);
     // Saturates beyond 10^38, where nothing sensible is counted.
-    let scaled = (value.abs() * scale).round() as u128;
+    let exact = value.abs() * scale;
+    let whole = exact as u128;
+    let scaled = whole + u128::from(exact - whole as f64 >= 0.5);
     let sign = if value < 0.0 && scaled != 0 { "-" } else { "" };
     [sign, &with_point(scaled, decimals)].concat()
 }

@@ -6,6 +6,8 @@ mod functions;
 mod parse;
 mod run;
 
+use alloc::{string::String, vec::Vec};
+
 use parse::Node;
 use serde_json::Value;
 

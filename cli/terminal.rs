@@ -1,12 +1,13 @@
 //! The client's own terminal: raw mode, which ends however the command ends, and the size of the window.
 
-use std::sync::OnceLock;
-
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
-use skiff_syscalls::descriptor;
+use skiff_syscalls::{
+    descriptor,
+    last_words::{self, Once},
+};
 
-/// The terminal's mode before it was changed, for the panic hook.
-static BEFORE: OnceLock<Termios> = OnceLock::new();
+/// The terminal's mode before it was changed, for the end after a panic.
+static BEFORE: Once<Termios> = Once::new();
 
 /// Raw mode of stdin; dropping it restores the mode from before.
 #[derive(Debug)]
@@ -16,12 +17,8 @@ impl Raw {
     /// Sets stdin to raw mode. `None` if it is no terminal.
     pub fn begin() -> Option<Raw> {
         let mut mode = tcgetattr(descriptor::standard()[0]).ok()?;
-        let _ = BEFORE.set(mode.clone());
-        let report = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            restore();
-            report(panic);
-        }));
+        BEFORE.set(mode.clone());
+        last_words::set(restore);
         mode.make_raw();
         tcsetattr(descriptor::standard()[0], OptionalActions::Now, &mode).ok()?;
         Some(Raw(()))

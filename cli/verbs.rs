@@ -1,13 +1,20 @@
 //! The commands: one table, one file per command. A command takes its flags and the client, and gives an exit code.
 
-use std::fmt::Write;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use core::fmt::Write;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use serde_json::{Map, Value};
+use skiff_syscalls::descriptor;
 
 use crate::{
     client::{Client, path, query},
     create,
+    environment::Environment,
     failure::{Failure, Outcome},
     output,
     table::size,
@@ -52,6 +59,8 @@ pub struct Context {
     pub client: Client,
     /// How the command was called: `ps`, `container ls`.
     pub called: String,
+    /// The client's environment.
+    pub environment: Environment,
     /// Where a server would find what stays.
     pub data_root: String,
     /// Where it would keep what lives until the next boot.
@@ -245,9 +254,16 @@ fn prune(context: &Context, kind: &str, wanted: &str, key: &str, heading: &str) 
 /// Asks on the terminal whether to go on; anything but yes is no.
 fn confirmed(warning: &str) -> Result<bool, Failure> {
     output::write(format!("WARNING! {warning}\nAre you sure you want to continue? [y/N] ").as_bytes())?;
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    // Byte by byte: what is behind the line is not ours.
+    while answer.len() < 100 && matches!(rustix::io::read(descriptor::standard()[0], &mut byte), Ok(1)) {
+        if byte[0] == b'\n' {
+            break;
+        }
+        answer.push(byte[0]);
+    }
+    Ok(matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes"))
 }
 
 /// `key: value` lines of a text that is built up.

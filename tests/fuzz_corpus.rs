@@ -9,10 +9,6 @@ mod properties;
 mod seeds;
 #[path = "../fuzz/src/tree.rs"]
 mod tree;
-// What templates print numbers with.
-#[allow(dead_code)]
-#[path = "../cli/table.rs"]
-mod table;
 #[path = "../fuzz/src/typed.rs"]
 mod typed;
 #[path = "../fuzz/src/wire.rs"]

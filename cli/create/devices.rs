@@ -1,5 +1,7 @@
 //! `--device`, `--device-cgroup-rule` and the throttles of block devices -> the API's forms.
 
+use alloc::{string::String, vec::Vec};
+
 use skiff_core::{
     container::config::Device,
     process::cgroup::resources::{ThrottleDevice, WeightDevice},

@@ -1,17 +1,22 @@
 //! `-e`, `--env-file`, `--label` and `--label-file` -> `NAME=value` lists and maps.
 
+use alloc::{string::String, vec::Vec};
+
 use skiff_core::container::config::Map;
+
+use crate::{environment::Environment, failure::Failure, files};
 
 /// The environment: the files' lines first, then `-e`. A name alone takes the client's own value; a name that the client
 /// doesn't have goes on alone, which takes an image's value away, and is left out of a file.
 pub fn environment<'a>(
     files: impl Iterator<Item = &'a str>,
     given: impl Iterator<Item = &'a str>,
+    own: &Environment,
 ) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     for file in files {
         for (name, value) in pairs("env", file)? {
-            if let Some(value) = value.or_else(|| std::env::var(&name).ok()) {
+            if let Some(value) = value.or_else(|| own.get(&name).map(String::from)) {
                 all.push(format!("{name}={value}"));
             }
         }
@@ -20,8 +25,8 @@ pub fn environment<'a>(
         if text.is_empty() || text.starts_with('=') {
             return Err(format!("invalid environment variable: '{text}'"));
         }
-        match std::env::var(text) {
-            Ok(value) if !text.contains('=') => all.push(format!("{text}={value}")),
+        match own.get(text) {
+            Some(value) if !text.contains('=') => all.push(format!("{text}={value}")),
             _ => all.push(text.into()),
         }
     }
@@ -53,14 +58,13 @@ type Pairs = Vec<(String, Option<String>)>;
 
 fn pairs(kind: &str, file: &str) -> Result<Pairs, String> {
     let wrong = |reason: String| format!("invalid {kind} file ({file}): {reason}");
-    let bytes =
-        std::fs::read(file).map_err(|error| crate::failure::Failure::io("open", file, &error).message)?;
+    let bytes = files::read(file).map_err(|errno| Failure::io("open", file, errno).message)?;
     lines(&bytes).map_err(wrong)
 }
 
 /// A line is `NAME=value`, `NAME`, empty, or a comment after `#`; there is no quoting.
 fn lines(bytes: &[u8]) -> Result<Pairs, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
+    let text = core::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("invalid utf8 bytes at line {line}")
     })?;
@@ -91,20 +95,20 @@ mod tests {
 
     #[test]
     fn a_name_alone_takes_the_clients_value() {
-        let path = std::env::var("PATH").unwrap();
+        let own = Environment::new([c"PATH=/bin"].into_iter());
         let given = ["A=1", "PATH", "NOT_SET_ANYWHERE", "B=", "A B=1"];
-        let all = environment([].into_iter(), given.into_iter()).unwrap();
-        assert_eq!(all, ["A=1", &format!("PATH={path}"), "NOT_SET_ANYWHERE", "B=", "A B=1"]);
+        let all = environment([].into_iter(), given.into_iter(), &own).unwrap();
+        assert_eq!(all, ["A=1", "PATH=/bin", "NOT_SET_ANYWHERE", "B=", "A B=1"]);
         for (wrong, expected) in
             [("=x", "invalid environment variable: '=x'"), ("", "invalid environment variable: ''")]
         {
-            assert_eq!(environment([].into_iter(), [wrong].into_iter()), Err(expected.into()));
+            assert_eq!(environment([].into_iter(), [wrong].into_iter(), &own), Err(expected.into()));
         }
     }
 
     #[test]
     fn a_file_has_a_pair_a_line_and_comments() {
-        let pair = |name: &str, value: Option<&str>| (name.to_string(), value.map(String::from));
+        let pair = |name: &str, value: Option<&str>| (String::from(name), value.map(String::from));
         assert_eq!(
             lines("\u{feff}# c\nA=1\r\nB\n  C= x \"y\" \n\nD=a=b\n".as_bytes()).unwrap(),
             [pair("A", Some("1")), pair("B", None), pair("C", Some(" x \"y\" ")), pair("D", Some("a=b"))]
@@ -116,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = environment(["/nonexistent/e"].into_iter(), [].into_iter()).unwrap_err();
+        let error =
+            environment(["/nonexistent/e"].into_iter(), [].into_iter(), &Environment::default()).unwrap_err();
         assert_eq!(error, "open /nonexistent/e: no such file or directory");
     }
 

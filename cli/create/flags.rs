@@ -1,5 +1,7 @@
 //! The flags of `run` and `create`: one table that the parser, the help text and the settings' builder share.
 
+use alloc::{string::String, vec::Vec};
+
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality, PositionalInfo};
 
 const fn row(

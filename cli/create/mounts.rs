@@ -1,13 +1,15 @@
 //! `-v`, `--mount` and `--tmpfs` -> the API's binds, mounts and volumes. Paths that start with a dot are relative to
 //! the client's working directory; everything else about a path is for the engine to judge.
 
-use std::path::{Component, Path, PathBuf};
+use alloc::{string::String, vec::Vec};
 
+use rustix::io::Errno;
 use skiff_core::container::config::{
     BindOptions, DriverConfig, Empty, Map, Mount, TmpfsOptions, VolumeOptions,
 };
 
 use super::units;
+use crate::{failure::errno_words, files, verbs::cp::paths::clean};
 
 /// What `-v` gave.
 #[derive(Debug, Default, PartialEq)]
@@ -46,20 +48,15 @@ fn absolute(path: &str) -> Result<String, String> {
     if !path.starts_with('.') {
         return Ok(path.into());
     }
-    let current = std::env::current_dir().map_err(|error| format!("{path}: {error}"))?;
-    from(&current, path)
+    match files::working_directory() {
+        Ok(current) => Ok(from(&current, path)),
+        Err(Errno::ILSEQ) => Err(format!("{path}: the working directory is not UTF-8")),
+        Err(errno) => Err(format!("{path}: {}", errno_words(errno))),
+    }
 }
 
-fn from(current: &Path, path: &str) -> Result<String, String> {
-    let mut clean = PathBuf::new();
-    for component in current.join(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(clean.pop()),
-            other => clean.push(other),
-        }
-    }
-    clean.into_os_string().into_string().map_err(|_| format!("{path}: the working directory is not UTF-8"))
+fn from(current: &str, path: &str) -> String {
+    clean(&[current, "/", path].concat())
 }
 
 /// `path[:options]` of one `--tmpfs`.
@@ -225,11 +222,11 @@ mod tests {
             ("../../..", "/"),
             (".x", "/w/d/.x"),
         ] {
-            assert_eq!(from(Path::new("/w/d"), path).as_deref(), Ok(expected));
+            assert_eq!(from("/w/d", path), expected);
         }
         let current = std::env::current_dir().unwrap();
         assert_eq!(volumes("./x:/d:ro").unwrap().binds, [format!("{}/x:/d:ro", current.display())]);
-        assert_eq!(mount("type=bind,src=.,dst=/b").unwrap().source, current.display().to_string());
+        assert_eq!(mount("type=bind,src=.,dst=/b").unwrap().source, current.to_str().unwrap());
     }
 
     #[test]

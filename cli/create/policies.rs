@@ -1,12 +1,18 @@
 //! Flags with a small language of their own -> the API's forms: restart policies, health checks, resource limits of
 //! processes, security options, lines of /etc/hosts.
 
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+
 use skiff_core::{
     clock::duration,
     container::config::{Healthcheck, HostConfig, RestartPolicy, Ulimit},
 };
 
 use super::{flags::Flags, flags::invalid, units};
+use crate::{failure::Failure, files};
 
 /// `name[:count]`.
 pub fn restart(text: &str) -> Result<RestartPolicy, String> {
@@ -81,8 +87,10 @@ pub fn security(text: &str, host: &mut HostConfig) -> Result<(), String> {
             host.readonly_paths = Some(Vec::new());
         }
         ("seccomp", file) if !matches!(file, "unconfined" | "builtin") => {
-            let profile = std::fs::read_to_string(file)
-                .map_err(|error| crate::failure::Failure::io("open seccomp profile", file, &error).message)?;
+            let profile = files::read(file)
+                .map_err(|errno| Failure::io("open seccomp profile", file, errno).message)?;
+            let profile = String::from_utf8(profile)
+                .map_err(|_| format!("open seccomp profile {file}: stream did not contain valid utf-8"))?;
             serde_json::from_str::<serde_json::Value>(&profile)
                 .map_err(|error| format!("seccomp profile {file}: {error}"))?;
             host.security_opt.push(format!("seccomp={profile}"));
@@ -99,7 +107,7 @@ pub fn extra_host(text: &str) -> Result<String, String> {
         return Err(format!("bad format for add-host: \"{text}\""));
     };
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
+    if bare != "host-gateway" && bare.parse::<core::net::IpAddr>().is_err() {
         return Err(format!("invalid IP address in add-host: \"{address}\""));
     }
     Ok(format!("{name}:{bare}"))
@@ -107,7 +115,7 @@ pub fn extra_host(text: &str) -> Result<String, String> {
 
 /// The address of a name server.
 pub fn name_server(text: &str) -> Result<String, String> {
-    match text.parse::<std::net::IpAddr>() {
+    match text.parse::<core::net::IpAddr>() {
         Ok(_) => Ok(text.into()),
         Err(_) => Err(format!("IP address is not correctly formatted: {text}")),
     }

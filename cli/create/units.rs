@@ -1,6 +1,8 @@
 //! What people write for amounts -> numbers: memory sizes (`512m`, `1.5g`), processors (`1.5`), durations (`1m30s`).
 //! The forms are those of Docker's command line. Fractions are decimal, so no floating point is involved.
 
+use alloc::string::String;
+
 /// A number with up to 18 decimals as its integer part and its fraction in units of `10^-18`.
 fn decimal(text: &str) -> Option<(u64, u64)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -1,6 +1,12 @@
 //! The functions of templates and how values are printed, both as Go does it.
 
-use std::cmp::Ordering;
+use alloc::{
+    borrow::ToOwned,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use core::cmp::Ordering;
 
 use serde_json::Value;
 
@@ -223,7 +229,7 @@ fn is_equal(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Null, _) | (_, Value::Null) => Ok(a == b),
         (Value::Number(_), Value::Number(_)) => Ok(compare(a, b) == Some(Ordering::Equal)),
         (Value::Array(_) | Value::Object(_), _) => Err(format!("non-comparable type {}", kind(a))),
-        _ if std::mem::discriminant(a) == std::mem::discriminant(b) => Ok(a == b),
+        _ if core::mem::discriminant(a) == core::mem::discriminant(b) => Ok(a == b),
         _ => Err("incompatible types for comparison".into()),
     }
 }

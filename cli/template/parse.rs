@@ -2,6 +2,8 @@
 //!
 //! The grammar is that of Go's text/template without `define`, `block` and `template`.
 
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
 use serde_json::Value;
 
 /// One piece of a template.

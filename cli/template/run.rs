@@ -1,5 +1,7 @@
 //! Nodes and data -> text. Values are JSON; null is Go's nil.
 
+use alloc::{string::String, vec::Vec};
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -209,7 +211,7 @@ impl Run<'_> {
                 return self.field(operand, found.map_or(top, |(_, value)| value)).cloned();
             }
             Term::Nested(pipe) => self.pipe(pipe, dot)?,
-            Term::Function(_) => self.command(std::slice::from_ref(operand), None, dot)?,
+            Term::Function(_) => self.command(core::slice::from_ref(operand), None, dot)?,
         };
         self.field(operand, &whole).cloned()
     }

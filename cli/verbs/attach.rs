@@ -1,6 +1,6 @@
 //! `skiff attach` and `skiff start`: this terminal at the input and output of a container that is there already.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::{api::head::Method, container::keys::DetachKeys};
 

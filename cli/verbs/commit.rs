@@ -1,6 +1,6 @@
 //! `skiff commit`: POST /commit -> the new image's id.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, text};
 use crate::{
@@ -43,8 +43,8 @@ impl Verb for Commit {
             query(&mut target, "changes", change);
         }
         // As builders do it: the same changes give the same image at any time.
-        if let Some(epoch) = crate::variable("SOURCE_DATE_EPOCH") {
-            query(&mut target, "epoch", &epoch);
+        if let Some(epoch) = context.environment.filled("SOURCE_DATE_EPOCH") {
+            query(&mut target, "epoch", epoch);
         }
         query(&mut target, "pause", if self.pause { "1" } else { "0" });
         let made = context.client.post(&target, None)?;

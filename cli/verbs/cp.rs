@@ -3,7 +3,7 @@
 
 pub mod paths;
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, readlinkat, statat},

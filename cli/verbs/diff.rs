@@ -1,6 +1,6 @@
 //! `skiff diff`: GET /containers/{id}/changes -> a line for each path: A, C or D.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, number, text};
 use crate::{client::path, failure::Outcome, output};

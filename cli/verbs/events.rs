@@ -1,6 +1,8 @@
 //! `skiff events`: GET /events -> a line for each event, as it happens.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::{api::head::Method, clock::Time};
 

@@ -1,7 +1,9 @@
 //! `skiff exec`: another program in a running container. POST /containers/NAME/exec, POST /exec/ID/start, then the exit
 //! code from GET /exec/ID/json.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::json;
 use skiff_core::container::keys::DetachKeys;
 
@@ -61,7 +63,8 @@ impl Verb for Exec {
             proxy: false,
         };
         let files = self.env_file.iter().map(String::as_str);
-        let env = environment(files, self.env.iter().map(String::as_str)).map_err(refused)?;
+        let env =
+            environment(files, self.env.iter().map(String::as_str), &context.environment).map_err(refused)?;
         attach.check()?;
         let size = if self.tty { terminal::size() } else { None };
         let mut start = json!({"Detach": self.detach, "Tty": self.tty});

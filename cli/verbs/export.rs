@@ -1,6 +1,6 @@
 //! `skiff export`: GET /containers/{id}/export -> a tar on stdout or in a file.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use rustix::{fd::AsFd, fs::AtFlags, fs::CWD};
 use skiff_core::{Context as _, api::head::Method, file};
 

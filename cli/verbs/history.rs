@@ -1,6 +1,8 @@
 //! `skiff history`: GET /images/{name}/history -> the steps that made an image.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, ago, number, short_id, text};

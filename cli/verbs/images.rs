@@ -1,6 +1,8 @@
 //! `skiff images`: GET /images/json -> a row for each name of each image.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, ago, filters, items, number, short_id, text, time_text};

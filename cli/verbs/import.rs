@@ -1,15 +1,15 @@
 //! `skiff import`: a tar file or stdin -> POST /images/create?fromSrc=- -> the image's id.
 
-use std::{fs::File, io::Read};
-
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
+use rustix::fd::AsFd;
 use skiff_core::api::head::Method;
+use skiff_syscalls::descriptor;
 
 use super::{Context, Verb, text};
 use crate::{
     client::{Upload, path, query},
     failure::{Failure, Outcome},
-    output,
+    files, output,
 };
 
 /// make an image of a root file system in a tar file
@@ -32,13 +32,17 @@ pub struct Import {
 
 impl Verb for Import {
     fn run(self, context: &Context) -> Outcome {
-        let mut source: Box<dyn Read> = match self.file.as_str() {
-            "-" => Box::new(std::io::stdin()),
+        let opened;
+        let source = match self.file.as_str() {
+            "-" => descriptor::standard()[0],
             url if url.contains("://") => {
                 let failure = Failure::new(format!("import {url}: only files and - (stdin) can be imported"));
                 return Err(failure.hint("download it and pipe it in: curl URL | skiff import - NAME"));
             }
-            file => Box::new(File::open(file).map_err(|error| Failure::io("open", file, &error))?),
+            file => {
+                opened = files::open(file).map_err(|errno| Failure::io("open", file, errno))?;
+                opened.as_fd()
+            }
         };
         let mut target = path(&["images", "create"]);
         query(&mut target, "fromSrc", "-");
@@ -50,7 +54,7 @@ impl Verb for Import {
         for change in &self.change {
             query(&mut target, "changes", change);
         }
-        let upload = Upload::Stream("application/x-tar", &mut source);
+        let upload = Upload::Stream("application/x-tar", source);
         let mut reply = context.client.request(Method::Post, &target, upload)?;
         while let Some(step) = reply.object()? {
             if step.get("error").is_some() {

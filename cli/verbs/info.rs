@@ -1,6 +1,8 @@
 //! `skiff info`: GET /info -> what the engine and its host are.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, field, items, number, text};

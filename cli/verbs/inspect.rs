@@ -1,6 +1,6 @@
 //! `skiff inspect`: GET /containers|images|networks|volumes/{name} -> JSON as the engine sent it, or by a template.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use skiff_core::api::head::Method;
 
 use super::{Context, Verb};
@@ -161,7 +161,7 @@ fn indent(json: &str, out: &mut String) {
 
 fn line_break(level: usize, out: &mut String) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("    ", level));
+    out.extend(core::iter::repeat_n("    ", level));
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `skiff kill`: POST /containers/{id}/kill.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, each};
 use crate::{

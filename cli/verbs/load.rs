@@ -1,6 +1,6 @@
 //! `skiff load`: an archive of images -> POST /images/load; without a daemon a file or directory is read in its place.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use rustix::{
     fd::AsFd,
     fs::{FileType, Mode, OFlags},
@@ -12,11 +12,13 @@ use skiff_core::{
     file::CWD,
     layer::pack::{Form, Pack},
 };
+use skiff_syscalls::descriptor;
 
 use super::{Context, Verb};
 use crate::{
     client::{Upload, path, query},
     failure::{Failure, Outcome},
+    files,
     progress::{self, Bar},
     terminal,
 };
@@ -40,12 +42,16 @@ impl Verb for Load {
         if let Some(file) = file
             && context.client.is_local()
         {
-            let absolute = std::path::absolute(file).map_err(|error| Failure::io("open", file, &error))?;
-            let Some(absolute) = absolute.to_str() else {
-                return Err(Failure::new(format!("open {file}: its path is not UTF-8 text")));
+            let absolute = match file.starts_with('/') {
+                true => file.to_owned(),
+                false => {
+                    let here =
+                        files::working_directory().map_err(|errno| Failure::io("open", file, errno))?;
+                    [&here, "/", file].concat()
+                }
             };
             let mut target = path(&["skiff", "load"]);
-            query(&mut target, "path", absolute);
+            query(&mut target, "path", &absolute);
             query(&mut target, "quiet", quiet);
             return progress::show(context.client.request(Method::Post, &target, Upload::Nothing)?);
         }
@@ -57,7 +63,7 @@ impl Verb for Load {
                 let failure = Failure::new("load: stdin is a terminal");
                 return Err(failure.hint("name the archive with -i FILE, or pipe it in"));
             }
-            let upload = Upload::Stream(kind, &mut std::io::stdin());
+            let upload = Upload::Stream(kind, descriptor::standard()[0]);
             return progress::show(context.client.request(Method::Post, &target, upload)?);
         };
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -1,6 +1,6 @@
 //! `skiff logs`: GET /containers/{id}/logs -> what the container wrote, to stdout and stderr.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::{api::head::Method, clock::Time};
 

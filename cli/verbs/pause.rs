@@ -1,6 +1,6 @@
 //! `skiff pause` and `skiff unpause`: POST /containers/{id}/pause, /unpause.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, each};
 use crate::{client::path, failure::Outcome, output};

@@ -1,6 +1,6 @@
 //! `skiff port`: GET /containers/{id}/json -> its published ports.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, ps::bracketed, text};

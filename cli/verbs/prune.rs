@@ -1,6 +1,6 @@
 //! `skiff container prune`: POST /containers/prune -> what was removed.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, confirmed, filters, prune};
 use crate::failure::Outcome;

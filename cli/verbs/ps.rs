@@ -1,6 +1,8 @@
 //! `skiff ps`: GET /containers/json -> one row for each container.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, ago, filters, items, number, short_id, text, time_text};
@@ -232,7 +234,7 @@ fn ports(ports: &[Value]) -> String {
         match ranges.iter_mut().find(|range| (range.0, range.1) == (ip, kind)) {
             None => ranges.push((ip, kind, inside, inside)),
             Some(range) if range.3 + 1 == inside => range.3 = inside,
-            Some(range) => shown.push(range_text(&std::mem::replace(range, (ip, kind, inside, inside)))),
+            Some(range) => shown.push(range_text(&core::mem::replace(range, (ip, kind, inside, inside)))),
         }
     }
     shown.extend(ranges.iter().map(range_text));

@@ -1,6 +1,6 @@
 //! `skiff rename`: POST /containers/{id}/rename.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb};
 use crate::{

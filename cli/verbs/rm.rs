@@ -1,6 +1,6 @@
 //! `skiff rm`: DELETE /containers/{id}.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb, each};
 use crate::{

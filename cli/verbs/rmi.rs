@@ -1,6 +1,6 @@
 //! `skiff rmi`: DELETE /images/{name} -> what was untagged and deleted.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, each, text};

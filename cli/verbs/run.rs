@@ -3,9 +3,14 @@
 //! Without a daemon `run` is one request, POST /skiff/run, whose last frame tells the end. With one it is Docker's
 //! sequence: create, attach, wait, start.
 
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
+use rustix::{fd::OwnedFd, io::Errno};
 use skiff_core::{
     api::{head::Method, local::Expect},
     container::keys::DetachKeys,
+    file::{self, CWD},
+    image::config::ARCHITECTURE,
 };
 
 use super::{Context, items, text};
@@ -16,6 +21,7 @@ use crate::{
         Creation, creation,
         flags::{Flags, invalid},
     },
+    environment::Environment,
     failure::{EXIT_USAGE, Failure, Outcome},
     output,
     session::{End, Form},
@@ -31,7 +37,7 @@ struct Order {
 }
 
 impl Order {
-    fn read(flags: &Flags, words: &[String]) -> Result<Order, String> {
+    fn read(flags: &Flags, words: &[String], environment: &Environment) -> Result<Order, String> {
         match flags.one("--pull").unwrap_or("missing") {
             "missing" | "never" => {}
             "always" => return Err("--pull always: pulling from a registry is not there yet".into()),
@@ -39,7 +45,7 @@ impl Order {
         }
         let platform = flags.text("--platform");
         check_platform(&platform)?;
-        let creation = creation(flags, words)?;
+        let creation = creation(flags, words, environment)?;
         let cidfile = flags.one("--cidfile").map(Cidfile::new).transpose()?;
         Ok(Order { creation, name: flags.text("--name"), platform, cidfile })
     }
@@ -76,7 +82,7 @@ impl Order {
 /// `skiff create`
 pub fn start_create(context: &Context, words: &[&str]) -> Outcome {
     let (flags, words) = Flags::collect(words).map_err(refused)?;
-    let id = Order::read(&flags, &words).map_err(refused)?.create(context)?;
+    let id = Order::read(&flags, &words, &context.environment).map_err(refused)?.create(context)?;
     output::line(&id)?;
     Ok(0)
 }
@@ -90,7 +96,7 @@ pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     let detach = flags.on("--detach");
     let keys = flags.text("--detach-keys");
     let escape = DetachKeys::parse(&keys).map_err(refused)?;
-    let mut order = Order::read(&flags, &words).map_err(refused)?;
+    let mut order = Order::read(&flags, &words, &context.environment).map_err(refused)?;
     let config = &order.creation.config;
     let attach = Attach {
         tty: config.tty,
@@ -200,50 +206,55 @@ fn streams(creation: &Creation) -> impl Iterator<Item = &'static str> {
     given.into_iter().filter(|(attached, _)| *attached).map(|(_, name)| name)
 }
 
+/// This machine's processor in the kernel's words.
+const MACHINE: &str = if cfg!(target_arch = "x86_64") {
+    "x86_64"
+} else if cfg!(target_arch = "aarch64") {
+    "aarch64"
+} else {
+    ARCHITECTURE
+};
+
 /// Only this host's own platform runs here.
 fn check_platform(platform: &str) -> Result<(), String> {
-    let own = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
     let typed = platform.to_ascii_lowercase();
     let architecture = typed.strip_prefix("linux/").unwrap_or(&typed);
     let architecture = architecture.split('/').next().unwrap_or_default();
-    if ["", "linux", own, std::env::consts::ARCH].contains(&architecture) {
+    if ["", "linux", ARCHITECTURE, MACHINE].contains(&architecture) {
         return Ok(());
     }
-    Err(invalid("--platform", platform, &format!("only linux/{own} runs on this host")))
+    Err(invalid("--platform", platform, &format!("only linux/{ARCHITECTURE} runs on this host")))
 }
 
 /// The file that gets the container's id; removed again if there is none to write.
 struct Cidfile {
     path: String,
+    file: OwnedFd,
     written: bool,
 }
 
 impl Cidfile {
     fn new(path: &str) -> Result<Cidfile, String> {
-        match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(_) => Ok(Cidfile { path: path.into(), written: false }),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(format!(
+        match file::create(CWD, path, b"", 0o666) {
+            Ok(file) => Ok(Cidfile { path: path.into(), file, written: false }),
+            Err(Errno::EXIST) => Err(format!(
                 "container ID file found, make sure the other container isn't running or delete {path}"
             )),
-            Err(error) => Err(Failure::io("create container ID file", path, &error).message),
+            Err(errno) => Err(Failure::io("create container ID file", path, errno).message),
         }
     }
 
     fn write(mut self, id: &str) -> Result<(), Failure> {
         self.written = true;
-        std::fs::write(&self.path, id)
-            .map_err(|error| Failure::io("write container ID file", &self.path, &error).exit(EXIT_USAGE))
+        file::write_all(&self.file, id.as_bytes())
+            .map_err(|errno| Failure::io("write container ID file", &self.path, errno).exit(EXIT_USAGE))
     }
 }
 
 impl Drop for Cidfile {
     fn drop(&mut self) {
         if !self.written {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = rustix::fs::unlink(self.path.as_str());
         }
     }
 }
@@ -254,7 +265,7 @@ mod tests {
 
     #[test]
     fn only_this_hosts_platform_is_taken() {
-        for good in ["", "linux", std::env::consts::ARCH] {
+        for good in ["", "linux", MACHINE] {
             assert_eq!(check_platform(good), Ok(()));
         }
         for bad in ["linux/s390x", "windows/amd64", "plan9"] {
@@ -264,8 +275,7 @@ mod tests {
 
     #[test]
     fn a_cidfile_is_new_and_goes_if_there_is_no_id() {
-        let path =
-            std::env::temp_dir().join(format!("skiff-cid-{}", std::process::id())).display().to_string();
+        let path = format!("{}/skiff-cid-{}", std::env::temp_dir().display(), std::process::id());
         drop(Cidfile::new(&path).unwrap());
         assert!(!std::path::Path::new(&path).exists());
         Cidfile::new(&path).unwrap().write("id").unwrap();

@@ -1,6 +1,6 @@
 //! `skiff serve`: the daemon, for clients that need one. Runs until SIGTERM or SIGINT.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb};
 use crate::{

@@ -2,9 +2,11 @@
 //!
 //! One connection a container, and one for events when the containers were not named. This process sleeps in poll.
 
-use std::fmt::Write;
+use alloc::string::ToString;
 
-use argh::{ArgsInfo, FromArgs};
+use core::fmt::Write;
+
+use argh::prelude::*;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     time::Timespec,

@@ -1,6 +1,8 @@
 //! `skiff stop` and `skiff restart`: POST /containers/{id}/stop, /restart.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 
 use super::{Context, Verb, each};
 use crate::{

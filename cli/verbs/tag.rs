@@ -1,6 +1,6 @@
 //! `skiff tag`: POST /images/{name}/tag -> one more name of an image.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 
 use super::{Context, Verb};
 use crate::{

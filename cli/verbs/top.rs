@@ -1,6 +1,6 @@
 //! `skiff top`: GET /containers/{id}/top -> the container's processes.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, items};

@@ -1,6 +1,6 @@
 //! `skiff update`: POST /containers/{id}/update -> new limits for containers, running ones too.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{Context, Verb, each, items};

@@ -1,7 +1,8 @@
 //! `skiff version`: GET /version -> the client's and the engine's versions.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::{Value, json};
+use skiff_core::image::config::ARCHITECTURE;
 
 use super::{Context, Verb, items, text};
 use crate::{failure::Outcome, format, output, template::Missing};
@@ -21,8 +22,8 @@ impl Verb for Version {
             "Version": env!("CARGO_PKG_VERSION"),
             "ApiVersion": format!("1.{api}"),
             "DefaultAPIVersion": format!("1.{api}"),
-            "Os": std::env::consts::OS,
-            "Arch": architecture(),
+            "Os": "linux",
+            "Arch": ARCHITECTURE,
         });
         let server = context.client.get("/version")?;
         if let Some(format) = self.format.as_deref().filter(|format| !format.is_empty()) {
@@ -49,14 +50,5 @@ impl Verb for Version {
         }
         output::write(out.as_bytes())?;
         Ok(0)
-    }
-}
-
-/// The machine's name as Docker gives it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }

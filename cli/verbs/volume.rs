@@ -1,7 +1,7 @@
 //! `skiff volume create|ls|rm|prune`: POST /volumes/create, GET /volumes, DELETE /volumes/NAME, POST /volumes/prune.
 //! (`skiff volume inspect` is `inspect` with the kind given.)
 
-use argh::{ArgsInfo, FromArgs};
+use argh::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Context, Verb, confirmed, each, filters, items, prune, text};

@@ -1,6 +1,8 @@
 //! `skiff wait`: POST /containers/{id}/wait -> the exit code of each container.
 
-use argh::{ArgsInfo, FromArgs};
+use alloc::string::ToString;
+
+use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, each, number, text};

@@ -1,9 +1,5 @@
 #![no_main]
 
-#[path = "../../cli/table.rs"]
-#[allow(dead_code)]
-mod table;
-
 #[path = "../src/typed.rs"]
 #[allow(dead_code)]
 mod typed;

@@ -1,26 +1,13 @@
 //! What must hold for whatever people type: templates of `--format`, and the values of flags.
 
 use serde_json::json;
+use skiff::{create, template};
 use skiff_core::{
     api::filters::Filters,
     clock::Time,
     container::{config::Mount, keys::DetachKeys, names, record::MountPoint},
     engine::create::mounts::{bind_point, mount_point},
 };
-
-#[path = "../../cli"]
-#[allow(dead_code, missing_docs, unused_imports)]
-mod cli {
-    pub mod template;
-}
-
-#[path = "../../cli/create"]
-#[allow(dead_code, missing_docs, unused_imports)]
-mod create {
-    pub mod devices;
-    pub mod mounts;
-    pub mod units;
-}
 
 /// A template gives the same text each time, or an error; text without actions stands for itself.
 pub fn template(data: &[u8]) {
@@ -30,7 +17,7 @@ pub fn template(data: &[u8]) {
     if text.len() > 4096 || text.matches("range").count() > 2 && digits {
         return;
     }
-    let Ok(parsed) = cli::template::Template::parse(text) else { return };
+    let Ok(parsed) = template::Template::parse(text) else { return };
     let data = json!({
         "Name": "/web", "Created": 5, "Ratio": 1.5, "Nil": null,
         "State": {"Running": true, "Pid": 1234, "Status": "running"},
@@ -38,7 +25,7 @@ pub fn template(data: &[u8]) {
         "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null},
         "Networks": {"none": {"IPAddress": "10.0.0.2"}, "a": {"IPAddress": ""}},
     });
-    for missing in [cli::template::Missing::Key, cli::template::Missing::Field("container")] {
+    for missing in [template::Missing::Key, template::Missing::Field("container")] {
         let result = parsed.run(&data, missing);
         assert_eq!(result, parsed.run(&data, missing));
         if !text.contains("{{") {

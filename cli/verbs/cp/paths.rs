@@ -1,5 +1,7 @@
 //! Docker's rules for `cp`: what a trailing `/` or `/.` means, and where a source goes that meets a destination. Pure.
 
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
 /// `container:path`, or a path of this machine. What begins with a slash or a dot is one of this machine.
 pub fn split_argument(argument: &str) -> (Option<&str>, &str) {
     match argument.split_once(':') {

@@ -1,0 +1,230 @@
+//! The command line: a thin client of the Docker Engine API. In: words and environment. Out: requests to the engine,
+//! text, an exit code. Which verbs exist is in `verbs`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[macro_use]
+extern crate alloc;
+// The code that argh's macros make says `std::vec::Vec` and the like.
+#[cfg(not(test))]
+extern crate argh as std;
+#[cfg(test)]
+extern crate std;
+
+mod arguments;
+mod attached;
+mod client;
+pub mod create;
+mod environment;
+mod failure;
+mod files;
+mod format;
+mod help;
+mod output;
+mod progress;
+mod session;
+mod streams;
+mod table;
+pub mod template;
+mod terminal;
+mod verbs;
+
+use core::ffi::CStr;
+
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
+use argh::{ArgsInfo, FromArgs};
+use arguments::Typed;
+use client::{Client, Host};
+use environment::Environment;
+use failure::{Failure, Outcome};
+use skiff_core::process::init;
+use verbs::{Context, Entry, VERBS};
+
+/// Builds and runs containers, with no daemon
+#[derive(FromArgs, ArgsInfo)]
+struct Program {
+    /// where images, containers and volumes are
+    #[argh(option, arg_name = "string")]
+    data_root: Option<String>,
+    /// where the state of running containers is
+    #[argh(option, arg_name = "string")]
+    run_root: Option<String>,
+    /// talk to a daemon at unix://PATH
+    #[argh(option, short = 'H', arg_name = "string")]
+    host: Option<String>,
+    /// show the requests to the engine
+    #[argh(switch, short = 'D')]
+    debug: bool,
+    /// show the version
+    #[argh(switch, short = 'v')]
+    version: bool,
+    #[argh(positional, greedy)]
+    words: Vec<String>,
+}
+
+/// The program: its arguments and its environment -> the exit code.
+pub fn main(
+    arguments: impl Iterator<Item = &'static CStr> + Clone,
+    environment: impl Iterator<Item = &'static CStr>,
+) -> u8 {
+    streams::prepare();
+    let environment = Environment::new(environment);
+    let called = arguments.clone().next();
+    let done = words(arguments.skip(1)).and_then(|words| match called.map(CStr::to_bytes) {
+        // What this binary is in a container with `--init`: `docker-init -- PROGRAM ARGUMENT...`
+        Some(name) if name == init::PATH.as_bytes() => {
+            Ok(init::run(words.get(1..).unwrap_or_default(), &environment.to_strings())?)
+        }
+        _ => program(&words, environment),
+    });
+    done.unwrap_or_else(|failure| {
+        if !failure.message.is_empty() {
+            output::complain(&failure.message);
+        }
+        failure.exit
+    })
+}
+
+fn words(arguments: impl Iterator<Item = &'static CStr>) -> Result<Vec<String>, Failure> {
+    let text = |word: &CStr| match word.to_str() {
+        Ok(text) => Ok(text.into()),
+        Err(_) => {
+            let message = format!("argument {} is not UTF-8 text", word.to_string_lossy());
+            Err(Failure::new(message).exit(failure::EXIT_USAGE))
+        }
+    };
+    arguments.map(text).collect()
+}
+
+fn program(words: &[String], environment: Environment) -> Outcome {
+    let normal = match arguments::normalize(&Program::get_args_info(), words) {
+        Err(message) => return Err(Failure::misuse("", &message)),
+        Ok(Typed::Help) => return output::write(help::program().as_bytes()).map(|()| 0),
+        Ok(Typed::Words(normal)) => normal,
+    };
+    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
+    let program =
+        Program::from_args(&["skiff"], &normal).map_err(|exit| Failure::misuse("", exit.output.trim()))?;
+    if program.version {
+        return output::line(concat!("skiff version ", env!("CARGO_PKG_VERSION"))).map(|()| 0);
+    }
+    match program.words.first().map(String::as_str) {
+        None => output::write(help::program().as_bytes()).map(|()| 0),
+        Some("help") => match program.words.get(1..) {
+            None | Some([]) => output::write(help::program().as_bytes()).map(|()| 0),
+            Some(rest) => command(&program, &[rest, &["--help".into()]].concat(), environment),
+        },
+        Some(_) => command(&program, &program.words, environment),
+    }
+}
+
+/// Finds the verb that the words start with and runs it.
+fn command(program: &Program, words: &[String], environment: Environment) -> Outcome {
+    let first = words[0].as_str();
+    let (entry, called, rest) = match find(first) {
+        Some(entry) => (entry, first.to_owned(), &words[1..]),
+        None if help::groups().contains(&first) => {
+            let Some(second) = words.get(1).filter(|word| !matches!(word.as_str(), "--help" | "-h")) else {
+                return output::write(help::group(first).as_bytes()).map(|()| 0);
+            };
+            let called = format!("{first} {second}");
+            (find(&called).ok_or_else(|| unknown_command(&called))?, called, &words[2..])
+        }
+        None => return Err(unknown_command(first)),
+    };
+    let info = (entry.info)();
+    let normal = match arguments::normalize(&info, rest) {
+        Err(message) => return Err(Failure::misuse(&called, &message)),
+        Ok(Typed::Help) => return output::write(help::verb(entry, &called).as_bytes()).map(|()| 0),
+        Ok(Typed::Words(normal)) => normal,
+    };
+    count_is_right(entry, &info, &called, &normal)?;
+    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
+    let data_root =
+        root(&environment, &program.data_root, "SKIFF_ROOT", skiff_core::engine::Engine::DATA_ROOT);
+    let run_root = root(&environment, &program.run_root, "SKIFF_RUN", skiff_core::engine::Engine::RUN_ROOT);
+    let host = host(&environment, program, &data_root, &run_root)?;
+    let context =
+        Context { client: Client::new(host, program.debug), called, environment, data_root, run_root };
+    (entry.start)(&context, &normal)
+}
+
+fn find(called: &str) -> Option<&'static Entry> {
+    VERBS.iter().find(|entry| entry.names.split('|').any(|name| name == called))
+}
+
+fn unknown_command(called: &str) -> Failure {
+    let group = called.rsplit_once(' ').map(|(group, _)| group);
+    let names = VERBS.iter().flat_map(|entry| entry.names.split('|'));
+    let names = names.filter(|name| name.rsplit_once(' ').map(|(group, _)| group) == group);
+    let meant = arguments::closest(called, names);
+    let suggestion = meant.map(|meant| format!(" (did you mean skiff {meant}?)")).unwrap_or_default();
+    Failure {
+        exit: 1,
+        ..Failure::misuse(group.unwrap_or(""), &format!("unknown command: skiff {called}{suggestion}"))
+    }
+}
+
+/// Docker's words and exit code for too few or too many positional words.
+fn count_is_right(
+    entry: &Entry,
+    info: &argh::CommandInfoWithArgs,
+    called: &str,
+    normal: &[String],
+) -> Result<(), Failure> {
+    // Values of flags can be `--` too; flags come first and each of them starts with a dash.
+    let mut given = normal.len();
+    let mut words = normal.iter();
+    while let Some(word) = words.next() {
+        given -= 1;
+        if word == "--" {
+            break;
+        }
+        let takes_value =
+            |flag: &argh::FlagInfo<'_>| flag.long == word && flag.kind != argh::FlagInfoKind::Switch;
+        if info.flags.iter().any(takes_value) {
+            words.next();
+            given -= 1;
+        }
+    }
+    let open = info.positionals.last().is_some_and(|last| {
+        matches!(last.optionality, argh::Optionality::Repeating | argh::Optionality::Greedy)
+    });
+    let (least, most) = (entry.least, info.positionals.len());
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let wrong = match () {
+        () if given >= least && (open || given <= most) => return Ok(()),
+        () if most == 0 => "accepts no arguments".to_owned(),
+        () if !open && least == most => format!("requires {least} argument{}", s(least)),
+        () if given < least => format!("requires at least {least} argument{}", s(least)),
+        () => format!("requires at most {most} argument{}", s(most)),
+    };
+    let usage = format!("usage: skiff {called} {}", entry.usage);
+    Err(Failure::new(format!("'skiff {called}' {wrong}")).hint(&usage))
+}
+
+fn root(environment: &Environment, given: &Option<String>, name: &str, default: &str) -> String {
+    given.as_deref().or_else(|| environment.filled(name)).unwrap_or(default).into()
+}
+
+/// Where the engine is, from flags, then environment, then defaults.
+fn host(
+    environment: &Environment,
+    program: &Program,
+    data_root: &str,
+    run_root: &str,
+) -> Result<Host, Failure> {
+    let address = program
+        .host
+        .as_deref()
+        .or_else(|| environment.filled("SKIFF_HOST"))
+        .or_else(|| environment.filled("DOCKER_HOST"));
+    match address {
+        None => Ok(Host::Local { data_root: data_root.into(), run_root: run_root.into() }),
+        Some(address) => match address.strip_prefix("unix://") {
+            Some(path) if path.starts_with('/') => Ok(Host::Socket(path.into())),
+            _ => Err(Failure::misuse("", &format!("host {address} is not supported: it is unix:///PATH"))),
+        },
+    }
+}
