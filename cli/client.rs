@@ -333,7 +333,7 @@ fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).map_err(|error| unreadable(&error))
+    skiff_core::json::from_slice(bytes).map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &serde_json::Error) -> Failure {
@@ -342,7 +342,7 @@ fn unreadable(error: &serde_json::Error) -> Failure {
 
 /// The message of an error body, `{"message": "..."}`.
 fn engine_message(status: u16, body: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(body) {
+    match skiff_core::json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) if fields.get("message").is_some_and(Value::is_string) => {
             fields["message"].as_str().unwrap_or_default().into()
         }

@@ -97,6 +97,9 @@ fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> 
 }
 
 fn host(flags: &Flags) -> Result<HostConfig, String> {
+    // Not collected: that sorts, which is code of its own for each kind of map.
+    let mut tmpfs = Map::new();
+    tmpfs.extend(flags.all("--tmpfs").map(mounts::tmpfs));
     let mut host = HostConfig {
         container_id_file: flags.text("--cidfile"),
         log_config: LogConfig { driver: flags.text("--log-driver"), config: pairs(flags, "--log-opt") },
@@ -116,7 +119,7 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
         pid_mode: mode(flags, "--pid", &["", "host"])?,
         privileged: flags.on("--privileged"),
         readonly_rootfs: flags.on("--read-only"),
-        tmpfs: flags.all("--tmpfs").map(mounts::tmpfs).collect(),
+        tmpfs,
         uts_mode: mode(flags, "--uts", &["", "host"])?,
         userns_mode: mode(flags, "--userns", &["", "host"])?,
         shm_size: flags.number("--shm-size", units::size)?,

@@ -117,7 +117,9 @@ pub fn one(format: &str, value: &Value, missing: Missing) -> Result<String, Fail
 
 /// A row from its fields.
 pub fn row(fields: Vec<(&str, String)>) -> Map<String, Value> {
-    fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect()
+    let mut row = Map::new();
+    row.extend(fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))));
+    row
 }
 
 /// Labels as `a=1,b=2`, and as a map for `{{.Label "a"}}`.

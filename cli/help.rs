@@ -3,6 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use argh::FlagInfoKind;
+use skiff_core::sort;
 
 use crate::verbs::{Entry, VERBS};
 
@@ -64,7 +65,7 @@ pub fn verb(entry: &Entry, called: &str) -> String {
         rows.push((format!("{short}{}{value}", flag.long), capital(flag.description)));
     }
     if !rows.is_empty() {
-        rows.sort_by(|(a, _), (b, _)| a[4..].cmp(&b[4..]));
+        sort::by(&mut rows, |(a, _), (b, _)| a[4..].cmp(&b[4..]));
         text.push_str("\nOptions:\n");
         list(&mut text, rows.iter().map(|(name, about)| (name.as_str(), about.clone())));
     }
@@ -78,7 +79,7 @@ pub fn groups() -> Vec<&'static str> {
         .flat_map(|entry| entry.names.split('|'))
         .filter_map(|name| Some(name.split_once(' ')?.0))
         .collect();
-    groups.sort_unstable();
+    sort::by(&mut groups, Ord::cmp);
     groups.dedup();
     groups
 }

@@ -91,7 +91,7 @@ pub fn security(text: &str, host: &mut HostConfig) -> Result<(), String> {
                 .map_err(|errno| Failure::io("open seccomp profile", file, errno).message)?;
             let profile = String::from_utf8(profile)
                 .map_err(|_| format!("open seccomp profile {file}: stream did not contain valid utf-8"))?;
-            serde_json::from_str::<serde_json::Value>(&profile)
+            skiff_core::json::from_slice::<serde_json::Value>(profile.as_bytes())
                 .map_err(|error| format!("seccomp profile {file}: {error}"))?;
             host.security_opt.push(format!("seccomp={profile}"));
         }

@@ -422,8 +422,9 @@ impl Parser<'_> {
             Some(hex) => i64::from_str_radix(hex, 16).ok(),
             None => digits.parse().ok(),
         };
-        let value =
-            integer.map(Value::from).or_else(|| serde_json::from_str(&digits).ok().filter(Value::is_number));
+        let value = integer.map(Value::from).or_else(|| {
+            skiff_core::json::from_slice::<Value>(digits.as_bytes()).ok().filter(Value::is_number)
+        });
         value.map(Term::Constant).ok_or_else(|| format!("bad number syntax: {text:?}"))
     }
 

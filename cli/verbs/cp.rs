@@ -255,7 +255,7 @@ fn stat(context: &Context, container: &str, inside: &str) -> Result<Value, Failu
 fn described(reply: &Reply) -> Result<Value, Failure> {
     let field = reply.headers.get("x-docker-container-path-stat").and_then(base64::decode);
     field
-        .and_then(|json| serde_json::from_slice(&json).ok())
+        .and_then(|json| skiff_core::json::from_slice(&json).ok())
         .ok_or_else(|| Failure::new("read the engine's answer: it does not say what the path is"))
 }
 

@@ -56,7 +56,7 @@ impl Verb for Inspect {
         match template {
             Some(template) => {
                 for json in &found {
-                    let value = serde_json::from_str(json)
+                    let value = skiff_core::json::from_slice(json.as_bytes())
                         .map_err(|error| Failure::new(format!("read the engine's answer: {error}")))?;
                     match template.run(&value, Missing::Key) {
                         Ok(text) => out.push_str(&text),

@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use argh::prelude::*;
 use serde_json::Value;
+use skiff_core::sort;
 
 use super::{Context, Verb, ago, filters, items, number, short_id, text, time_text};
 use crate::{
@@ -86,7 +87,7 @@ impl Verb for Ps {
         };
         let columns = columns(shown);
         let mut keys: Vec<&str> = columns.iter().flat_map(|column| column.needs).copied().collect();
-        keys.sort_unstable();
+        sort::by(&mut keys, Ord::cmp);
         keys.dedup();
         let mut rows: Vec<Value> = Vec::new();
         context.client.each(&target, &keys, &mut |one| {
@@ -218,9 +219,10 @@ fn mounts(one: &Value, short: bool) -> String {
 /// Ports as `ps` shows them: neighbours become ranges, and those with another port outside come last.
 fn ports(ports: &[Value]) -> String {
     let mut ports: Vec<&Value> = ports.iter().collect();
-    ports.sort_by_key(|port| {
+    let key = |port| {
         (number(port, "PrivatePort"), text(port, "IP"), number(port, "PublicPort"), text(port, "Type"))
-    });
+    };
+    sort::by(&mut ports, |a, b| key(a).cmp(&key(b)));
     let mut shown = Vec::new();
     let mut mapped = Vec::new();
     let mut ranges: Vec<(&str, &str, i64, i64)> = Vec::new();

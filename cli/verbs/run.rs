@@ -157,7 +157,7 @@ fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool,
     match attach.run(&context.client, ["containers", &id], connection, Form::Framed)? {
         None => Ok(0),
         Some(End::Exit(json)) => {
-            attached::exit_code(&serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null))
+            attached::exit_code(&skiff_core::json::from_slice(&json).unwrap_or(serde_json::Value::Null))
         }
         Some(_) => Err(Failure::new("the container's monitor went away").exit(EXIT_USAGE)),
     }

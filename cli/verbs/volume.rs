@@ -3,6 +3,7 @@
 
 use argh::prelude::*;
 use serde_json::{Value, json};
+use skiff_core::sort;
 
 use super::{Context, Verb, confirmed, each, filters, items, prune, text};
 use crate::{
@@ -93,7 +94,7 @@ impl Verb for List {
         }
         let answer = context.client.get(&target)?;
         let mut volumes: Vec<&Value> = items(&answer, "Volumes").iter().collect();
-        volumes.sort_by_key(|volume| text(volume, "Name"));
+        sort::by(&mut volumes, |a, b| text(a, "Name").cmp(text(b, "Name")));
         let rows: Vec<Value> = volumes.into_iter().map(line).collect();
         LAYOUT.print(self.format.as_deref(), self.quiet, &rows)?;
         Ok(0)

@@ -77,7 +77,7 @@ impl Event<'_> {
     /// The line of the log.
     fn to_line(self, time: Time) -> Vec<u8> {
         let mut attributes = self.attributes.to_vec();
-        attributes.sort_by_key(|attribute| attribute.0);
+        crate::sort::by(&mut attributes, |a, b| a.0.cmp(b.0));
         let mut line = Vec::with_capacity(512);
         let mut put = |before: &str, text: &str| {
             line.extend_from_slice(before.as_bytes());

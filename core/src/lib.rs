@@ -10,7 +10,7 @@
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
-//! | [`error`] [`file`] [`fork`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, framed streams, files of lines that rotate, times, names of content, bytes as text |
+//! | [`error`] [`file`] [`fork`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -31,8 +31,10 @@ pub mod fork;
 pub mod frame;
 pub mod image;
 pub mod journal;
+pub mod json;
 pub mod layer;
 pub mod process;
+pub mod sort;
 pub mod store;
 
 pub use error::{Context, Error, Result};

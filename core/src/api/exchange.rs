@@ -164,7 +164,7 @@ impl<'w> Exchange<'w> {
         if body.is_empty() {
             return Err(Error::Invalid("invalid JSON: got EOF while reading request body".into()));
         }
-        serde_json::from_slice(&body).map_err(invalid_json)
+        crate::json::from_slice(&body).map_err(invalid_json)
     }
 
     /// Reads the whole body as JSON; none at all is the default.
@@ -176,7 +176,7 @@ impl<'w> Exchange<'w> {
         if body.trim_ascii().is_empty() {
             return Ok(T::default());
         }
-        serde_json::from_slice(&body).map_err(invalid_json)
+        crate::json::from_slice(&body).map_err(invalid_json)
     }
 
     fn head(&self, status: u16, fields: &[(&str, &str)]) -> String {

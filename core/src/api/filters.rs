@@ -22,7 +22,7 @@ impl Filters {
     pub fn parse(text: Option<&str>, known: &[&str]) -> Result<Self> {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Filters::default()) };
         let shape = || Error::Invalid(format!("parse filters: {text} is not a JSON map of filters"));
-        let Ok(Value::Object(map)) = serde_json::from_str(text) else { return Err(shape()) };
+        let Ok(Value::Object(map)) = crate::json::from_slice(text.as_bytes()) else { return Err(shape()) };
         let mut entries = Vec::with_capacity(map.len());
         for (name, values) in map {
             if !known.contains(&name.as_str()) {

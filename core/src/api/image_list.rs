@@ -47,7 +47,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         }
         found.push((time, image, record, tags));
     }
-    found.sort_by_key(|(time, ..)| core::cmp::Reverse(*time));
+    crate::sort::by_key(&mut found, |(time, ..)| core::cmp::Reverse(*time));
     let mut json = Json::new();
     json.open_array();
     for (time, image, record, tags) in &found {

@@ -15,9 +15,7 @@ pub type Sink<'a> = &'a mut dyn FnMut(Map<String, Value>);
 /// # Errors
 /// What is wrong with the JSON.
 pub fn each(json: &[u8], keys: &[&str], sink: Sink<'_>) -> Result<(), serde_json::Error> {
-    let mut from = serde_json::Deserializer::from_slice(json);
-    List { keys, sink }.deserialize(&mut from)?;
-    from.end()
+    crate::json::from_slice_seed(json, List { keys, sink })
 }
 
 struct List<'a> {

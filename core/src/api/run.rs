@@ -86,5 +86,5 @@ struct Run {
 
 /// A body that can't be read is complained about by whoever reads all of it.
 fn wanted(body: &[u8]) -> Run {
-    serde_json::from_slice::<Extension>(body).unwrap_or_default().skiff
+    crate::json::from_slice::<Extension>(body).unwrap_or_default().skiff
 }

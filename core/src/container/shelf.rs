@@ -158,7 +158,7 @@ impl Shelf {
         }
         let path = format!("{id}/record.json");
         match file::read_still(&self.containers, path.as_str(), RECORD_LIMIT) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
+            Ok(bytes) => crate::json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|error| Error::Corrupt(format!("container {id}: record.json: {error}"))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

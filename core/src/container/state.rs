@@ -99,7 +99,7 @@ impl State {
     fn from_bytes(bytes: &[u8]) -> Option<State> {
         let (sum, json) = (bytes.get(..16)?, bytes.get(17..)?);
         let sum = u64::from_str_radix(core::str::from_utf8(sum).ok()?, 16).ok()?;
-        if sum != fnv1a(json.iter().copied()) { None } else { serde_json::from_slice(json).ok() }
+        if sum != fnv1a(json.iter().copied()) { None } else { crate::json::from_slice(json).ok() }
     }
 
     /// Reads the open state file.

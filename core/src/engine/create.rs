@@ -148,7 +148,7 @@ impl Engine {
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::Invalid(format!("invalid request body: {error}")))
+    crate::json::from_slice(body).map_err(|error| Error::Invalid(format!("invalid request body: {error}")))
 }
 
 /// Checks a working directory that somebody asks for.

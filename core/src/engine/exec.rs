@@ -130,7 +130,7 @@ impl Engine {
             let Ok(directory) = file::directory(&run, DIRECTORY) else { continue };
             match file::read(&directory, id, FILE_MAX) {
                 Ok(bytes) => {
-                    let instance = serde_json::from_slice(&bytes)
+                    let instance = crate::json::from_slice(&bytes)
                         .map_err(|error| Error::Corrupt(format!("exec {id}: {error}")))?;
                     return Ok(Found { instance, directory });
                 }

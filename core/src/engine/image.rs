@@ -1,6 +1,6 @@
 //! `tag` and `rmi`: giving names and taking them away, and what nobody needs afterwards with them.
 
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use serde::Serialize;
 
@@ -169,7 +169,6 @@ impl Users {
 
 /// The chains of layers that end in a layer that is gone, the uppermost first.
 fn removed_chains(layers: &[DiffId], gone: &[DiffId]) -> Vec<Removal> {
-    let gone: BTreeSet<&DiffId> = gone.iter().collect();
     let mut chains = Vec::new();
     let mut below: Option<Digest> = None;
     for layer in layers {

@@ -49,7 +49,7 @@ impl Engine {
         for id in self.shelf.ids()? {
             found.extend(self.look(&id, which, unknown)?);
         }
-        found.sort_by_key(|(record, _)| core::cmp::Reverse(created_ns(record)));
+        crate::sort::by_key(&mut found, |(record, _)| core::cmp::Reverse(created_ns(record)));
         Ok(found)
     }
 

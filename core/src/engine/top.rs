@@ -33,7 +33,7 @@ impl Engine {
             return Err(Error::Conflict(format!("container {} is not running", record.id)));
         }
         let mut processes = self.processes(&record, state.pid)?;
-        processes.sort_by_key(|process| process.pid);
+        crate::sort::by_key(&mut processes, |process| process.pid);
         let readings = Readings::take();
         self.tell(&record, "top", &[]);
         Ok(Table {
@@ -52,7 +52,8 @@ impl Engine {
         // Without a control group: what shares the namespace of process ids with the first, and its descendants.
         let all: Vec<Process> = proc::pids().into_iter().filter_map(Process::read).collect();
         let own = proc::namespace(first).filter(|found| proc::namespace(0) != Some(*found));
-        let mut members = BTreeSet::from([first]);
+        let mut members = BTreeSet::new();
+        members.insert(first);
         loop {
             let before = members.len();
             for process in &all {

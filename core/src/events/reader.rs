@@ -124,7 +124,7 @@ fn matches(filters: &Filters, line: &[u8]) -> bool {
     if *filters == Filters::default() {
         return true;
     }
-    let Ok(event) = serde_json::from_slice::<Value>(line) else { return false };
+    let Ok(event) = crate::json::from_slice::<Value>(line) else { return false };
     let text = |value: &'_ Value| -> alloc::string::String { value.as_str().unwrap_or_default().into() };
     let (kind, action) = (text(&event["Type"]), text(&event["Action"]));
     let (id, attributes) = (text(&event["Actor"]["ID"]), &event["Actor"]["Attributes"]);

@@ -198,7 +198,7 @@ impl Change<'_> {
 
 /// A list of words as the exec form writes it; `None` if it is not one.
 fn json_list(text: &str) -> Option<Vec<String>> {
-    text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
+    text.starts_with('[').then(|| crate::json::from_slice(text.as_bytes()).ok()).flatten()
 }
 
 fn in_shell(shell: &[String], text: &str) -> Vec<String> {

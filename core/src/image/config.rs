@@ -103,7 +103,7 @@ impl ImageConfig {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(bad("not a JSON object"));
         }
-        let config: ImageConfig = serde_json::from_slice(json).map_err(|error| bad(&error.to_string()))?;
+        let config: ImageConfig = crate::json::from_slice(json).map_err(|error| bad(&error.to_string()))?;
         if !matches!(config.os.as_str(), "linux" | "") {
             return Err(bad(&format!("made for {}, not for linux", config.os)));
         }

@@ -230,7 +230,7 @@ pub(super) fn document<T: DeserializeOwned>(what: &str, json: &[u8]) -> Result<T
     if begins != Some(&b'{') && !(begins == Some(&b'[') && what == "manifest.json") {
         return Err(bad("not JSON of this kind"));
     }
-    serde_json::from_slice(json).map_err(|error| bad(&error.to_string()))
+    crate::json::from_slice(json).map_err(|error| bad(&error.to_string()))
 }
 
 #[cfg(test)]

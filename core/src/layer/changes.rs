@@ -101,7 +101,8 @@ pub fn changes(upper: OwnedFd, lower: OwnedFd) -> Result<Vec<Change>> {
 
 fn frame(path: Vec<u8>, upper: OwnedFd, lower: Option<OwnedFd>, unlisted: Option<usize>) -> Result<Frame> {
     let list = |at: &OwnedFd| file::entries(at, ".").map_err(|errno| os("list", &path, errno));
-    let mut names: BTreeSet<CString> = list(&upper)?.into_iter().map(|(name, _)| name).collect();
+    let mut names = BTreeSet::new();
+    names.extend(list(&upper)?.into_iter().map(|(name, _)| name));
     // Of the directory below nothing shows but what is here.
     if let Some(lower) = lower.as_ref().filter(|_| is_opaque(&upper)) {
         names.extend(list(lower)?.into_iter().map(|(name, _)| name));

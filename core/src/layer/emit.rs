@@ -21,7 +21,7 @@ const OCTAL_7: u64 = (1 << 21) - 1;
 pub fn header(entry: &Entry, out: &mut Vec<u8>) {
     let mut records = Vec::new();
     let mut xattrs: Vec<_> = entry.xattrs.iter().collect();
-    xattrs.sort();
+    crate::sort::by(&mut xattrs, Ord::cmp);
     for (name, value) in xattrs {
         record(&[b"SCHILY.xattr.", name.as_slice()].concat(), value, &mut records);
     }

@@ -354,7 +354,7 @@ impl<'a> Pack<'a> {
         let mut listed = file::entries(&directory, ".").map_err(|errno| os("list", &prefix, errno))?;
         let is_layer = matches!(self.form, Form::Layer(_));
         // The next one last.
-        listed.sort_unstable_by(|(a, a_kind), (b, b_kind)| {
+        crate::sort::by(&mut listed, |(a, a_kind), (b, b_kind)| {
             let late = |kind: &FileType| is_layer && *kind != FileType::CharacterDevice;
             (late(b_kind), b).cmp(&(late(a_kind), a))
         });
@@ -401,7 +401,7 @@ impl<'a> Pack<'a> {
             }
         }
         // File systems give them in any order.
-        all.sort();
+        crate::sort::by(&mut all, Ord::cmp);
         Ok(all)
     }
 

@@ -88,7 +88,7 @@ pub fn unpack(source: &mut Source<'_>, directory: BorrowedFd<'_>) -> Result<Unpa
         Err(_) if broken => None,
         Err(error) => return Err(error),
     };
-    match (serde_json::from_slice::<Applied>(&answer), fed) {
+    match (crate::json::from_slice::<Applied>(&answer), fed) {
         (Ok(mut applied), Some((layer, tar_bytes))) => {
             applied.facts.tar_bytes = tar_bytes;
             Ok(Unpacked { layer, applied })

@@ -106,7 +106,7 @@ impl Store {
     pub fn image_record(&self, id: &ImageId) -> Result<Option<ImageRecord>> {
         let path = record_path(id);
         match file::read(&self.root, path.as_str(), 4096) {
-            Ok(json) => serde_json::from_slice(&json)
+            Ok(json) => crate::json::from_slice(&json)
                 .map(Some)
                 .map_err(|error| Error::Corrupt(format!("read {path}: {error}"))),
             Err(Errno::NOENT) => Ok(None),
@@ -125,7 +125,7 @@ impl Store {
     pub fn image_ids(&self) -> Result<Vec<ImageId>> {
         let names = self.listed("images")?;
         let mut ids: Vec<_> = names.iter().filter_map(|name| Digest::from_hex(name)).map(ImageId).collect();
-        ids.sort();
+        crate::sort::by(&mut ids, Ord::cmp);
         Ok(ids)
     }
 

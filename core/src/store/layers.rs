@@ -98,7 +98,7 @@ impl Store {
         let path = format!("{}/layer.json", layer_path(layer));
         let bytes =
             file::read(&self.root, path.as_str(), 4096).map_err(|errno| missing(layer, &path, errno))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
+        crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
     }
 
     /// The layer's uncompressed tar as it came, in parts of some size, proved when the last one has been given.

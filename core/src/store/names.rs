@@ -55,7 +55,7 @@ impl Store {
             // A name may have gone since the list was read.
             all.extend(self.read_name(&format!("names/{file}"))?);
         }
-        all.sort_by(|a, b| a.reference.cmp(&b.reference));
+        crate::sort::by(&mut all, |a, b| a.reference.cmp(&b.reference));
         Ok(all)
     }
 

@@ -112,7 +112,7 @@ impl Store {
         match file::read(&self.root, path.as_str(), LIMIT) {
             Ok(json) => {
                 // What lies in it counts more than its labels, which a power cut may have taken.
-                let mut volume: Volume = serde_json::from_slice(&json).unwrap_or_default();
+                let mut volume: Volume = crate::json::from_slice(&json).unwrap_or_default();
                 volume.name = name.into();
                 Ok(Some(volume))
             }
@@ -130,7 +130,7 @@ impl Store {
         for name in self.listed("volumes")? {
             all.extend(self.volume(&name)?);
         }
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        crate::sort::by(&mut all, |a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 

@@ -100,7 +100,7 @@ impl Engine {
             }
         }
         let mut points: Vec<MountPoint> = all.into_iter().map(|wanted| wanted.point).collect();
-        points.sort_by_key(|point| parts(&point.destination).count());
+        crate::sort::by_key(&mut points, |point| parts(&point.destination).count());
         Ok(points)
     }
 

@@ -155,7 +155,7 @@ impl Worker {
     fn result(&self) -> Result<Unpacked> {
         let ended = fork::wait(&self.child.pidfd).context("wait for", "an extracting process")?;
         let answer = self.heard.strip_prefix(b"=").unwrap_or_default();
-        serde_json::from_slice(answer).map_err(|_| {
+        crate::json::from_slice(answer).map_err(|_| {
             Error::from_bytes(answer).unwrap_or_else(|| {
                 Error::Corrupt(format!("extract layer: its process ended early: {ended:?}"))
             })

@@ -120,7 +120,7 @@ pub fn from_json(json: &[u8], capabilities: CapabilitySet, kernel: KernelVersion
     if json.len() > MAX_BYTES {
         return Err(bad(format!("{} bytes are more than the {MAX_BYTES} allowed", json.len())));
     }
-    let profile: Profile = serde_json::from_slice(json).map_err(bad)?;
+    let profile: Profile = crate::json::from_slice(json).map_err(bad)?;
     let entries = profile.syscalls.as_deref().unwrap_or_default();
     if profile.default_action.is_empty() && entries.is_empty() {
         return Ok(Filter { instructions: Vec::new(), flags: FilterFlags::empty() });
@@ -259,7 +259,7 @@ impl Rules {
     }
 
     fn sort(&mut self) {
-        self.list.sort_by_key(|(number, ..)| *number);
+        crate::sort::by_key(&mut self.list, |(number, ..)| *number);
     }
 
     fn rules(&self) -> Vec<Rule<'_>> {
