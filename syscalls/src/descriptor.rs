@@ -49,8 +49,8 @@ fn close_range(first: u32, last: u32, flags: usize) -> Result<(), Errno> {
 
 /// Standard input, output and error of this process.
 pub fn standard() -> [BorrowedFd<'static>; 3] {
-    // SAFETY: the three are open from the first instruction of `main` (the language's runtime opens /dev/null for the
-    // missing ones) and nothing in the project ever owns, and so closes, one of them.
+    // SAFETY: the three are open from the first lines of the program (which opens /dev/null for the missing ones, where
+    // there is one) and nothing in the project ever owns, and so closes, one of them.
     unsafe { [BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] }
 }
 

@@ -1,4 +1,5 @@
-//! The system calls that rustix lacks, one file each. The only unsafe code of the project.
+//! The system calls that rustix lacks, one file each. The only unsafe code of the project but for `start/`, which is what a
+//! libc would bring.
 #![no_std]
 
 #[cfg(test)]
