@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn items_that_are_spread_over_processes_are_all_done_or_give_an_error() {
         let items: Vec<u8> = (0..=100).collect();
-        let even = |item: &u8| Ok((item % 2 == 0).then(|| alloc::vec![*item; 1000]));
+        let even = |item: &u8| Ok(item.is_multiple_of(2).then(|| alloc::vec![*item; 1000]));
         let mut done = spread(&items, 10, &even).unwrap();
         done.sort_unstable();
         assert_eq!(done.len(), 51);
