@@ -29,6 +29,7 @@ pub mod local;
 mod logs;
 mod network;
 pub mod pick;
+mod platform;
 pub mod route;
 mod run;
 pub mod server;

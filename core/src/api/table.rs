@@ -60,6 +60,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Get, "images/{*}/history", image_list::history),
     always(Post, "images/create", image_change::create),
     always(Post, "images/load", image_load::load),
+    always(Post, "images/prune", image_change::prune),
     always(Post, "skiff/load", image_load::load_path),
     always(Post, "images/{*}/tag", image_change::tag),
     always(Delete, "images/{*}", image_change::remove),
