@@ -14,6 +14,7 @@ mod commit;
 pub mod connection;
 mod container_list;
 mod create;
+mod disk_usage;
 mod events;
 pub mod exchange;
 mod exec;

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    archive, attach, changes, commit, container_list, create, events, exec,
+    archive, attach, changes, commit, container_list, create, disk_usage, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, image_load, inspect, lifecycle, logs, network,
     route::Route,
@@ -24,6 +24,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Head, "_ping", system::ping),
     always(Get, "version", system::version),
     always(Get, "info", system::info),
+    always(Get, "system/df", disk_usage::usage),
     always(Get, "containers/json", container_list::list),
     always(Get, "containers/{}/json", inspect::inspect),
     always(Post, "containers/prune", lifecycle::prune),
@@ -54,6 +55,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Put, "containers/{}/archive", archive::put),
     always(Post, "commit", commit::commit),
     always(Post, "build", lifecycle::not_yet),
+    always(Post, "build/prune", disk_usage::prune_build_cache),
     always(Delete, "containers/{}", lifecycle::remove),
     always(Get, "images/json", image_list::list),
     always(Get, "images/{*}/json", image_list::inspect),
