@@ -42,6 +42,7 @@ pub mod stop;
 pub mod tag;
 pub mod top;
 pub mod update;
+pub mod verify;
 pub mod version;
 pub mod volume;
 pub mod wait;
@@ -143,6 +144,7 @@ pub const VERBS: &[Entry] = &[
     entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
     entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),
     entry::<prune::Images>("image prune", "[OPTIONS]", 0),
+    entry::<verify::Verify>("image verify", "[OPTIONS] [IMAGE...]", 0),
     entry::<events::Events>("events|system events", "[OPTIONS]", 0),
     entry::<volume::Create>("volume create", "[OPTIONS] [VOLUME]", 0),
     entry::<volume::List>("volume ls|volume list", "[OPTIONS]", 0),

@@ -18,6 +18,7 @@
 //! alone, and then everything in `tmp/` that nobody has locked is left over from a killed process.
 
 mod blobs;
+pub mod check;
 mod collect;
 mod fill;
 mod images;

@@ -3,7 +3,7 @@
 use super::{
     archive, attach, changes, commit, container_list, create, disk_usage, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    image_change, image_list, image_load, inspect, lifecycle, logs, network,
+    image_change, image_list, image_load, image_verify, inspect, lifecycle, logs, network,
     route::Route,
     run, stats, system,
     target::ApiVersion,
@@ -64,6 +64,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "images/load", image_load::load),
     always(Post, "images/prune", image_change::prune),
     always(Post, "skiff/load", image_load::load_path),
+    always(Post, "skiff/images/verify", image_verify::verify),
     always(Post, "images/{*}/tag", image_change::tag),
     always(Delete, "images/{*}", image_change::remove),
     always(Get, "volumes", volume::list),

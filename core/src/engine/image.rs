@@ -2,7 +2,9 @@
 
 pub mod list;
 pub mod prune;
+mod repair;
 mod users;
+pub mod verify;
 
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
@@ -119,6 +121,24 @@ impl Engine {
     /// Deletes what killed processes have left in the store: what they were making, and what nothing refers to any more.
     pub fn sweep_store(&self) {
         self.store.sweep(&|| self.image_users().ok()?.images());
+    }
+
+    /// A container of this image is gone. If the image is on the list no more, it may have been the last one that needed
+    /// the layers. What goes wrong is left to the next prune.
+    pub(super) fn release_image(&self, image: &str) {
+        let Ok(id) = Digest::parse(image).map(ImageId) else { return };
+        if !matches!(self.store.image_record(&id), Ok(None)) {
+            return;
+        }
+        let collect = || -> Result<Removed> {
+            let alone = self.store.alone()?;
+            let mut removed = self.store.removal(&alone)?;
+            if let Some(in_use) = self.image_users()?.images() {
+                self.store.collect(&alone, &in_use, &mut removed)?;
+            }
+            Ok(removed)
+        };
+        drop(collect());
     }
 
     /// Takes an image with all its names off the list. Its parts stay until they are collected.

@@ -78,7 +78,7 @@ impl Store {
         publish::remove_file(self, alone, &name_path(reference))
     }
 
-    fn read_name(&self, path: &str) -> Result<Option<Name>> {
+    pub(super) fn read_name(&self, path: &str) -> Result<Option<Name>> {
         let bytes = match file::read(&self.root, path, LIMIT) {
             Ok(bytes) => bytes,
             Err(Errno::NOENT) => return Ok(None),
@@ -116,7 +116,7 @@ impl Publication<'_> {
     }
 }
 
-fn name_path(reference: &Reference) -> String {
+pub(super) fn name_path(reference: &Reference) -> String {
     format!("names/{}", Digest::of(reference.to_string().as_bytes()).hex().as_str())
 }
 

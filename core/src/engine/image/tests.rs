@@ -131,6 +131,10 @@ fn an_image_in_use_stays_and_a_forced_removal_keeps_what_the_container_needs() {
     assert_eq!(removed, format!(r#"[{{"Untagged":"one:latest"}},{{"Deleted":"{id}"}}]"#));
     let image = scratch.engine.store.image(&id).unwrap();
     assert_eq!(image.lower_dirs(&scratch.engine.store).unwrap().len(), 1);
+    // Its last container takes the layers with it.
+    scratch.engine.remove(&user, crate::engine::remove::Running::Refuse).unwrap();
+    assert!(scratch.engine.store.image(&id).is_err());
+    assert!(!scratch.engine.store.has_layer(&DiffId(Digest::of(b"a"))));
 }
 
 #[test]

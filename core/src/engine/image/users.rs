@@ -27,7 +27,7 @@ impl User {
 /// Who uses which images.
 pub struct Users {
     containers: Vec<(ImageId, User)>,
-    /// A record could not be read, so nobody knows what that container uses.
+    /// A record could not be read, or a config is gone, so nobody knows what that container uses.
     unknown: bool,
 }
 
@@ -36,6 +36,11 @@ impl Users {
     pub fn of<'a>(&'a self, image: &ImageId) -> impl Iterator<Item = &'a User> {
         let image = *image;
         self.containers.iter().filter(move |(used, _)| *used == image).map(|(_, user)| user)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &(ImageId, User)> {
+        self.containers.iter()
     }
 
     /// The images that are used; `None` if that is not known of all containers.
@@ -55,8 +60,11 @@ impl Engine {
             match self.shelf.load::<Listed>(&id) {
                 Ok(Some(record)) => {
                     let Ok(image) = Digest::parse(&record.image) else { continue };
+                    let image = ImageId(image);
                     let is_active = self.shelf.state(&id).is_ok_and(|state| state.status.is_active());
-                    users.containers.push((ImageId(image), User { id, is_active }));
+                    // One that runs has layers, whether somebody has taken away what names them or not.
+                    users.unknown |= is_active && !self.store.has_blob(&image.config_blob());
+                    users.containers.push((image, User { id, is_active }));
                 }
                 // Removed since the directory was listed.
                 Ok(None) | Err(Error::NotFound(_)) => {}
