@@ -10,6 +10,7 @@ mod failure;
 mod format;
 mod help;
 mod output;
+mod platform;
 mod progress;
 mod session;
 mod streams;

@@ -1,15 +1,14 @@
 //! `skiff history`: GET /images/{name}/history -> the steps that made an image.
 
 use argh::{ArgsInfo, FromArgs};
-use serde_json::{Value, json};
-
-use skiff_core::image::config::ARCHITECTURE;
+use serde_json::Value;
 
 use super::{Context, Verb, ago, number, short_id, text};
 use crate::{
     client::{path, query},
-    failure::{Failure, Outcome},
+    failure::Outcome,
     format::{Layout, row},
+    platform,
     table::{shorten, size},
 };
 
@@ -39,7 +38,7 @@ impl Verb for History {
     fn run(self, context: &Context) -> Outcome {
         let mut target = path(&["images", &self.image, "history"]);
         if let Some(platform) = self.platform.as_deref().filter(|platform| !platform.is_empty()) {
-            query(&mut target, "platform", &platform_json(platform)?);
+            query(&mut target, "platform", &platform::to_json(platform)?);
         }
         let steps = context.client.get(&target)?;
         let steps = steps.as_array().map_or(&[][..], Vec::as_slice);
@@ -79,56 +78,5 @@ impl History {
             ("Comment", text(step, "Comment").into()),
         ])
         .into()
-    }
-}
-
-/// `os[/arch[/variant]]`, or the processor alone, as the API takes it.
-fn platform_json(text: &str) -> Result<String, Failure> {
-    let known = |word: &&str| {
-        !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-    };
-    let words: Vec<&str> = text.split('/').collect();
-    // Docker's words.
-    let invalid = |why: String| Failure::new(format!("invalid platform: {why}: invalid argument"));
-    if let Some(word) = words.iter().find(|word| !known(word)) {
-        return Err(invalid(format!(
-            "{word:?} is an invalid component of {text:?}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\""
-        )));
-    }
-    let (os, processor, variant) = match words[..] {
-        ["linux"] => ("linux", ARCHITECTURE, ""),
-        [processor] => ("linux", processor, ""),
-        [os, processor] => (os, processor, ""),
-        [os, processor, variant] => (os, processor, variant),
-        _ => return Err(invalid(format!("{text:?}: cannot parse platform specifier"))),
-    };
-    let processor = match processor {
-        "x86_64" | "x86-64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let mut platform = json!({"architecture": processor, "os": os});
-    if !variant.is_empty() {
-        platform["variant"] = variant.into();
-    }
-    Ok(platform.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_platform_is_read_as_people_write_it() {
-        let json = |text: &str| platform_json(text).map_err(|failure| failure.message);
-        assert_eq!(
-            json("linux/arm64/v8").unwrap(),
-            r#"{"architecture":"arm64","os":"linux","variant":"v8"}"#
-        );
-        assert_eq!(json("x86_64").unwrap(), r#"{"architecture":"amd64","os":"linux"}"#);
-        assert_eq!(json("linux"), json(&format!("linux/{ARCHITECTURE}")));
-        for text in ["", "/", "linux/", "a b", "a/b/c/d"] {
-            assert!(json(text).is_err(), "{text}");
-        }
     }
 }

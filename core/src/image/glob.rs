@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Invalid`] for a pattern that can't be read.
 pub fn matches(pattern: &str, text: &str) -> Result<bool> {
-    let bad = || Error::Invalid(alloc::format!("invalid pattern {pattern:?}: syntax error"));
+    let bad = || Error::Invalid(alloc::format!("syntax error in pattern {pattern:?}"));
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     // A pattern is read to its end even where it does not fit, so that a bad one never passes for good.
     let mut rest = pattern;

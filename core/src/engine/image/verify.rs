@@ -116,7 +116,9 @@ impl Engine {
             tell(Told::Damaged(&finding))
         };
         let needing = |needs: &dyn Fn(&ListedImage) -> bool| {
-            listed.iter().filter(|image| needs(image)).flat_map(shown).collect::<Vec<String>>()
+            let mut names: Vec<String> = listed.iter().filter(|image| needs(image)).flat_map(shown).collect();
+            names.sort();
+            names
         };
         if scope.names {
             let names = self.store.all_names()?;

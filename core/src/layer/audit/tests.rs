@@ -118,10 +118,13 @@ fn a_tree_that_is_what_its_archive_says_has_no_fault() {
     assert_eq!(scratch.fault(), "");
 }
 
+/// What is done to a tree, and what is then said of it.
+type Case<'a> = (&'a dyn Fn(&Scratch), &'a str);
+
 #[test]
 fn whatever_is_taken_changed_or_added_is_told() {
     let Some(mut scratch) = Scratch::new("bad") else { return };
-    let cases: [(&dyn Fn(&Scratch), &str); 19] = [
+    let cases: [Case<'_>; 19] = [
         (&|s| s.remove("d/empty"), "d/empty: it is missing"),
         (&|s| s.remove("d/s"), "d/s: it is missing"),
         (&|s| s.remove("d"), "d: it is missing"),
