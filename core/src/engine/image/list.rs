@@ -12,7 +12,7 @@ use crate::{
     clock::Time,
     digest::{DiffId, ImageId},
     image::{config::ImageConfig, reference::Reference},
-    store::ImageRecord,
+    store::{ImageRecord, check::is_damage},
 };
 
 /// An image as lists show it.
@@ -74,13 +74,15 @@ impl Engine {
                 Ok(Some(record)) => record,
                 // Gone since the list was read.
                 Ok(None) => continue,
-                Err(Error::Corrupt(_)) => ImageRecord::default(),
+                Err(error) if is_damage(&error) => ImageRecord::default(),
                 Err(error) => return Err(error),
             };
             let config = match self.store.image(&id) {
                 Ok(image) => image.config,
-                Err(error @ Error::Os { .. }) => return Err(error),
-                Err(_) => ImageConfig::default(),
+                Err(error) if is_damage(&error) || matches!(error, Error::NotFound(_)) => {
+                    ImageConfig::default()
+                }
+                Err(error) => return Err(error),
             };
             let created = config.created.as_deref().and_then(|text| Time::parse(text).ok());
             let names = names.remove(&id).unwrap_or_default();

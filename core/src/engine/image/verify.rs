@@ -8,7 +8,6 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::cell::Cell;
 
 use serde::Serialize;
 
@@ -86,12 +85,15 @@ pub(super) enum Damaged {
     Name(Reference),
 }
 
-/// What is to be looked at.
-struct Scope {
+/// One verification: what is to be looked at, and what was found.
+struct Verification<'a> {
+    engine: &'a Engine,
     images: Vec<ImageId>,
     blobs: Vec<BlobDigest>,
     layers: Vec<DiffId>,
-    names: bool,
+    /// All that are listed, for who needs what.
+    listed: Vec<ListedImage>,
+    found: Vec<Damaged>,
 }
 
 impl Engine {
@@ -101,137 +103,165 @@ impl Engine {
     /// [`Error::NotFound`] for an image that is not there; what `tell` gives; of the file system. Damage is no error here.
     pub fn verify_images(&self, wanted: &[String], drop: bool, tell: &mut Tell<'_>) -> Result<Verified> {
         self.sweep_store();
-        let scope = self.scope(wanted)?;
-        let listed = self.listed_images()?;
-        let mut found = Vec::new();
-        let mut verified = Verified {
-            layers: scope.layers.len(),
-            blobs: scope.blobs.len(),
-            images: scope.images.len(),
-            ..Verified::default()
+        let mut verification = Verification {
+            engine: self,
+            images: self.store.image_ids()?,
+            blobs: self.store.all_blobs()?,
+            layers: self.store.all_layers()?,
+            listed: self.listed_images()?,
+            found: Vec::new(),
         };
-        let mut report = |damaged: Damaged, finding: Finding, tell: &mut Tell<'_>| {
-            verified.damaged += 1;
-            found.push(damaged);
-            tell(Told::Damaged(&finding))
-        };
-        let needing = |needs: &dyn Fn(&ListedImage) -> bool| {
-            let mut names: Vec<String> = listed.iter().filter(|image| needs(image)).flat_map(shown).collect();
-            names.sort();
-            names
-        };
-        if scope.names {
-            let names = self.store.all_names()?;
-            for (file, error) in self.store.damaged_names()? {
-                let finding = finding("name", file.clone(), &error, Vec::new());
-                report(Damaged::NameFile(file), finding, tell)?;
-            }
-            verified.names = names.len();
-            for name in names {
-                if self.store.image_record(&name.image).is_ok_and(|record| record.is_none()) {
-                    let error = Error::Corrupt(format!("image {} is not there", name.image));
-                    let finding = finding("name", name.reference.familiar(), &error, Vec::new());
-                    report(Damaged::Name(name.reference), finding, tell)?;
-                }
-            }
+        let mut names = 0;
+        if wanted.is_empty() {
+            names = verification.names(tell)?;
+        } else {
+            verification.narrow(wanted)?;
         }
-        for id in &scope.images {
-            if let Some(error) = self.image_fault(id)? {
-                let images = needing(&|image| image.id == *id);
-                report(Damaged::Image(*id), finding("image", id.to_string(), &error, images), tell)?;
-            }
-        }
-        for blob in &scope.blobs {
-            match self.store.blob(blob) {
-                Ok(_) | Err(Error::NotFound(_)) => {}
-                Err(error) if is_damage(&error) => {
-                    let images = needing(&|image| image.id.config_blob() == *blob);
-                    report(Damaged::Blob(*blob), finding("blob", blob.to_string(), &error, images), tell)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.verify_layers(&scope.layers, tell, &mut |layer, identity, error, tell| {
-            let images = needing(&|image| image.config.rootfs.diff_ids.contains(&layer));
-            report(Damaged::Layer(layer, identity), finding("layer", layer.to_string(), &error, images), tell)
-        })?;
+        verification.images(tell)?;
+        verification.blobs(tell)?;
+        verification.layers(tell)?;
+        let Verification { images, blobs, layers, found, .. } = verification;
         if drop && !found.is_empty() {
             self.repair(&found, tell)?;
         }
-        Ok(verified)
-    }
-
-    fn scope(&self, wanted: &[String]) -> Result<Scope> {
-        if wanted.is_empty() {
-            let (images, blobs) = (self.store.image_ids()?, self.store.all_blobs()?);
-            return Ok(Scope { images, blobs, layers: self.store.all_layers()?, names: true });
-        }
-        let images: BTreeSet<ImageId> =
-            wanted.iter().map(|name| Ok(self.store.resolve_id(name)?.0)).collect::<Result<_>>()?;
-        let configs = images.iter().filter_map(|id| self.store.image(id).ok());
-        let layers: BTreeSet<DiffId> = configs.flat_map(|image| image.config.rootfs.diff_ids).collect();
-        Ok(Scope {
-            blobs: images.iter().map(|id| id.config_blob()).collect(),
-            images: images.into_iter().collect(),
-            layers: layers.into_iter().filter(|layer| self.store.has_layer(layer)).collect(),
-            names: false,
+        Ok(Verified {
+            layers: layers.len(),
+            blobs: blobs.len(),
+            images: images.len(),
+            names,
+            damaged: found.len(),
         })
     }
 
     /// What is wrong with a listed image besides the content of its parts.
     pub(super) fn image_fault(&self, id: &ImageId) -> Result<Option<Error>> {
-        match self.store.image_record(id) {
-            // Removed meanwhile.
-            Ok(None) => return Ok(None),
-            Ok(Some(_)) => {}
-            Err(error) if is_damage(&error) => return Ok(Some(error)),
+        let fault = match self.store.image(id) {
+            Ok(image) => {
+                let mut layers = image.config.rootfs.diff_ids.iter();
+                let missing = layers.find(|layer| !self.store.has_layer(layer));
+                missing.map(|layer| Error::Corrupt(format!("layer {layer} is missing")))
+            }
+            Err(Error::NotFound(_)) => Some(Error::Corrupt("its config is missing".into())),
+            Err(error) if is_damage(&error) => Some(error),
             Err(error) => return Err(error),
-        }
-        match self.store.image(id) {
-            Ok(image) => Ok(image
-                .config
-                .rootfs
-                .diff_ids
-                .iter()
-                .find(|layer| !self.store.has_layer(layer))
-                .map(|layer| Error::Corrupt(format!("layer {layer} is missing")))),
-            Err(Error::NotFound(_)) => Ok(Some(Error::Corrupt("its config is missing".into()))),
+        };
+        // Last, since it may have been removed meanwhile: it goes from the list before its parts do.
+        match self.store.image_record(id) {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Ok(fault),
             Err(error) if is_damage(&error) => Ok(Some(error)),
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Reads all these layers; `bad` hears of those that are damaged.
-    fn verify_layers(
-        &self,
-        layers: &[DiffId],
+impl Verification<'_> {
+    /// Leaves only these images and their parts.
+    fn narrow(&mut self, wanted: &[String]) -> Result<()> {
+        let store = &self.engine.store;
+        let images: BTreeSet<ImageId> =
+            wanted.iter().map(|name| Ok(store.resolve_id(name)?.0)).collect::<Result<_>>()?;
+        self.images = images.into_iter().collect();
+        self.blobs = self.images.iter().map(|id| id.config_blob()).collect();
+        let configs = self.images.iter().filter_map(|id| store.image(id).ok());
+        let layers: BTreeSet<DiffId> = configs.flat_map(|image| image.config.rootfs.diff_ids).collect();
+        self.layers.retain(|layer| layers.contains(layer));
+        Ok(())
+    }
+
+    /// Notes and tells what was found.
+    fn report(
+        &mut self,
+        damaged: Damaged,
+        kind: &'static str,
+        id: String,
+        error: &Error,
         tell: &mut Tell<'_>,
-        bad: &mut dyn FnMut(DiffId, Identity, Error, &mut Tell<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut jobs: Vec<(u64, DiffId, Identity)> = layers
+        let needs = |image: &&ListedImage| match &damaged {
+            Damaged::Layer(layer, _) => image.config.rootfs.diff_ids.contains(layer),
+            Damaged::Blob(blob) => image.id.config_blob() == *blob,
+            Damaged::Image(id) => image.id == *id,
+            Damaged::NameFile(_) | Damaged::Name(_) => false,
+        };
+        let mut images: Vec<String> = self.listed.iter().filter(needs).flat_map(shown).collect();
+        images.sort();
+        self.found.push(damaged);
+        let text = error.to_string();
+        // What it is stands in front of it already.
+        let reason = text.strip_prefix(&format!("{kind} {id} is damaged: ")).unwrap_or(&text);
+        let reason = reason.lines().next().unwrap_or("").into();
+        tell(Told::Damaged(&Finding { kind, id, reason, images }))
+    }
+
+    /// Tells how many names there are.
+    fn names(&mut self, tell: &mut Tell<'_>) -> Result<usize> {
+        let store = &self.engine.store;
+        let (names, damaged) = (store.all_names()?, store.damaged_names()?);
+        let count = names.len() + damaged.len();
+        for (file, error) in damaged {
+            self.report(Damaged::NameFile(file.clone()), "name", file, &error, tell)?;
+        }
+        for name in names {
+            let is_there = store.image_record(&name.image).map_or(true, |record| record.is_some());
+            // A name goes before its image does.
+            if !is_there && store.named(&name.reference) == Ok(Some(name.image)) {
+                let error = Error::Corrupt(format!("image {} is not there", name.image));
+                let familiar = name.reference.familiar();
+                self.report(Damaged::Name(name.reference), "name", familiar, &error, tell)?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn images(&mut self, tell: &mut Tell<'_>) -> Result<()> {
+        for id in self.images.clone() {
+            if let Some(error) = self.engine.image_fault(&id)? {
+                self.report(Damaged::Image(id), "image", id.to_string(), &error, tell)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self, tell: &mut Tell<'_>) -> Result<()> {
+        for blob in self.blobs.clone() {
+            match self.engine.store.blob(&blob) {
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(error) if is_damage(&error) => {
+                    self.report(Damaged::Blob(blob), "blob", blob.to_string(), &error, tell)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all layers, side by side.
+    fn layers(&mut self, tell: &mut Tell<'_>) -> Result<()> {
+        let store = &self.engine.store;
+        let size = |layer: &DiffId| store.layer_facts(layer).map_or(0, |facts| facts.tar_bytes);
+        let mut jobs: Vec<(u64, DiffId, Identity)> = self
+            .layers
             .iter()
-            .filter_map(|layer| {
-                let size = self.store.layer_facts(layer).map_or(0, |facts| facts.tar_bytes);
-                Some((size, *layer, self.store.layer_identity(layer)?))
-            })
+            .filter_map(|layer| Some((size(layer), *layer, store.layer_identity(layer)?)))
             .collect();
         // The largest first, so that none of them is alone at the end.
         jobs.sort_by_key(|(size, ..)| core::cmp::Reverse(*size));
         let total = jobs.iter().map(|(size, ..)| size).sum();
         let mut far: Vec<u64> = alloc::vec![0; jobs.len()];
         let work = |number: usize, report: &mut crew::Reporter<'_>| {
-            let (read, told) = (Cell::new(0), Cell::new(0));
-            let checked = self.store.check_layer(&jobs[number].1, &mut |bytes| {
-                read.set(read.get() + bytes);
-                if read.get() - told.get() >= STEP_BYTES {
-                    told.set(read.get());
-                    report.far(read.get())?;
+            let (mut read, mut told) = (0, 0);
+            let checked = store.check_layer(&jobs[number].1, &mut |bytes| {
+                read += bytes;
+                if read - told >= STEP_BYTES {
+                    told = read;
+                    report.far(read)?;
                 }
                 Ok(())
             });
             checked.map_or_else(|error| error.to_bytes(), |()| Vec::new())
         };
-        crew::side_by_side(jobs.len(), &[self.store.root()], &work, &mut |heard| match heard {
+        crew::side_by_side(jobs.len(), &[store.root()], &work, &mut |heard| match heard {
             crew::Heard::Nothing => tell(Told::Nothing),
             crew::Heard::Far(number, bytes) => {
                 far[number] = bytes;
@@ -241,25 +271,19 @@ impl Engine {
                 let (size, layer, identity) = jobs[number];
                 far[number] = size;
                 tell(Told::Far(far.iter().sum(), total))?;
-                if answer.is_empty() || self.store.layer_identity(&layer) != Some(identity) {
+                if answer.is_empty() || store.layer_identity(&layer) != Some(identity) {
                     return Ok(());
                 }
                 match Error::from_bytes(answer) {
-                    Some(error) if is_damage(&error) => bad(layer, identity, error, tell),
+                    Some(error) if is_damage(&error) => {
+                        self.report(Damaged::Layer(layer, identity), "layer", layer.to_string(), &error, tell)
+                    }
                     Some(error) => Err(error),
                     None => Err(Error::Corrupt(format!("verify layer {layer}: no answer"))),
                 }
             }
         })
     }
-}
-
-fn finding(kind: &'static str, id: String, error: &Error, images: Vec<String>) -> Finding {
-    let text = error.to_string();
-    // What it is stands in front of it already.
-    let prefix = format!("{kind} {id} is damaged: ");
-    let reason = text.strip_prefix(&prefix).unwrap_or(&text);
-    Finding { kind, id, reason: reason.lines().next().unwrap_or("").into(), images }
 }
 
 /// What an image is called, or its id.
