@@ -68,7 +68,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         let mut json = Json::with_room(1024);
         write(&mut json, &record, &state, now);
         if with_size {
-            write_size(&mut json, engine, record)?;
+            write_size(&mut json, engine, &record)?;
         }
         json.close_object();
         // What rows are sorted by stands in front.

@@ -3,10 +3,7 @@
 use alloc::format;
 
 use super::{container_list, exchange::Exchange, image_list, json::Json, target::ApiVersion};
-use crate::{
-    Error, Result,
-    engine::{Engine, list::Which},
-};
+use crate::{Error, Result, engine::Engine};
 
 /// The kinds of things, as requests name them.
 const TYPES: [&str; 4] = ["container", "image", "volume", "build-cache"];
@@ -30,7 +27,7 @@ pub(super) fn usage(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
     }
     let [containers, images, volumes, build_cache] = asked;
     engine.sweep();
-    let listed = engine.listed(Which::All)?;
+    let listed = engine.all_listed()?;
     let mut json = Json::new();
     json.open_object().key("LayersSize");
     if images {
