@@ -21,6 +21,7 @@ mod files;
 mod format;
 mod help;
 mod output;
+mod platform;
 mod progress;
 mod session;
 mod streams;

@@ -40,7 +40,16 @@ struct Screen {
 }
 
 /// Shows a reply to its end. What it says was wrong is the failure.
-pub fn show(mut reply: Reply) -> Outcome {
+pub fn show(reply: Reply) -> Outcome {
+    follow(reply, &mut |step| match step.get("stream").and_then(Value::as_str) {
+        Some(text) => output::write(text.as_bytes()),
+        None => Ok(()),
+    })?;
+    Ok(0)
+}
+
+/// Shows how far it is until the reply ends, and hands on what else is told. What it says was wrong is the failure.
+pub fn follow(mut reply: Reply, told: &mut dyn FnMut(&Value) -> Result<(), Failure>) -> Result<(), Failure> {
     let height = terminal::size().map(|[rows, _]| usize::from(rows).saturating_sub(2));
     let now = monotonic();
     let mut screen =
@@ -51,15 +60,15 @@ pub fn show(mut reply: Reply) -> Outcome {
             screen.clear()?;
             return Err(Failure::new(error));
         }
-        if let Some(text) = text("stream") {
-            screen.clear()?;
-            output::write(text.as_bytes())?;
-        } else if let (Some(id), Some(detail)) = (text("id"), step.get("progressDetail")) {
-            screen.take(id, text("status").unwrap_or(""), detail)?;
+        match (text("id"), step.get("progressDetail")) {
+            (Some(id), Some(detail)) => screen.take(id, text("status").unwrap_or(""), detail)?,
+            _ => {
+                screen.clear()?;
+                told(&step)?;
+            }
         }
     }
-    screen.clear()?;
-    Ok(0)
+    screen.clear()
 }
 
 impl Screen {

@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 use skiff_syscalls::descriptor;
 
 use crate::{
-    client::{Client, path, query},
+    client::Client,
     create,
     environment::Environment,
     failure::{Failure, Outcome},
     output,
-    table::size,
 };
 
 pub mod attach;
 pub mod commit;
 pub mod cp;
+pub mod df;
 pub mod diff;
 pub mod events;
 pub mod exec;
@@ -49,6 +49,7 @@ pub mod stop;
 pub mod tag;
 pub mod top;
 pub mod update;
+pub mod verify;
 pub mod version;
 pub mod volume;
 pub mod wait;
@@ -129,7 +130,7 @@ pub const VERBS: &[Entry] = &[
     entry::<pause::Unpause>("unpause|container unpause", "CONTAINER [CONTAINER...]", 1),
     entry::<wait::Wait>("wait|container wait", "CONTAINER [CONTAINER...]", 1),
     entry::<rm::Rm>("rm|container rm|container remove", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
-    entry::<prune::Prune>("container prune", "[OPTIONS]", 0),
+    entry::<prune::Containers>("container prune", "[OPTIONS]", 0),
     entry::<rename::Rename>("rename|container rename", "CONTAINER NEW_NAME", 2),
     entry::<update::Update>("update|container update", "[OPTIONS] CONTAINER [CONTAINER...]", 1),
     entry::<logs::Logs>("logs|container logs", "[OPTIONS] CONTAINER", 1),
@@ -151,12 +152,16 @@ pub const VERBS: &[Entry] = &[
     entry::<rmi::Rmi>("rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", 1),
     entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
     entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),
+    entry::<prune::Images>("image prune", "[OPTIONS]", 0),
+    entry::<verify::Verify>("image verify", "[OPTIONS] [IMAGE...]", 0),
     entry::<events::Events>("events|system events", "[OPTIONS]", 0),
     entry::<volume::Create>("volume create", "[OPTIONS] [VOLUME]", 0),
     entry::<volume::List>("volume ls|volume list", "[OPTIONS]", 0),
     entry::<volume::Remove>("volume rm|volume remove", "[OPTIONS] VOLUME [VOLUME...]", 1),
-    entry::<volume::Prune>("volume prune", "[OPTIONS]", 0),
+    entry::<prune::Volumes>("volume prune", "[OPTIONS]", 0),
     entry::<info::Info>("info|system info", "[OPTIONS]", 0),
+    entry::<df::Df>("system df", "[OPTIONS]", 0),
+    entry::<prune::System>("system prune", "[OPTIONS]", 0),
     entry::<version::Version>("version", "[OPTIONS]", 0),
     entry::<serve::Serve>("serve", "[OPTIONS]", 0),
 ];
@@ -225,30 +230,6 @@ fn ago(seconds: i64) -> String {
     let now = skiff_core::clock::Time::now();
     let nanos = now.since(skiff_core::clock::Time::from_unix(seconds, 0));
     skiff_core::clock::duration::in_words(nanos) + " ago"
-}
-
-/// Asks the engine to prune, and shows what is gone below the heading and how much room that made.
-fn prune(context: &Context, kind: &str, wanted: &str, key: &str, heading: &str) -> Outcome {
-    let mut target = path(&[kind, "prune"]);
-    if !wanted.is_empty() {
-        query(&mut target, "filters", wanted);
-    }
-    let done = context.client.post(&target, None)?;
-    let mut out = String::new();
-    let removed = items(&done, key);
-    if !removed.is_empty() {
-        out.push_str(heading);
-        out.push('\n');
-        for name in removed.iter().filter_map(Value::as_str) {
-            out.push_str(name);
-            out.push('\n');
-        }
-        out.push('\n');
-    }
-    let bytes = u64::try_from(number(&done, "SpaceReclaimed")).unwrap_or(0);
-    out.push_str(&format!("Total reclaimed space: {}\n", size(bytes, 4)));
-    output::write(out.as_bytes())?;
-    Ok(0)
 }
 
 /// Asks on the terminal whether to go on; anything but yes is no.

@@ -1,72 +1,23 @@
 //! Processes are killed at random moments: what is told stays true, nothing is left, everything can be removed.
 
+#[path = "support/kills.rs"]
+mod kills;
 mod support;
 
 use std::{
     collections::BTreeSet,
     fs,
     process::Stdio,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
+use kills::{Dice, family, kill, processes};
 use support::Scratch;
 
 /// How many are killed.
 const KILLS: u32 = 120;
 /// Longest time for anything here.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A generator that is good enough to choose with.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
-/// All processes: number and parent.
-fn processes() -> Vec<(u32, u32)> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parent = |pid: u32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
-        // A zombie is dead.
-        if fields.next()? == "Z" { None } else { fields.next()?.parse().ok() }
-    };
-    numbers.filter_map(|pid| Some((pid, parent(pid)?))).collect()
-}
-
-/// The engine's processes on these roots, and all of their descendants: clients, server children, monitors, payloads.
-fn family(scratch: &Scratch) -> Vec<u32> {
-    let mark = format!("SKIFF_ROOT={}", scratch.path("data").display());
-    let all = processes();
-    let is_ours = |pid: u32| {
-        fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|one| one == mark.as_bytes()))
-    };
-    let mut family: BTreeSet<u32> = all.iter().map(|(pid, _)| *pid).filter(|pid| is_ours(*pid)).collect();
-    loop {
-        let more: Vec<u32> = all
-            .iter()
-            .filter(|(pid, parent)| family.contains(parent) && !family.contains(pid))
-            .map(|(pid, _)| *pid)
-            .collect();
-        if more.is_empty() {
-            return family.into_iter().collect();
-        }
-        family.extend(more);
-    }
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-}
 
 /// Nothing of the scratch roots is in the host's mount table.
 fn assert_no_mounts(scratch: &Scratch) {
@@ -87,9 +38,8 @@ fn groups(ids: &BTreeSet<String>) -> Vec<String> {
 
 #[test]
 fn after_any_kill_the_truth_is_told_and_nothing_is_left() {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
-    println!("seed {seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new();
+    let seed = dice.0;
     let scratch = Scratch::new();
     let names = ["alpha", "beta", "gamma"];
     let mut ids = BTreeSet::new();

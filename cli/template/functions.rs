@@ -81,15 +81,30 @@ pub fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
 
 /// JSON as `{{json .}}` prints it.
 pub fn json(value: &Value) -> String {
-    match value.get(super::LABELS) {
-        None => value.to_string(),
-        Some(_) => {
-            let mut shown = value.clone();
-            if let Some(fields) = shown.as_object_mut() {
-                fields.remove(super::LABELS);
-            }
-            shown.to_string()
+    if !has_labels(value) {
+        return value.to_string();
+    }
+    let mut shown = value.clone();
+    remove_labels(&mut shown);
+    shown.to_string()
+}
+
+fn has_labels(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_labels),
+        Value::Object(fields) => fields.contains_key(super::LABELS) || fields.values().any(has_labels),
+        _ => false,
+    }
+}
+
+fn remove_labels(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(remove_labels),
+        Value::Object(fields) => {
+            fields.remove(super::LABELS);
+            fields.values_mut().for_each(remove_labels);
         }
+        _ => {}
     }
 }
 

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::{Context, Verb, ago, number, short_id, text};
 use crate::{
-    client::path,
+    client::{path, query},
     failure::Outcome,
     format::{Layout, row},
+    platform,
     table::{shorten, size},
 };
 
@@ -25,6 +26,9 @@ pub struct History {
     /// don't shorten anything
     #[argh(switch)]
     no_trunc: bool,
+    /// only if the image is for this: os[/arch[/variant]]
+    #[argh(option, arg_name = "string")]
+    platform: Option<String>,
     /// show ids only
     #[argh(switch, short = 'q')]
     quiet: bool,
@@ -34,7 +38,11 @@ pub struct History {
 
 impl Verb for History {
     fn run(self, context: &Context) -> Outcome {
-        let steps = context.client.get(&path(&["images", &self.image, "history"]))?;
+        let mut target = path(&["images", &self.image, "history"]);
+        if let Some(platform) = self.platform.as_deref().filter(|platform| !platform.is_empty()) {
+            query(&mut target, "platform", &platform::to_json(platform)?);
+        }
+        let steps = context.client.get(&target)?;
         let steps = steps.as_array().map_or(&[][..], Vec::as_slice);
         let rows: Vec<Value> = steps.iter().map(|step| self.step(step)).collect();
         let layout = Layout {

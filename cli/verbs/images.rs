@@ -57,29 +57,37 @@ impl Verb for Images {
                 rows.push(line(image, repository, tag, digest, !self.no_trunc));
             }
         }
-        let layout = Layout {
-            kind: "image",
-            table: if self.digests {
-                "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
-            } else {
-                "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
-            },
-            quiet: "{{.ID}}",
-            headers: &[
-                ("ID", "IMAGE ID"),
-                ("CreatedSince", "CREATED"),
-                ("CreatedAt", "CREATED AT"),
-                ("SharedSize", "SHARED SIZE"),
-                ("UniqueSize", "UNIQUE SIZE"),
-                ("VirtualSize", "SIZE"),
-            ],
-        };
+        let mut layout = LAYOUT;
+        if self.digests {
+            layout.table = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+        }
         layout.print(self.format.as_deref(), self.quiet, &rows)?;
         Ok(0)
     }
 }
 
 const NONE: &str = "<none>";
+
+/// How images are shown.
+pub const LAYOUT: Layout = Layout {
+    kind: "image",
+    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+    quiet: "{{.ID}}",
+    headers: &[
+        ("ID", "IMAGE ID"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("SharedSize", "SHARED SIZE"),
+        ("UniqueSize", "UNIQUE SIZE"),
+        ("VirtualSize", "SIZE"),
+    ],
+};
+
+/// The first row of an image, without a digest.
+pub fn first(image: &Value, short: bool) -> Value {
+    let (repository, tag, _) = names(image, false).swap_remove(0);
+    line(image, repository, tag, "", short)
+}
 
 /// Repository, tag and digest of each row of an image.
 fn names(image: &Value, digests: bool) -> Vec<(&str, &str, &str)> {

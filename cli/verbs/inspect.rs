@@ -7,7 +7,7 @@ use super::{Context, Verb};
 use crate::{
     client::{Upload, path, query},
     failure::{Failure, Outcome},
-    output,
+    output, platform,
     template::{Missing, Template},
 };
 
@@ -17,6 +17,9 @@ pub struct Inspect {
     /// how to show it: "json" or a Go template
     #[argh(option, short = 'f', arg_name = "string")]
     format: Option<String>,
+    /// only if the image is for this: os[/arch[/variant]] (`image inspect` alone)
+    #[argh(option, arg_name = "string")]
+    platform: Option<String>,
     /// show the sizes of a container's files
     #[argh(switch, short = 's')]
     size: bool,
@@ -37,6 +40,12 @@ impl Verb for Inspect {
             let kind = kind.unwrap_or("");
             return Err(Failure::new(format!("unknown type: \"{kind}\": it is one of {}", KINDS.join(", "))));
         }
+        let platform = match self.platform.as_deref().filter(|platform| !platform.is_empty()) {
+            Some(_) if kind != Some("image") => {
+                return Err(Failure::new("--platform is for images: use `image inspect`"));
+            }
+            platform => platform.map(platform::to_json).transpose()?,
+        };
         let template = match self.format.as_deref() {
             None | Some("" | "json") => None,
             Some(format) => {
@@ -46,7 +55,7 @@ impl Verb for Inspect {
         let mut found = Vec::new();
         let mut failures = Vec::new();
         for name in &self.names {
-            match self.look(context, kind, name) {
+            match self.look(context, kind, name, platform.as_deref()) {
                 Ok(json) => found.push(json),
                 Err(failure) => failures.push(failure),
             }
@@ -89,7 +98,13 @@ fn parsing(reason: String) -> Failure {
 
 impl Inspect {
     /// The JSON of the first thing that has this name.
-    fn look(&self, context: &Context, kind: Option<&str>, name: &str) -> Result<String, Failure> {
+    fn look(
+        &self,
+        context: &Context,
+        kind: Option<&str>,
+        name: &str,
+        platform: Option<&str>,
+    ) -> Result<String, Failure> {
         let mut last = None;
         for known in KINDS.into_iter().filter(|known| kind.is_none_or(|kind| kind == *known)) {
             let mut target = match known {
@@ -100,6 +115,9 @@ impl Inspect {
             };
             if self.size && known == "container" {
                 query(&mut target, "size", "1");
+            }
+            if let Some(platform) = platform {
+                query(&mut target, "platform", platform);
             }
             match context.client.bytes(Method::Get, &target, Upload::Nothing) {
                 Ok(bytes) => return Ok(String::from_utf8_lossy(bytes.trim_ascii()).into_owned()),

@@ -1,13 +1,19 @@
-//! `skiff container prune`: POST /containers/prune -> what was removed.
+//! `skiff container|image|volume|system prune`: POST /containers|images|volumes/prune -> what was removed.
 
 use argh::prelude::*;
+use serde_json::Value;
 
-use super::{Context, Verb, confirmed, filters, prune};
-use crate::failure::Outcome;
+use super::{Context, Verb, confirmed, filters, items, number};
+use crate::{
+    client::{path, query},
+    failure::{Failure, Outcome},
+    output,
+    table::size,
+};
 
 /// remove all stopped containers
 #[derive(FromArgs, ArgsInfo)]
-pub struct Prune {
+pub struct Containers {
     /// don't ask
     #[argh(switch, short = 'f')]
     force: bool,
@@ -16,12 +22,209 @@ pub struct Prune {
     filter: Vec<String>,
 }
 
-impl Verb for Prune {
+/// remove images that nobody needs
+#[derive(FromArgs, ArgsInfo)]
+pub struct Images {
+    /// all that no container uses, not just those without a name
+    #[argh(switch, short = 'a')]
+    all: bool,
+    /// don't ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+    /// remove only what fits the condition (until=..., label=...)
+    #[argh(option, arg_name = "filter")]
+    filter: Vec<String>,
+}
+
+/// remove volumes that no container uses
+#[derive(FromArgs, ArgsInfo)]
+pub struct Volumes {
+    /// those with a name too, not just anonymous ones
+    #[argh(switch, short = 'a')]
+    all: bool,
+    /// don't ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+    /// remove only what fits the condition (label=...)
+    #[argh(option, arg_name = "filter")]
+    filter: Vec<String>,
+}
+
+/// remove stopped containers, and networks and images that nobody needs
+#[derive(FromArgs, ArgsInfo)]
+pub struct System {
+    /// all images that no container uses, not just those without a name
+    #[argh(switch, short = 'a')]
+    all: bool,
+    /// don't ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+    /// remove only what fits the condition (until=..., label=...)
+    #[argh(option, arg_name = "filter")]
+    filter: Vec<String>,
+    /// anonymous volumes too
+    #[argh(switch)]
+    volumes: bool,
+}
+
+impl Verb for Containers {
     fn run(self, context: &Context) -> Outcome {
         let wanted = filters(&self.filter)?;
         if !self.force && !confirmed("This will remove all stopped containers.")? {
             return Ok(0);
         }
-        prune(context, "containers", &wanted, "ContainersDeleted", "Deleted Containers:")
+        show(context, &[(CONTAINERS, wanted)])
+    }
+}
+
+impl Verb for Images {
+    fn run(self, context: &Context) -> Outcome {
+        let warning = if self.all {
+            "This will remove all images without at least one container associated to them."
+        } else {
+            "This will remove all dangling images."
+        };
+        let wanted = of_images(&self.filter, self.all)?;
+        if !self.force && !confirmed(warning)? {
+            return Ok(0);
+        }
+        show(context, &[(IMAGES, wanted)])
+    }
+}
+
+impl Verb for Volumes {
+    fn run(mut self, context: &Context) -> Outcome {
+        let which = if self.all { "all" } else { "anonymous" };
+        if self.all {
+            self.filter.push("all=true".into());
+        }
+        let wanted = filters(&self.filter)?;
+        let warning = format!("This will remove {which} local volumes not used by at least one container.");
+        if !self.force && !confirmed(&warning)? {
+            return Ok(0);
+        }
+        show(context, &[(VOLUMES, wanted)])
+    }
+}
+
+impl Verb for System {
+    fn run(self, context: &Context) -> Outcome {
+        let wanted = filters(&self.filter)?;
+        let by_time =
+            self.filter.iter().any(|filter| filter.trim_start().to_lowercase().starts_with("until="));
+        if self.volumes && by_time {
+            return Err(Failure::new("ERROR: The \"until\" filter is not supported with \"--volumes\""));
+        }
+        if !self.force && !confirmed(&self.warning())? {
+            return Ok(0);
+        }
+        let mut all = vec![(CONTAINERS, wanted.clone()), (NETWORKS, wanted.clone())];
+        if self.volumes {
+            all.push((VOLUMES, wanted.clone()));
+        }
+        all.push((IMAGES, of_images(&self.filter, self.all)?));
+        all.push((BUILD_CACHE, wanted));
+        show(context, &all)
+    }
+}
+
+impl System {
+    /// Docker's words.
+    fn warning(&self) -> String {
+        let mut text = String::from(
+            "This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n",
+        );
+        if self.volumes {
+            text.push_str("  - all anonymous volumes not used by at least one container\n");
+        }
+        text.push_str(match self.all {
+            true => "  - all images without at least one container associated to them\n  - all build cache\n",
+            false => "  - all dangling images\n  - unused build cache\n",
+        });
+        if !self.filter.is_empty() {
+            let mut sorted = self.filter.clone();
+            sorted.sort();
+            text.push_str("\n  Items to be pruned will be filtered with:\n");
+            sorted.iter().for_each(|filter| text.push_str(&format!("  - {filter}\n")));
+        }
+        text
+    }
+}
+
+/// The filters of a prune of images.
+fn of_images(given: &[String], all: bool) -> Result<String, Failure> {
+    filters(&[given, &[format!("dangling={}", !all)]].concat())
+}
+
+/// A kind of things: where it is asked for, where the answer lists them, what stands above them.
+type Kind = [&'static str; 3];
+
+const CONTAINERS: Kind = ["containers", "ContainersDeleted", "Deleted Containers:"];
+const NETWORKS: Kind = ["networks", "NetworksDeleted", "Deleted Networks:"];
+const VOLUMES: Kind = ["volumes", "VolumesDeleted", "Deleted Volumes:"];
+const IMAGES: Kind = ["images", "ImagesDeleted", "Deleted Images:"];
+const BUILD_CACHE: Kind = ["build", "CachesDeleted", "Deleted build cache objects:"];
+
+/// Asks the engine to prune all these kinds with their filters, and shows what is gone and how much room that made.
+fn show(context: &Context, kinds: &[(Kind, String)]) -> Outcome {
+    let mut bytes = 0_u64;
+    for ([kind, key, heading], wanted) in kinds {
+        let mut target = path(&[kind, "prune"]);
+        if !wanted.is_empty() {
+            query(&mut target, "filters", wanted);
+        }
+        let done = context.client.post(&target, None)?;
+        output::write(list(heading, items(&done, key)).as_bytes())?;
+        bytes = bytes.saturating_add(u64::try_from(number(&done, "SpaceReclaimed")).unwrap_or(0));
+    }
+    output::line(&format!("Total reclaimed space: {}", size(bytes, 4)))?;
+    Ok(0)
+}
+
+fn list(heading: &str, removed: &[Value]) -> String {
+    let mut out = String::new();
+    for one in removed {
+        match (one, one.get("Untagged"), one.get("Deleted")) {
+            (Value::String(name), ..) => out.push_str(name),
+            (_, Some(Value::String(name)), _) => out.extend(["untagged: ", name]),
+            (_, _, Some(Value::String(name))) => out.extend(["deleted: ", name]),
+            _ => continue,
+        }
+        out.push('\n');
+    }
+    if out.is_empty() { out } else { [heading, "\n", &out, "\n"].concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_gone_stands_below_its_heading() {
+        let removed = json!([{"Untagged": "a:1"}, {"Deleted": "sha256:0"}]);
+        let text = list("Deleted Images:", removed.as_array().unwrap());
+        assert_eq!(text, "Deleted Images:\nuntagged: a:1\ndeleted: sha256:0\n\n");
+        assert_eq!(list("Deleted Volumes:", &["v".into()]), "Deleted Volumes:\nv\n\n");
+        assert_eq!(list("Deleted Volumes:", &[]), "");
+    }
+
+    #[test]
+    fn the_warning_says_what_goes() {
+        let all = System {
+            all: true,
+            force: false,
+            filter: vec!["label=b".into(), "label=a".into()],
+            volumes: true,
+        };
+        // Recorded from docker 28.
+        assert_eq!(
+            all.warning(),
+            "This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  \
+             - all anonymous volumes not used by at least one container\n  - all images without at least one container \
+             associated to them\n  - all build cache\n\n  Items to be pruned will be filtered with:\n  - label=a\n  \
+             - label=b\n"
+        );
     }
 }

@@ -44,12 +44,18 @@ pub struct Ps {
     size: bool,
 }
 
-const HEADERS: &[(&str, &str)] = &[
-    ("ID", "CONTAINER ID"),
-    ("RunningFor", "CREATED"),
-    ("CreatedAt", "CREATED AT"),
-    ("LocalVolumes", "LOCAL VOLUMES"),
-];
+/// How containers are shown.
+pub const LAYOUT: Layout = Layout {
+    kind: "container",
+    table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+    quiet: "{{.ID}}",
+    headers: &[
+        ("ID", "CONTAINER ID"),
+        ("RunningFor", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
+    ],
+};
 
 impl Verb for Ps {
     fn run(self, context: &Context) -> Outcome {
@@ -77,9 +83,9 @@ impl Verb for Ps {
         let table = if size {
             "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
         } else {
-            "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+            LAYOUT.table
         };
-        let layout = Layout { kind: "container", table, quiet: "{{.ID}}", headers: HEADERS };
+        let layout = Layout { table, ..LAYOUT };
         let shown = match format {
             None | Some("" | "table") if self.quiet => layout.quiet,
             None | Some("" | "table") => table,
@@ -144,6 +150,13 @@ fn columns(format: &str) -> Vec<&'static Column> {
     };
     let named = |column: &&Column| whole || format.contains(column.name);
     COLUMNS.iter().filter(named).collect()
+}
+
+/// A row with every field, its size only what the container has written.
+pub fn written(one: &Value, short: bool) -> Value {
+    let mut fields = container(one, &COLUMNS.iter().collect::<Vec<_>>(), short);
+    fields["Size"] = size(u64::try_from(number(one, "SizeRw")).unwrap_or(0), 3).into();
+    fields
 }
 
 fn container(one: &Value, columns: &[&Column], short: bool) -> Value {

@@ -3,10 +3,10 @@
 use argh::prelude::*;
 use serde_json::Value;
 
-use super::{Context, Verb, each, text};
+use super::{Context, Verb, text};
 use crate::{
     client::{path, query},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     output,
 };
 
@@ -25,7 +25,8 @@ pub struct Rmi {
 
 impl Verb for Rmi {
     fn run(self, context: &Context) -> Outcome {
-        each(&self.images, |name| {
+        let mut failures: Vec<Failure> = Vec::new();
+        for name in &self.images {
             let mut target = path(&["images", name]);
             if self.force {
                 query(&mut target, "force", "1");
@@ -33,16 +34,29 @@ impl Verb for Rmi {
             if self.no_prune {
                 query(&mut target, "noprune", "1");
             }
-            let done = context.client.delete(&target)?;
-            let mut lines = String::new();
-            for step in done.as_array().map_or(&[][..], Vec::as_slice) {
-                for key in ["Untagged", "Deleted"] {
-                    if step.get(key).is_some_and(Value::is_string) {
-                        lines.push_str(&format!("{key}: {}\n", text(step, key)));
-                    }
-                }
+            match context.client.delete(&target) {
+                Ok(done) => output::write(lines(&done).as_bytes())?,
+                Err(failure) => failures.push(failure),
             }
-            output::write(lines.as_bytes())
-        })
+        }
+        for failure in &failures {
+            output::complain(&failure.message);
+        }
+        // With force it is fine if an image was not there.
+        let bad = failures.iter().any(|failure| !self.force || failure.status != 404);
+        Ok(u8::from(bad))
     }
+}
+
+/// What a removal has done.
+fn lines(done: &Value) -> String {
+    let mut lines = String::new();
+    for step in done.as_array().map_or(&[][..], Vec::as_slice) {
+        for key in ["Untagged", "Deleted"] {
+            if step.get(key).is_some_and(Value::is_string) {
+                lines.extend([key, ": ", text(step, key), "\n"]);
+            }
+        }
+    }
+    lines
 }

@@ -1,17 +1,18 @@
-//! `skiff volume create|ls|rm|prune`: POST /volumes/create, GET /volumes, DELETE /volumes/NAME, POST /volumes/prune.
-//! (`skiff volume inspect` is `inspect` with the kind given.)
+//! `skiff volume create|ls|rm`: POST /volumes/create, GET /volumes, DELETE /volumes/NAME. (`skiff volume inspect` is
+//! `inspect` with the kind given, `prune` stands with those of other kinds.)
 
 use argh::prelude::*;
 use serde_json::{Value, json};
 use skiff_core::sort;
 
-use super::{Context, Verb, confirmed, each, filters, items, prune, text};
+use super::{Context, Verb, each, filters, items, number, text};
 use crate::{
     client::{path, query},
     create::{environment::labels, mounts},
     failure::{EXIT_USAGE, Failure, Outcome},
     format::{Layout, add_labels, row},
     output,
+    table::size,
 };
 
 /// make a volume
@@ -54,20 +55,6 @@ pub struct Remove {
     names: Vec<String>,
 }
 
-/// remove volumes that no container uses
-#[derive(FromArgs, ArgsInfo)]
-pub struct Prune {
-    /// those with a name too, not just anonymous ones
-    #[argh(switch, short = 'a')]
-    all: bool,
-    /// don't ask
-    #[argh(switch, short = 'f')]
-    force: bool,
-    /// remove only what fits the condition (label=...)
-    #[argh(option, arg_name = "filter")]
-    filter: Vec<String>,
-}
-
 impl Verb for Create {
     fn run(self, context: &Context) -> Outcome {
         let labels = labels([].into_iter(), self.label.iter().map(String::as_str));
@@ -101,23 +88,26 @@ impl Verb for List {
     }
 }
 
-const LAYOUT: Layout = Layout {
+/// How volumes are shown.
+pub const LAYOUT: Layout = Layout {
     kind: "volume",
     table: "{{.Driver}}\t{{.Name}}",
     quiet: "{{.Name}}",
     headers: &[("Name", "VOLUME NAME")],
 };
 
-fn line(volume: &Value) -> Value {
+/// The row of a volume.
+pub fn line(volume: &Value) -> Value {
     let field = |key: &str| text(volume, key).to_owned();
     let none = || "N/A".to_owned();
+    let usage = volume.get("UsageData").filter(|usage| usage.is_object());
     let mut row = row(vec![
         ("Name", field("Name")),
         ("Driver", field("Driver")),
         ("Scope", field("Scope")),
         ("Mountpoint", field("Mountpoint")),
-        ("Links", none()),
-        ("Size", none()),
+        ("Links", usage.map_or_else(none, |usage| format!("{}", number(usage, "RefCount")))),
+        ("Size", usage.map_or_else(none, |usage| size(u64::try_from(number(usage, "Size")).unwrap_or(0), 4))),
         ("Availability", none()),
         ("Group", none()),
         ("Status", none()),
@@ -136,21 +126,6 @@ impl Verb for Remove {
             context.client.delete(&target)?;
             output::line(name)
         })
-    }
-}
-
-impl Verb for Prune {
-    fn run(mut self, context: &Context) -> Outcome {
-        let which = if self.all { "all" } else { "anonymous" };
-        if self.all {
-            self.filter.push("all=true".into());
-        }
-        let wanted = filters(&self.filter)?;
-        let warning = format!("This will remove {which} local volumes not used by at least one container.");
-        if !self.force && !confirmed(&warning)? {
-            return Ok(0);
-        }
-        prune(context, "volumes", &wanted, "VolumesDeleted", "Deleted Volumes:")
     }
 }
 

@@ -76,8 +76,9 @@ impl Engine {
     pub fn open(data_path: &str, run_path: &str) -> Result<Engine> {
         let data = file::make_host_directories(data_path, 0o711)?;
         let run = file::make_host_directories(run_path, 0o711)?;
-        let shelf = Shelf::open(&data, &run)?;
+        // First, since nothing is written to a data root of another format.
         let store = Store::open(&data)?;
+        let shelf = Shelf::open(&data, &run)?;
         let events = Events::new(&run)?;
         Ok(Engine {
             data_path: data_path.into(),

@@ -270,7 +270,7 @@ pub fn names(at: impl AsFd, path: impl Arg) -> Result<Vec<String>, Errno> {
 }
 
 /// Removes `name` in `at` with everything below it, and never anything else: links are removed, not followed, mounts
-/// are not entered. A missing one is fine.
+/// are not entered. A missing one is fine, also one that somebody else removes at the same time.
 ///
 /// # Errors
 /// As unlinkat(2) and openat(2).
@@ -294,13 +294,20 @@ fn remove(at: BorrowedFd<'_>, name: &core::ffi::CStr) -> Result<(), Errno> {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let top = open(at, name)?;
+    let top = match open(at, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
     let mut stack = alloc::vec![(top, CString::from(name), false)];
     while let Some((directory, _, emptied)) = stack.last_mut() {
         let mut deeper = None;
         if !*emptied {
             rustix::fs::seek(&*directory, rustix::fs::SeekFrom::Start(0))?;
-            for (child, _) in entries_of(&*directory)? {
+            let children = match entries_of(&*directory) {
+                Err(Errno::NOENT) => Vec::new(),
+                other => other?,
+            };
+            for (child, _) in children {
                 match rustix::fs::unlinkat(&*directory, &child, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => continue,
                     Err(Errno::ISDIR | Errno::PERM) => {}
@@ -308,10 +315,13 @@ fn remove(at: BorrowedFd<'_>, name: &core::ffi::CStr) -> Result<(), Errno> {
                 }
                 match rustix::fs::unlinkat(&*directory, &child, AtFlags::REMOVEDIR) {
                     Ok(()) | Err(Errno::NOENT) => {}
-                    Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                        deeper = Some((open(directory.as_fd(), &child)?, child, false));
-                        break;
-                    }
+                    Err(Errno::NOTEMPTY | Errno::EXIST) => match open(directory.as_fd(), &child) {
+                        Err(Errno::NOENT) => {}
+                        other => {
+                            deeper = Some((other?, child, false));
+                            break;
+                        }
+                    },
                     Err(errno) => return Err(errno),
                 }
             }

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod audit;
 pub mod changes;
 pub mod emit;
 pub mod header;

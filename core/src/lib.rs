@@ -10,7 +10,7 @@
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
-//! | [`error`] [`file`] [`fork`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order |
+//! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod api;
 pub mod base64;
 pub mod clock;
 pub mod container;
+pub mod crew;
 pub mod digest;
 pub mod engine;
 pub mod error;

@@ -3,7 +3,7 @@
 //! ```text
 //! <data root>/
 //!   version                  format number, checked when the store is opened
-//!   tmp/<random>             something in the making; nothing refers to it
+//!   tmp/<random>             something in the making, or taken away and not deleted yet; nothing refers to it
 //!   layers/<diffid>/tree     one extracted layer, in the form that overlayfs stacks
 //!                  /base     the same for a layer that hides all layers below it (an opaque root directory)
 //!                  /skeleton     everything else of its tar: see `layer::skeleton`
@@ -18,6 +18,7 @@
 //! alone, and then everything in `tmp/` that nobody has locked is left over from a killed process.
 
 mod blobs;
+pub mod check;
 mod collect;
 mod fill;
 mod images;

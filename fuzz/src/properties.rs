@@ -7,6 +7,7 @@
 use skiff_core::{
     image::{
         config::ImageConfig,
+        glob,
         manifest::{self, Document},
         reference::Reference,
     },
@@ -176,6 +177,11 @@ pub fn gzip(data: &[u8]) {
 /// What was read prints as something that means the same, in the full and in the familiar form, and no part of it climbs.
 pub fn reference(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let escaped: String = text.chars().flat_map(|letter| ['\\', letter]).collect();
+    if text.is_ascii() {
+        assert_eq!(glob::matches(&escaped, text), Ok(true));
+    }
+    let _ = glob::matches(text, "docker.io/library/alpine:3.10");
     let Ok(reference) = Reference::parse(text) else { return };
     assert_eq!(Reference::parse(&reference.to_string()), Ok(reference.clone()));
     assert_eq!(Reference::parse(&reference.familiar()), Ok(reference.clone()));

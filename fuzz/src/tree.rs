@@ -1,5 +1,5 @@
 //! What must hold for any archive that becomes a tree on a real file system: nothing beside the tree changes, and what was
-//! taken in comes back to the byte. And for any entry that is written: it reads as itself.
+//! taken in comes back to the byte and describes the tree. And for any entry that is written: it reads as itself.
 
 #![allow(dead_code)]
 
@@ -15,6 +15,7 @@ use rustix::{
     fs::{CWD, Mode, OFlags, openat},
 };
 use skiff_core::layer::{
+    audit::{Audit, Owners},
     emit,
     pax::Moment,
     skeleton::replay,
@@ -61,7 +62,7 @@ impl Drop for Cage {
 }
 
 /// An archive becomes a tree, or is refused; either way nothing beside it changes. Of a tree and its skeleton the archive
-/// comes back.
+/// comes back, and it finds no fault with the tree.
 pub fn layer(data: &[u8]) {
     let [seed, archive @ ..] = data else { return };
     let cage = Cage::new();
@@ -91,6 +92,9 @@ pub fn layer(data: &[u8]) {
     };
     replay(&skeleton, tree.as_fd(), &mut sink).unwrap();
     assert!(back == archive, "the archive comes back");
+    let mut audit = Audit::new(tree, Owners::Stated);
+    archive.chunks(step).for_each(|part| audit.take(part));
+    audit.finish().unwrap();
     assert_eq!(cage.state(), before);
 }
 

@@ -1,5 +1,8 @@
 //! Archives of images, made by hand, so that each of their bytes can be wrong.
 
+// Each test file uses its part of this.
+#![allow(dead_code)]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

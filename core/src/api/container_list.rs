@@ -68,9 +68,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         let mut json = Json::with_room(1024);
         write(&mut json, &record, &state, now);
         if with_size {
-            let whole = engine.shelf.load::<Record>(&record.id)?.unwrap_or_default();
-            let [changed, total] = engine.container_size(&whole);
-            json.key("SizeRw").unsigned(changed).key("SizeRootFs").unsigned(total);
+            write_size(&mut json, engine, &record)?;
         }
         json.close_object();
         // What rows are sorted by stands in front.
@@ -88,6 +86,26 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     }
     body.extend_from_slice(if rows.is_empty() { b"[]" } else { b"]" });
     exchange.reply_with(200, &[("Content-Type", "application/json")], &body)
+}
+
+/// All containers with their sizes.
+pub(super) fn write_all(json: &mut Json, engine: &Engine, found: &[(Listed, State)]) -> Result<()> {
+    let now = Time::now();
+    json.open_array();
+    for (record, state) in found {
+        write(json, record, state, now);
+        write_size(json, engine, record)?;
+        json.close_object();
+    }
+    json.close_array();
+    Ok(())
+}
+
+fn write_size(json: &mut Json, engine: &Engine, record: &Listed) -> Result<()> {
+    let whole = engine.shelf.load::<Record>(&record.id)?.unwrap_or_default();
+    let [changed, total] = engine.container_size(&whole);
+    json.key("SizeRw").unsigned(changed).key("SizeRootFs").unsigned(total);
+    Ok(())
 }
 
 /// Refuses values that no container could have.

@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, clock::Time};
 
 /// The conditions of a list, prune or events request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +92,18 @@ impl Filters {
         Ok(found)
     }
 
+    /// The time that the filter `until` means.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than one, and for what is no time.
+    pub fn until(&self, now: Time) -> Result<Option<Time>> {
+        match self.values("until") {
+            [] => Ok(None),
+            [text] => Time::parse_when(text, now).map(Some),
+            _ => Err(Error::Invalid("more than one until filter specified".into())),
+        }
+    }
+
     /// Whether all `label` conditions (`key` or `key=value`) hold and none of `label!`.
     pub fn allows_labels<'a>(&self, mut get: impl FnMut(&str) -> Option<&'a str>) -> bool {
         let mut holds = |condition: &String| match condition.split_once('=') {
@@ -135,6 +147,15 @@ mod tests {
         assert!(!holds(&[("a", "x"), ("c", "")]));
         assert!(!holds(&[("a", "b")]));
         assert!(!holds(&[("a", "b"), ("c", ""), ("d", "")]));
+    }
+
+    #[test]
+    fn until_is_one_time() {
+        let now = Time::from_unix(1000, 0);
+        let until = |text| Filters::parse(Some(text), &["until"]).unwrap().until(now);
+        assert_eq!(until(r#"{"until":{"10s":true}}"#), Ok(Some(Time::from_unix(990, 0))));
+        assert_eq!(until("{}"), Ok(None));
+        assert!(until(r#"{"until":["x"]}"#).is_err() && until(r#"{"until":["1s","2s"]}"#).is_err());
     }
 
     #[test]

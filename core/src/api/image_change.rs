@@ -1,4 +1,4 @@
-//! `/images` as far as it changes something: import, tag, remove.
+//! `/images` as far as it changes something: import, tag, remove, prune.
 
 use alloc::{
     format,
@@ -6,10 +6,14 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{exchange::Exchange, json::Json};
+use super::{exchange::Exchange, filters::Filters, json::Json};
 use crate::{
     Error, Result,
-    engine::{Engine, image::Force, import::Import},
+    engine::{
+        Engine,
+        image::{Force, prune},
+        import::Import,
+    },
 };
 
 /// `POST /images/create`: the body is a root file system. Nothing is answered before all of it is an image, so that an
@@ -67,5 +71,14 @@ pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
     let removed = engine.remove_image(exchange.name(), force)?;
     let mut json = Json::new();
     json.value(&removed);
+    exchange.reply(200, json)
+}
+
+/// `POST /images/prune`
+pub(super) fn prune(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let filters = Filters::parse(exchange.query.text("filters")?, &prune::FILTERS)?;
+    let pruned = engine.prune_images(&filters)?;
+    let mut json = Json::new();
+    json.value(&pruned);
     exchange.reply(200, json)
 }

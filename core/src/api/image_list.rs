@@ -2,68 +2,102 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{exchange::Exchange, filters::Filters, json::Json};
+use super::{exchange::Exchange, filters::Filters, json::Json, platform, target::ApiVersion};
 use crate::{
     Result,
     clock::Time,
     digest::ImageId,
-    engine::Engine,
-    store::{Image, ImageRecord, Name},
+    engine::{Engine, image::list::ListedImage},
+    image::{glob, reference::Reference},
+    store::{Image, Name},
 };
 
-const FILTERS: [&str; 8] =
-    ["reference", "dangling", "label", "label!", "before", "since", "until", "intermediate"];
+const FILTERS: [&str; 7] = ["reference", "dangling", "label", "label!", "before", "since", "until"];
 
-/// `GET /images/json`
+/// What else is told of an image in a list; -1 where nobody asked.
+pub(super) struct Usage {
+    /// Bytes of the layers that other images have, too.
+    pub(super) shared_bytes: i64,
+    /// How many containers use it.
+    pub(super) containers: i64,
+}
+
+/// `GET /images/json`. There are no intermediate images, so that `all` changes nothing.
 pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let filters = Filters::parse(exchange.query.text("filters")?, &FILTERS)?;
     let dangling = filters.flag("dangling")?;
-    let now = Time::now();
-    let until = filters.values("until").first().map(|text| Time::parse_when(text, now)).transpose()?;
+    let until = filters.until(Time::now())?;
     let made = |name: &String| engine.store.resolve(name).map(|image| created(&image));
     let before = filters.values("before").iter().map(made).collect::<Result<Vec<_>>>()?;
     let since = filters.values("since").iter().map(made).collect::<Result<Vec<_>>>()?;
-    let names = engine.store.all_names()?;
-    let mut found: Vec<(Time, Image, ImageRecord, Vec<String>)> = Vec::new();
-    for id in engine.store.image_ids()? {
-        // Gone since the list was read.
-        let Some(record) = engine.store.image_record(&id)? else { continue };
-        let image = engine.store.image(&id)?;
-        let mut tags = familiar_names(&names, &id);
-        let time = created(&image);
-        if dangling.is_some_and(|wanted| wanted != tags.is_empty())
+    engine.sweep_store();
+    let mut images = engine.listed_images()?;
+    let usage = exchange.query.flag("shared-size").then(|| engine.layer_usage(&images));
+    let mut meant = Ok(());
+    images.retain_mut(|image| {
+        let time = image.created.unwrap_or(Time::NEVER);
+        if dangling.is_some_and(|wanted| wanted != image.names.is_empty())
             || !filters.allows_labels(|key| image.config.config.labels.get(key).map(String::as_str))
             || !before.iter().all(|other| time < *other)
             || !since.iter().all(|other| time > *other)
             || until.is_some_and(|until| time >= until)
         {
-            continue;
+            return false;
         }
-        if !filters.values("reference").is_empty() {
-            tags.retain(|tag| filters.values("reference").iter().any(|pattern| is_meant(pattern, tag)));
-            if tags.is_empty() {
-                continue;
-            }
+        let patterns = filters.values("reference");
+        if patterns.is_empty() || meant.is_err() {
+            return true;
         }
-        found.push((time, image, record, tags));
-    }
-    crate::sort::by_key(&mut found, |(time, ..)| core::cmp::Reverse(*time));
-    let mut json = Json::new();
+        meant = keep_meant(patterns, &mut image.names);
+        !image.names.is_empty()
+    });
+    meant?;
+    let mut json = Json::with_room(images.len() * 500);
     json.open_array();
-    for (time, image, record, tags) in &found {
-        json.open_object().key("Id").string(&format!("{}", image.id)).key("ParentId").string("");
-        json.key("RepoTags").strings(tags).key("RepoDigests").open_array().close_array();
-        json.key("Created").number(time.unix().max(0)).key("Size").unsigned(record.size_bytes);
-        json.key("VirtualSize").unsigned(record.size_bytes).key("SharedSize").number(-1);
-        json.key("Labels").value(&image.config.config.labels).key("Containers").number(-1).close_object();
+    for image in &images {
+        let shared_bytes = usage.as_ref().map_or(-1, |usage| usage.shared_bytes(image) as i64);
+        write(&mut json, image, &Usage { shared_bytes, containers: -1 }, exchange.version);
     }
     json.close_array();
     exchange.reply(200, json)
 }
 
+/// Keeps the names that one of the patterns means, with their tag or without.
+fn keep_meant(patterns: &[String], names: &mut Vec<Reference>) -> Result<()> {
+    let mut kept = Vec::new();
+    for name in core::mem::take(names) {
+        let (whole, repository) = (name.familiar(), name.familiar_repository());
+        for pattern in patterns {
+            if glob::matches(pattern, &whole)? || glob::matches(pattern, repository)? {
+                kept.push(name);
+                break;
+            }
+        }
+    }
+    *names = kept;
+    Ok(())
+}
+
+/// An image as lists have it.
+pub(super) fn write(json: &mut Json, image: &ListedImage, usage: &Usage, version: ApiVersion) {
+    json.open_object().key("Id").string(&format!("{}", image.id)).key("ParentId").string("");
+    json.key("RepoTags").strings(&image.tags()).key("RepoDigests").open_array().close_array();
+    json.key("Created").number(image.created.map_or(0, |time| time.unix().max(0)));
+    json.key("Size").unsigned(image.record.size_bytes).key("SharedSize").number(usage.shared_bytes);
+    if version < SIZE_ONLY {
+        json.key("VirtualSize").unsigned(image.record.size_bytes);
+    }
+    json.key("Labels").value(&image.config.config.labels).key("Containers").number(usage.containers);
+    json.close_object();
+}
+
+/// From this version on there is no `VirtualSize`, which was the same.
+const SIZE_ONLY: ApiVersion = ApiVersion(44);
+
 /// `GET /images/{*}/json`
 pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let image = engine.store.resolve(exchange.name())?;
+    platform::check(exchange, &image)?;
     let record = engine.store.image_record(&image.id)?.unwrap_or_default();
     let names = engine.store.all_names()?;
     let mut json = Json::new();
@@ -79,7 +113,9 @@ pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()
         json.key("Variant").string(&image.config.variant);
     }
     json.key("Os").string("linux").key("Size").unsigned(record.size_bytes);
-    json.key("VirtualSize").unsigned(record.size_bytes);
+    if exchange.version < SIZE_ONLY {
+        json.key("VirtualSize").unsigned(record.size_bytes);
+    }
     json.key("GraphDriver").open_object().key("Name").string("overlay").key("Data").null().close_object();
     json.key("RootFS").open_object().key("Type").string("layers").key("Layers").open_array();
     for layer in &image.config.rootfs.diff_ids {
@@ -97,6 +133,7 @@ pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()
 /// `GET /images/{*}/history`
 pub(super) fn history(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let image = engine.store.resolve(exchange.name())?;
+    platform::check(exchange, &image)?;
     let tags = familiar_names(&engine.store.all_names()?, &image.id);
     let mut layers = image.config.rootfs.diff_ids.iter();
     let mut sizes = Vec::new();
@@ -136,58 +173,30 @@ fn familiar_names(names: &[Name], id: &ImageId) -> Vec<String> {
     names.iter().filter(|name| name.image == *id).map(|name| name.reference.familiar()).collect()
 }
 
-/// Whether a `reference` filter means this name: with its tag or without.
-fn is_meant(pattern: &str, name: &str) -> bool {
-    let repository = match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => name,
-    };
-    glob(pattern.as_bytes(), name.as_bytes()) || glob(pattern.as_bytes(), repository.as_bytes())
-}
-
-/// `*` for any run without a slash, `?` for any one character but a slash.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    // Where to go on after a mismatch: behind the last `*`, with one more byte given to it.
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(b'?') if text[t] != b'/' => (p, t) = (p + 1, t + 1),
-            Some(&byte) if byte == text[t] && byte != b'?' => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((at, from)) if text[from] != b'/' => {
-                    star = Some((at, from + 1));
-                    (p, t) = (at + 1, from + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn reference_filters_are_globs_on_names_with_and_without_tag() {
-        for (pattern, name) in [
+        let kept = |pattern: &str| {
+            let mut names: Vec<Reference> = ["alpine:3.10", "x.io:5000/a/b:1", "docker.io/library/box"]
+                .map(|name| Reference::parse(name).unwrap().or_latest())
+                .into();
+            keep_meant(&[pattern.into()], &mut names)
+                .map(|()| names.iter().map(Reference::familiar).collect::<Vec<_>>().join(" "))
+        };
+        for (pattern, names) in [
             ("alpine", "alpine:3.10"),
             ("alpine:*", "alpine:3.10"),
             ("*:3.1?", "alpine:3.10"),
-            ("*/*/x", "127.0.0.1:5000/a/x:1"),
-            ("a*e*", "alpine:3.10"),
-            ("*", "alpine:latest"),
+            ("*", "alpine:3.10 box:latest"),
+            ("*/*/b", "x.io:5000/a/b:1"),
+            ("box:latest", "box:latest"),
+            ("alp", ""),
         ] {
-            assert!(is_meant(pattern, name), "{pattern} {name}");
+            assert_eq!(kept(pattern).as_deref(), Ok(names), "{pattern}");
         }
-        for (pattern, name) in [("alp", "alpine:3"), ("*", "a/b:1"), ("alpine:4*", "alpine:3"), ("?", "ab:1")]
-        {
-            assert!(!is_meant(pattern, name), "{pattern} {name}");
-        }
+        assert!(kept("[").is_err());
     }
 }

@@ -75,7 +75,7 @@ fn stream(json: &mut Json, text: &str) {
 }
 
 /// An error once the client has closed its connection.
-fn still_there(exchange: &Exchange<'_>) -> Result<()> {
+pub(super) fn still_there(exchange: &Exchange<'_>) -> Result<()> {
     let socket = exchange.fd();
     let mut polled = [PollFd::new(&socket, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -81,8 +81,7 @@ pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
 /// `POST /containers/prune`
 pub(super) fn prune(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let filters = Filters::parse(exchange.query.text("filters")?, &["label", "label!", "until"])?;
-    let now = Time::now();
-    let until = filters.values("until").first().map(|text| Time::parse_when(text, now)).transpose()?;
+    let until = filters.until(Time::now())?;
     let (removed, bytes) = engine.prune(|record| {
         filters.allows_labels(|key| record.config.labels.get(key).map(String::as_str))
             && until.is_none_or(|until| record.created_ns < until.unix_nanos())

@@ -83,7 +83,7 @@ impl Shelf {
         let making = format!(".new-{}", record.id);
         let add = || -> Result<OwnedFd> {
             rustix::fs::mkdirat(&self.containers, making.as_str(), Mode::from_raw_mode(0o710))
-                .context("create directory", &making)?;
+                .context("create directory", format_args!("containers/{making}"))?;
             let directory = file::directory(&self.containers, making.as_str()).context("open", &making)?;
             let json = serde_json::to_vec(record).expect("a record has only string keys");
             let locked =

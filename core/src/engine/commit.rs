@@ -79,7 +79,7 @@ impl Engine {
         let config = portable(config);
         let parent =
             if record.image.is_empty() { None } else { Some(ImageId(Digest::parse(&record.image)?)) };
-        self.store.sweep();
+        self.sweep_store();
 
         let running = self.shelf.state(&record.id)?.status == Status::Running;
         let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };

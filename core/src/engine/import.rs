@@ -48,7 +48,7 @@ impl Engine {
         let mut config = Config::default();
         change::apply_all(&mut config, said.changes)?;
         let architecture = architecture(said.platform)?;
-        self.store.sweep();
+        self.sweep_store();
         let (scratch, unpacked) = unpack_layer(&self.store, source)?;
         let created = format!("{}", Time::now());
         let comment = if said.message.is_empty() { "Imported from -" } else { said.message };

@@ -39,6 +39,14 @@ impl Engine {
         self.look(id, which, |id| Listed { id, ..Listed::default() })
     }
 
+    /// All containers as far as lists show them, the newest first.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn all_listed(&self) -> Result<Vec<(Listed, State)>> {
+        self.gather(Which::All, |id| Listed { id, ..Listed::default() }, |record| record.created_ns)
+    }
+
     fn gather<T: DeserializeOwned>(
         &self,
         which: Which,

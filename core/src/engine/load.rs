@@ -87,7 +87,7 @@ impl Engine {
     /// # Errors
     /// As [`Archive::spool`].
     pub fn receive_archive(&self, source: &mut Source<'_>) -> Result<Archive> {
-        self.store.sweep();
+        self.sweep_store();
         let spool = self.store.spool(&self.store.share()?)?;
         Archive::spool(source, spool)
     }
@@ -121,7 +121,7 @@ impl Engine {
     /// that no image can have; [`Error::NotFound`] if the images are for other machines; of the file system; what `tell`
     /// gives. Nothing is left behind.
     pub fn load(&self, mut archive: Archive, tell: &mut dyn FnMut(Told<'_>) -> Result<()>) -> Result<()> {
-        self.store.sweep();
+        self.sweep_store();
         let mut all = Vec::new();
         for packed in images(&mut archive)? {
             let names = packed.names.iter().map(|name| new_name(name, "")).collect::<Result<Vec<_>>>()?;

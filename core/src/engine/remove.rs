@@ -74,6 +74,7 @@ impl Engine {
     pub(super) fn discard(&self, record: &Record, lock: &Lock) -> Result<()> {
         if self.shelf.discard(record, lock)? {
             self.tell(record, "destroy", &[]);
+            self.release_image(&record.image);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::AsFd,
     fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
     path::Arg,
@@ -28,30 +28,27 @@ impl Engine {
 }
 
 /// Sum of the sizes of all files below a directory; a file with several names counts once. Links are not followed,
-/// mounts not entered.
+/// mounts not entered, and what no single path can name is not counted.
 ///
 /// # Errors
 /// As openat2(2).
 pub fn tree_bytes(at: impl AsFd, path: impl Arg) -> Result<u64, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let mut waiting: Vec<OwnedFd> =
-        alloc::vec![rustix::fs::openat(at, path, flags | OFlags::CLOEXEC, Mode::empty())?];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(at, path, flags, Mode::empty())?;
+    // Paths instead of open directories: there may be more of these than one process can have open.
+    let mut waiting: Vec<Vec<u8>> = alloc::vec![b".".to_vec()];
     let mut seen = BTreeSet::new();
     let mut total: u64 = 0;
-    while let Some(directory) = waiting.pop() {
+    while let Some(path) = waiting.pop() {
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let directory = match rustix::fs::openat2(&root, path.as_slice(), flags, Mode::empty(), how) {
+            // Gone, or replaced, or elsewhere.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG) => continue,
+            other => other?,
+        };
         for (name, kind) in file::entries(&directory, ".")? {
             if kind == FileType::Directory {
-                match rustix::fs::openat2(
-                    &directory,
-                    &name,
-                    flags | OFlags::CLOEXEC,
-                    Mode::empty(),
-                    ResolveFlags::NO_XDEV,
-                ) {
-                    Ok(inside) => waiting.push(inside),
-                    Err(Errno::NOENT | Errno::XDEV) => {}
-                    Err(errno) => return Err(errno),
-                }
+                waiting.push([&path, b"/".as_slice(), name.to_bytes()].concat());
                 continue;
             }
             let Ok(stat) = rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
@@ -79,6 +76,12 @@ mod tests {
         rustix::fs::linkat(&deep, "one", &root, "same", AtFlags::empty()).unwrap();
         rustix::fs::symlinkat("a", &root, "l").unwrap();
         assert_eq!(tree_bytes(CWD, path.as_str()), Ok(100 + 23 + 1));
+        // More directories side by side than a process may have open if nobody has raised its limit.
+        for number in 0..1100 {
+            let deep = file::subdirectory(&root, &alloc::format!("{number}"), 0o700).unwrap();
+            file::create(&deep, "f", &[0; 2], 0o600).unwrap();
+        }
+        assert_eq!(tree_bytes(CWD, path.as_str()), Ok(100 + 23 + 1 + 2200));
         file::remove_tree(CWD, path.as_str()).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! What killed processes have left is put right: states that say a container runs, control groups, run directories,
-//! containers half made or half removed. And after a boot: the containers that come back by themselves.
+//! containers half made or half removed, layers that nobody needs. And after a boot: the containers that come back by
+//! themselves.
 
 use alloc::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ impl Engine {
     /// Puts everything right.
     pub fn sweep(&self) {
         self.shelf.sweep();
+        self.sweep_store();
         let mut alive = BTreeSet::new();
         for id in self.shelf.ids().unwrap_or_default() {
             if self.bury_dead(&id) {

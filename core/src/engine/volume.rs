@@ -56,6 +56,18 @@ pub struct VolumeView {
     pub name: String,
     options: Option<Map<String>>,
     scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_data: Option<VolumeUsage>,
+}
+
+/// How much a volume is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VolumeUsage {
+    /// Containers that have it.
+    ref_count: usize,
+    /// Bytes of the files in it.
+    size: u64,
 }
 
 /// What a prune removed.
@@ -123,6 +135,22 @@ impl Engine {
                 && filters.allows_labels(|key| volume.labels.get(key).map(String::as_str))
         });
         Ok(volumes.into_iter().map(|volume| self.view(volume)).collect())
+    }
+
+    /// All volumes, by name, with their sizes and how many containers have them.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn volumes_in_use(&self) -> Result<Vec<VolumeView>> {
+        let users = self.volume_users()?;
+        let volumes = self.store.volumes()?.into_iter().map(|volume| {
+            let path = format!("volumes/{}/_data", volume.name);
+            let ref_count = users.get(&volume.name).map_or(0, Vec::len);
+            // One that was removed meanwhile has nothing in it.
+            let size = tree_bytes(self.store.root(), path.as_str()).unwrap_or(0);
+            VolumeView { usage_data: Some(VolumeUsage { ref_count, size }), ..self.view(volume) }
+        });
+        Ok(volumes.collect())
     }
 
     /// Removes a volume. With force a missing one is fine.
@@ -214,6 +242,7 @@ impl Engine {
             name: volume.name,
             options: None,
             scope: "local",
+            usage_data: None,
         }
     }
 }
@@ -320,5 +349,9 @@ mod tests {
         engine.shelf.discard(&owner, &lock).unwrap();
         engine.remove_anonymous_volumes(&owner).unwrap();
         assert_eq!(scratch.listed("{}"), ["used"]);
+        let path = format!("{}/data/volumes/used/_data/f", scratch.path);
+        file::create(file::CWD, path.as_str(), b"123", 0o600).unwrap();
+        let json = serde_json::to_value(engine.volumes_in_use().unwrap()).unwrap();
+        assert_eq!(json[0]["UsageData"], serde_json::json!({"RefCount": 1, "Size": 3}));
     }
 }

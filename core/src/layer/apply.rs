@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{Context, Error, Result, file, store::LayerFacts};
 
-const OPAQUE: &str = "trusted.overlay.opaque";
+pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
 /// Its presence makes the kernel leave whiteouts out of the listing of a directory that no other layer has.
 const ORIGIN: &str = "trusted.overlay.origin";
 

@@ -2,7 +2,10 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use rustix::io::Errno;
+use rustix::{
+    fs::{AtFlags, statat},
+    io::Errno,
+};
 
 use super::Store;
 use crate::{
@@ -13,6 +16,11 @@ use crate::{
 };
 
 impl Store {
+    /// Whether the document is there.
+    pub fn has_blob(&self, digest: &BlobDigest) -> bool {
+        statat(&self.root, blob_path(digest).as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// The document with this digest.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! Taking away what nobody needs: everything that the listed images and the containers' images reach is marked, the
 //! rest is moved to `tmp/` at once and deleted when the store is unlocked again.
+//!
+//! What is in `tmp/` and was left by a killed process is also the note that something may be half done: images that were
+//! taken off the list while their layers were not yet, layers that came before their image. So whoever finds it there
+//! collects once more.
 
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
@@ -17,7 +21,8 @@ use crate::{
     image::config::ImageConfig,
 };
 
-/// What was taken off the shelves. Its files are deleted when this is dropped, which the caller does without the lock.
+/// What was taken off the shelves. Its files are deleted when this is dropped, which the caller does without the lock;
+/// after a kill the next sweep does it. Nothing new is made for it, so that it works on a full disk, too.
 #[derive(Debug)]
 pub struct Removed {
     /// The layers.
@@ -26,6 +31,19 @@ pub struct Removed {
     pub size_bytes: u64,
     root: OwnedFd,
     paths: Vec<String>,
+}
+
+impl Removed {
+    /// Moves what is at this path of the data root away. A missing one is fine.
+    pub(super) fn take(&mut self, path: &str) -> Result<()> {
+        let to = format!("tmp/{}", publish::random_name());
+        match rustix::fs::renameat(&self.root, path, &self.root, to.as_str()) {
+            Ok(()) => self.paths.push(to),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::os("remove", path, errno)),
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Removed {
@@ -37,21 +55,29 @@ impl Drop for Removed {
 }
 
 impl Store {
+    /// Nothing removed yet.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn removal(&self, _alone: &Locked) -> Result<Removed> {
+        file::subdirectory(&self.root, "tmp", 0o700).context("create directory", "tmp")?;
+        let root = self.root.try_clone().context("duplicate", "data root")?;
+        Ok(Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() })
+    }
+
     /// Takes away all layers and blobs that neither a listed image nor one of `in_use` needs. While the config of one of
     /// these can't be read nothing is taken away, since it can't be known what it needs.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn collect(&self, alone: &Locked, in_use: &[ImageId]) -> Result<Removed> {
-        let root = self.root.try_clone().context("duplicate", "data root")?;
-        let mut removed = Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() };
+    pub fn collect(&self, _alone: &Locked, in_use: &[ImageId], removed: &mut Removed) -> Result<()> {
         let mut layers: BTreeSet<DiffId> = BTreeSet::new();
         let mut blobs: BTreeSet<BlobDigest> = BTreeSet::new();
         for id in self.image_ids()?.iter().chain(in_use) {
             match self.blob(&id.config_blob()).and_then(|json| ImageConfig::parse(&json)) {
                 Ok(config) => layers.extend(config.rootfs.diff_ids),
                 Err(Error::NotFound(_)) if in_use.contains(id) => {}
-                Err(_) => return Ok(removed),
+                Err(_) => return Ok(()),
             }
             blobs.insert(id.config_blob());
         }
@@ -59,7 +85,7 @@ impl Store {
             if let Some(blob) = Digest::from_hex(&name).map(BlobDigest)
                 && !blobs.contains(&blob)
             {
-                publish::remove_file(self, alone, &blob_path(&blob))?;
+                removed.take(&blob_path(&blob))?;
             }
         }
         for name in self.listed("layers")? {
@@ -67,27 +93,23 @@ impl Store {
                 && !layers.contains(&layer)
             {
                 let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
-                file::subdirectory(&self.root, "tmp", 0o700).context("create directory", "tmp")?;
-                let (from, to) = (layer_path(&layer), format!("tmp/{}", publish::random_name()));
-                rustix::fs::renameat(&self.root, from.as_str(), &self.root, to.as_str())
-                    .context("rename", &from)?;
-                removed.paths.push(to);
+                removed.take(&layer_path(&layer))?;
                 removed.layers.push(layer);
                 removed.size_bytes += size_bytes;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
-    /// Deletes what killed processes left in `tmp/`, unless somebody is at work right now. Failures are left to the next
-    /// sweep.
-    pub fn sweep(&self) {
+    /// Deletes what killed processes left, unless somebody is at work right now: what is in `tmp/`, and what nobody needs
+    /// any more if it can be said which images the containers use. Failures are left to the next sweep.
+    pub fn sweep(&self, in_use: &dyn Fn() -> Option<Vec<ImageId>>) {
         let Ok(names) = file::names(&self.root, "tmp") else { return };
         if names.is_empty() {
             return;
         }
-        let mut dead = Vec::new();
-        if let Ok(_alone) = self.lock(FlockOperation::NonBlockingLockExclusive) {
+        let (mut dead, mut removed) = (Vec::new(), None);
+        if let Ok(alone) = self.lock(FlockOperation::NonBlockingLockExclusive) {
             for name in names {
                 let path = format!("tmp/{name}");
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -96,14 +118,20 @@ impl Store {
                     rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open)
                 }) {
                     // The lock is kept, so that no second sweep deletes the same.
-                    Ok(open) => dead.push((path, open)),
+                    Ok(open) => dead.push((path, Some(open))),
                     Err(Errno::AGAIN | Errno::NOENT) => {}
-                    Err(_) => {
-                        let _ = file::remove_tree(&self.root, path.as_str());
-                    }
+                    Err(_) => dead.push((path, None)),
                 }
             }
+            if !dead.is_empty()
+                && let Some(in_use) = in_use()
+                && let Ok(mut all) = self.removal(&alone)
+            {
+                let _ = self.collect(&alone, &in_use, &mut all);
+                removed = Some(all);
+            }
         }
+        drop(removed);
         for (path, _open) in &dead {
             let _ = file::remove_tree(&self.root, path.as_str());
         }
@@ -146,10 +174,12 @@ mod tests {
         let store = &scratch.store;
         let (one, two) = (add(store, &[b"a", b"b"]), add(store, &[b"a", b"c"]));
         let alone = store.alone().unwrap();
-        store.unlist(&alone, &one).unwrap();
-        assert!(store.collect(&alone, &[one]).unwrap().layers.is_empty());
+        let mut removed = store.removal(&alone).unwrap();
+        store.unlist(&alone, &one, &mut removed).unwrap();
+        store.collect(&alone, &[one], &mut removed).unwrap();
+        assert!(removed.layers.is_empty());
         assert!(store.image(&one).is_ok());
-        let removed = store.collect(&alone, &[]).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
         assert_eq!(
             (removed.layers.as_slice(), removed.size_bytes),
             ([DiffId(Digest::of(b"b"))].as_slice(), 5)
@@ -170,8 +200,10 @@ mod tests {
         file::replace(store.root(), "blob", b"{}", 0o600).unwrap();
         rustix::fs::renameat(store.root(), "blob", store.root(), path.as_str()).unwrap();
         let alone = store.alone().unwrap();
-        store.unlist(&alone, &one).unwrap();
-        assert!(store.collect(&alone, &[]).unwrap().layers.is_empty());
+        let mut removed = store.removal(&alone).unwrap();
+        store.unlist(&alone, &one, &mut removed).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
+        assert!(removed.layers.is_empty());
     }
 
     #[test]
@@ -185,10 +217,31 @@ mod tests {
         file::create(store.root(), "tmp/file", b"x", 0o600).unwrap();
         {
             let _at_work = store.share().unwrap();
-            store.sweep();
+            store.sweep(&|| None);
             assert_eq!(file::names(store.root(), "tmp").unwrap().len(), 3);
         }
-        store.sweep();
+        store.sweep(&|| None);
         assert_eq!(file::names(store.root(), "tmp").unwrap(), [living.path["tmp/".len()..].to_string()]);
+    }
+
+    #[test]
+    fn a_removal_or_a_load_that_was_killed_half_way_is_finished_by_the_next_sweep() {
+        let scratch = ScratchStore::new("half-way");
+        let store = &scratch.store;
+        let (one, two) = (add(store, &[b"a", b"b"]), add(store, &[b"a", b"c"]));
+        let mut removed = store.removal(&store.alone().unwrap()).unwrap();
+        store.unlist(&store.alone().unwrap(), &one, &mut removed).unwrap();
+        core::mem::forget(removed);
+        // Nobody knows what the containers need: what is there stays.
+        store.sweep(&|| None);
+        assert!(store.has_layer(&DiffId(Digest::of(b"b"))));
+        file::create(store.root(), "tmp/config-that-was-not-renamed", b"{}", 0o600).unwrap();
+        store.sweep(&|| Some([one].into()));
+        assert!(store.has_layer(&DiffId(Digest::of(b"b"))));
+        file::create(store.root(), "tmp/config-that-was-not-renamed", b"{}", 0o600).unwrap();
+        store.sweep(&|| Some(Vec::new()));
+        assert!(!store.has_layer(&DiffId(Digest::of(b"b"))) && store.image(&one).is_err());
+        assert_eq!(store.image(&two).unwrap().lower_dirs(store).unwrap().len(), 2);
+        assert!(file::names(store.root(), "tmp").unwrap().is_empty());
     }
 }

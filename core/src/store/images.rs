@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use rustix::{fd::OwnedFd, io::Errno};
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, Publication, Store, blobs::blob_path, publish};
+use super::{Locked, Publication, Removed, Store, blobs::blob_path, publish};
 use crate::{
     Error, Result,
     clock::Time,
@@ -133,8 +133,9 @@ impl Store {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn unlist(&self, alone: &Locked, id: &ImageId) -> Result<()> {
-        publish::remove_file(self, alone, &record_path(id))
+    pub fn unlist(&self, _alone: &Locked, id: &ImageId, removed: &mut Removed) -> Result<()> {
+        removed.take(&record_path(id))?;
+        publish::sync_parent(self, &record_path(id))
     }
 }
 

@@ -45,15 +45,19 @@ impl Store {
         }
     }
 
-    /// All names, sorted.
+    /// All names, sorted. One whose file is damaged does not hide the others: it is left out.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if a name's file is damaged.
+    /// Of the file system.
     pub fn all_names(&self) -> Result<Vec<Name>> {
         let mut all = Vec::new();
         for file in self.listed("names")? {
-            // A name may have gone since the list was read.
-            all.extend(self.read_name(&format!("names/{file}"))?);
+            match self.read_name(&format!("names/{file}")) {
+                // A name may have gone since the list was read.
+                Ok(found) => all.extend(found),
+                Err(Error::Corrupt(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         crate::sort::by(&mut all, |a, b| a.reference.cmp(&b.reference));
         Ok(all)
@@ -74,7 +78,7 @@ impl Store {
         publish::remove_file(self, alone, &name_path(reference))
     }
 
-    fn read_name(&self, path: &str) -> Result<Option<Name>> {
+    pub(super) fn read_name(&self, path: &str) -> Result<Option<Name>> {
         let bytes = match file::read(&self.root, path, LIMIT) {
             Ok(bytes) => bytes,
             Err(Errno::NOENT) => return Ok(None),
@@ -112,7 +116,7 @@ impl Publication<'_> {
     }
 }
 
-fn name_path(reference: &Reference) -> String {
+pub(super) fn name_path(reference: &Reference) -> String {
     format!("names/{}", Digest::of(reference.to_string().as_bytes()).hex().as_str())
 }
 
@@ -148,5 +152,6 @@ mod tests {
         let locked = store.share().unwrap();
         store.publication(&locked).unwrap().file(&name_path(&name), b"").unwrap().commit().unwrap();
         assert!(matches!(store.named(&name), Err(Error::Corrupt(_))));
+        assert_eq!(store.all_names(), Ok(Vec::new()));
     }
 }

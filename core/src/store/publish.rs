@@ -116,6 +116,11 @@ pub(super) fn remove_file(store: &Store, _alone: &Locked, path: &str) -> Result<
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(Error::os("remove", path, errno)),
     }
+    sync_parent(store, path)
+}
+
+/// Makes it durable that something came to this path below the data root or went away from there.
+pub(super) fn sync_parent(store: &Store, path: &str) -> Result<()> {
     let parent = path.rsplit_once('/').map_or(".", |(parent, _)| parent);
     open_directory(&store.root, parent).and_then(rustix::fs::fsync).context("sync", parent)
 }
