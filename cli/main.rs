@@ -6,6 +6,7 @@ mod arguments;
 mod attached;
 mod client;
 mod create;
+mod download;
 mod failure;
 mod format;
 mod help;
