@@ -22,6 +22,7 @@ pub mod head;
 mod image_change;
 mod image_list;
 mod image_load;
+mod image_save;
 mod inspect;
 pub mod json;
 mod lifecycle;

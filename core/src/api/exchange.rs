@@ -32,6 +32,9 @@ pub(super) const ERROR_FIELD: &str = "Skiff-Error";
 /// Most bytes of an error's text in there.
 const ERROR_BYTES_MAX: usize = 4096;
 
+/// What of an archive may be on its way.
+const SEND_BUFFER_BYTES: usize = 2 << 20;
+
 /// How far the response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
@@ -275,6 +278,14 @@ impl<'w> Exchange<'w> {
             self.sent = Sent::Whole;
         }
         self.wire.send(&[head.as_bytes()])
+    }
+
+    /// Lets more of a stream be on its way, for archives: fewer switches between whoever writes it and whoever reads it.
+    pub fn widen(&self) {
+        // The kernel gives what its limits allow.
+        use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
+        let _ = set_socket_send_buffer_size_force(self.wire.fd(), SEND_BUFFER_BYTES)
+            .or_else(|_| set_socket_send_buffer_size(self.wire.fd(), SEND_BUFFER_BYTES));
     }
 
     /// Sends the next part of a stream.
