@@ -9,7 +9,7 @@ use std::{
 use super::support::{Scratch, until};
 
 /// Whether the tools are here: `tests/setup.sh` installs them, which only root can.
-fn are_there() -> bool {
+pub fn are_there() -> bool {
     let wanted = ["podman", "buildah", "skopeo", "umoci", "dockerd", "docker"];
     let is_there = |tool: &&str| {
         ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"]
@@ -26,7 +26,7 @@ fn are_there() -> bool {
 }
 
 /// What a command prints, without blanks around it; it has to succeed.
-fn said(command: &mut Command) -> String {
+pub fn said(command: &mut Command) -> String {
     exactly(command).trim().to_string()
 }
 
@@ -38,7 +38,7 @@ fn exactly(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn podman(scratch: &Scratch, program: &str) -> Command {
+pub fn podman(scratch: &Scratch, program: &str) -> Command {
     let mut command = Command::new(program);
     command.arg("--root").arg(scratch.path("store")).arg("--runroot").arg(scratch.path("store-run"));
     command.args(["--storage-driver", "vfs"]);
@@ -49,13 +49,13 @@ fn podman(scratch: &Scratch, program: &str) -> Command {
 }
 
 /// A daemon of Docker's that can't run anything and need not.
-struct Dockerd {
+pub struct Dockerd {
     child: Child,
     host: String,
 }
 
 impl Dockerd {
-    fn start(scratch: &Scratch) -> Dockerd {
+    pub fn start(scratch: &Scratch) -> Dockerd {
         let socket = scratch.path("dockerd.sock");
         let host = format!("unix://{}", socket.display());
         let log = std::fs::File::create(scratch.path("dockerd.log")).unwrap();
@@ -79,7 +79,7 @@ impl Dockerd {
         command
     }
 
-    fn say(&self, words: &[&str]) -> String {
+    pub fn say(&self, words: &[&str]) -> String {
         said(&mut self.command(words))
     }
 }
@@ -107,7 +107,7 @@ fn root(scratch: &Scratch) -> String {
 }
 
 /// The id and the layers of an image, as skopeo sees it.
-fn of_config(at: &str) -> (String, String) {
+pub fn of_config(at: &str) -> (String, String) {
     let config = exactly(Command::new("skopeo").args(["inspect", "--config", "--raw", at]));
     let layers =
         serde_json::from_str::<serde_json::Value>(&config).unwrap()["rootfs"]["diff_ids"].to_string();
@@ -115,7 +115,7 @@ fn of_config(at: &str) -> (String, String) {
 }
 
 /// Loads what a tool has written; it has to have this id and these layers.
-fn loads(scratch: &Scratch, archive: &str, id: &str, layers: &str) {
+pub fn loads(scratch: &Scratch, archive: &str, id: &str, layers: &str) {
     scratch.text(&["load", "-i", &scratch.path(archive).display().to_string()]);
     let shown = scratch.text(&["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", id]);
     assert_eq!(shown.trim(), format!("sha256:{} {layers}", id.trim_start_matches("sha256:")), "{archive}");
