@@ -6,7 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
-use super::support::{Scratch, until};
+use super::{
+    count,
+    support::{Scratch, until},
+};
 
 /// Whether the tools are here: `tests/setup.sh` installs them, which only root can.
 pub fn are_there() -> bool {
@@ -148,6 +151,20 @@ fn what_docker_saves_is_loaded_as_the_same_image() {
         );
         loads(&scratch, "packed", &id, &layers);
     }
+    // An image on top of the other, with its layers, in one archive with it.
+    docker.say(&["create", "--name", "cc", "from/docker:1"]);
+    docker.say(&["cp", &tree, "cc:/new"]);
+    docker.say(&["commit", "cc", "third:3"]);
+    docker.say(&["save", "-o", &file("several.tar"), "third:3", "second:2"]);
+    let said = scratch.text(&["load", "-i", &file("several.tar")]);
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+    assert_eq!(said, ["Loaded image: second:2", "Loaded image: third:3"]);
+    for name in ["second:2", "third:3"] {
+        let words = ["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", name];
+        assert_eq!(scratch.text(&words).trim(), docker.say(&words));
+    }
+    assert_eq!(count(&scratch, "layers"), 2);
 }
 
 #[test]
@@ -179,6 +196,20 @@ fn what_podman_buildah_skopeo_and_umoci_write_is_loaded_as_the_same_image() {
     ]));
     let (id, layers) = expected("oci");
     loads(&scratch, "written", &id, &layers);
+    // An image on top of the other, with its layers, in one archive with it.
+    let buildah_says = |words: &[&str]| said(podman(&scratch, "buildah").args(words));
+    buildah_says(&["from", "-q", "--name", "w", "from/podman:1"]);
+    buildah_says(&["copy", "-q", "w", &tree, "/new"]);
+    buildah_says(&["commit", "-q", "w", "on/top:1"]);
+    podman_says(&["save", "-q", "-m", "-o", &file("several"), "from/podman:1", "on/top:1"]);
+    scratch.text(&["load", "-q", "-i", &file("several")]);
+    for name in ["localhost/from/podman:1", "localhost/on/top:1"] {
+        let (id, layers) = of_config(&format!("docker-archive:{}:{name}", file("several")));
+        let shown = scratch.text(&["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", name]);
+        assert_eq!(shown.trim(), format!("{id} {layers}"));
+    }
+    assert_eq!(count(&scratch, "layers"), 2);
+    scratch.text(&["rmi", "localhost/from/podman:1", "localhost/on/top:1"]);
     for compression in ["gzip", "zstd"] {
         let target = format!("oci:{}:copied:1", file(compression));
         let source = format!("oci:{}", file("written"));

@@ -176,3 +176,52 @@ fn make_room(wanted: u64) {
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn the_end_of_a_layer_is_given_when_it_is_proved_and_not_before() {
+        let layer = DiffId(Digest::of(b""));
+        for length in [0, 1, 511, 512, 513, 1024, 3000] {
+            let content: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            for step in [1, 100, 512, 513, 4000] {
+                let mut given = Vec::new();
+                let mut sink = |part: &[u8]| {
+                    assert!(!part.is_empty());
+                    given.extend_from_slice(part);
+                    Ok(())
+                };
+                let mut tail =
+                    Tail { layer: &layer, left: length, held: b"before".to_vec(), sink: &mut sink };
+                for part in content.chunks(step) {
+                    tail.put(part).unwrap();
+                }
+                let last = tail.end().unwrap();
+                let before = if length > BLOCK as u64 { 6 + content.len() - BLOCK } else { 0 };
+                assert_eq!(given.len(), before, "{length} {step}");
+                given.extend(last);
+                assert_eq!(given, [b"before", content.as_slice()].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_of_another_length_is_an_error() {
+        let layer = DiffId(Digest::of(b""));
+        let mut given = 0;
+        let mut sink = |part: &[u8]| {
+            given += part.len();
+            Ok(())
+        };
+        let mut tail = Tail { layer: &layer, left: 2000, held: Vec::new(), sink: &mut sink };
+        tail.put(&[0; 1999]).unwrap();
+        assert!(tail.put(&[0; 2]).unwrap_err().to_string().contains("has another length"));
+        assert!(Tail { layer: &layer, left: 1, held: Vec::new(), sink: &mut |_| Ok(()) }.end().is_err());
+        assert_eq!(given, 2000 - BLOCK);
+    }
+}
