@@ -15,6 +15,7 @@ mod arguments;
 mod attached;
 mod client;
 pub mod create;
+mod download;
 mod environment;
 mod failure;
 mod files;

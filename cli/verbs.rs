@@ -43,6 +43,7 @@ pub mod rename;
 pub mod rm;
 pub mod rmi;
 pub mod run;
+pub mod save;
 pub mod serve;
 pub mod stats;
 pub mod stop;
@@ -149,6 +150,7 @@ pub const VERBS: &[Entry] = &[
     entry::<images::Images>("images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", 0),
     entry::<import::Import>("import|image import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", 1),
     entry::<load::Load>("load|image load", "[OPTIONS]", 0),
+    entry::<save::Save>("save|image save", "[OPTIONS] IMAGE [IMAGE...]", 1),
     entry::<rmi::Rmi>("rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", 1),
     entry::<tag::Tag>("tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", 2),
     entry::<history::History>("history|image history", "[OPTIONS] IMAGE", 1),

@@ -24,9 +24,10 @@ use skiff_syscalls::descriptor;
 use self::paths::{
     Destination, base, clean, followed, has_slash, join_link, plan, split_argument, split_entry,
 };
-use super::{Context, Verb, export, number, text};
+use super::{Context, Verb, number, text};
 use crate::{
     client::{Reply, Upload, path, query},
+    download,
     failure::{Failure, Outcome},
     output,
     table::size,
@@ -91,7 +92,7 @@ impl Cp {
         }
         let mut reply = context.client.request(Method::Get, &archive(container, &source), Upload::Nothing)?;
         if destination == "-" {
-            export::copy(&mut reply, &mut |part| output::write(part))?;
+            download::copy(&mut reply, &mut |part| output::write(part))?;
             return Ok(0);
         }
         let is_directory = number(&described(&reply)?, "mode") & GO_DIRECTORY != 0;

@@ -23,6 +23,7 @@ pub mod head;
 mod image_change;
 mod image_list;
 mod image_load;
+mod image_save;
 mod image_verify;
 mod inspect;
 pub mod json;

@@ -23,6 +23,7 @@ pub mod remove;
 pub mod rename;
 pub mod root;
 pub mod run;
+pub mod save;
 pub mod signal;
 pub mod size;
 pub mod start;

@@ -1,6 +1,8 @@
 //! Files, always relative to a directory that is already open. Paths that come from outside go through [`beneath`] or
 //! [`in_root`]; nothing is resolved as a string. Whole files are replaced by writing a temporary one and renaming it.
 
+mod whole;
+
 use alloc::{
     ffi::CString,
     format,
@@ -19,6 +21,8 @@ use crate::{Context, Error, Result};
 
 /// The working directory, for paths of this process's own user.
 pub use rustix::fs::CWD;
+
+pub use self::whole::Whole;
 
 /// Opens a directory for use as a starting point.
 ///

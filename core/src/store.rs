@@ -15,12 +15,14 @@
 //! ```
 //! A directory's lock (flock on the data root) says who may do what: whoever adds to the shelves or makes something that
 //! refers to them holds it shared, for a moment and never while waiting for input; whoever takes something away holds it
-//! alone, and then everything in `tmp/` that nobody has locked is left over from a killed process.
+//! alone, and then everything in `tmp/` that nobody has locked is left over from a killed process. A layer that somebody
+//! reads for long has a lock of its own: see `held`.
 
 mod blobs;
 pub mod check;
 mod collect;
 mod fill;
+mod held;
 mod images;
 mod layers;
 mod names;
@@ -38,6 +40,7 @@ use rustix::{
 pub use self::{
     collect::Removed,
     fill::{Filled, fill},
+    held::HeldLayer,
     images::{Image, ImageRecord},
     layers::{LayerFacts, Scratch},
     names::Name,

@@ -235,3 +235,35 @@ fn the_docker_command_line_copies_compares_exports_and_commits() {
     assert_eq!(stat["mode"], 134_218_239);
     daemon.docker(&["rm", "-v", "cc"]);
 }
+
+#[test]
+fn the_docker_command_line_saves_and_loads_and_notices_what_breaks_off() {
+    if !has_docker() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let root = daemon.data().parent().unwrap().to_owned();
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(root.join("tree")).unwrap();
+    std::fs::write(root.join("tree/f"), "content ".repeat(10_000)).unwrap();
+    let packed =
+        std::process::Command::new("tar").args(["-cf", &path("tar"), "-C", &path("tree"), "."]).status();
+    assert!(packed.unwrap().success());
+    let id = daemon.docker(&["import", &path("tar"), "one:1"]);
+    daemon.docker(&["tag", "one:1", "two:2"]);
+    daemon.docker(&["save", "-o", &path("saved"), "one:1", "two"]);
+    daemon.docker(&["rmi", "one:1", "two:2"]);
+    assert_eq!(daemon.docker(&["load", "-i", &path("saved")]), "Loaded image: one:1\nLoaded image: two:2\n");
+    assert_eq!(daemon.docker(&["inspect", "-f", "{{.Id}}", "two:2"]), id);
+    let (_, error) = daemon.docker_fails(&["save", "none:1"]);
+    assert!(error.contains("No such image: none:1"), "{error}");
+    let layer = std::fs::read_dir(daemon.data().join("layers")).unwrap().next().unwrap().unwrap();
+    std::fs::write(layer.path().join("tree/f"), "CONTENT ".repeat(10_000)).unwrap();
+    for arguments in [&["save", "-o", &path("broken"), "one:1"][..], &["save", "one:1"]] {
+        let (code, error) = daemon.docker_fails(arguments);
+        assert!(code == 1 && error.contains("unexpected EOF"), "{arguments:?}: {code} {error}");
+    }
+    // That client leaves what came until then; it ends in the middle of the layer.
+    let listed = std::process::Command::new("tar").args(["-tf", &path("broken")]).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stderr).contains("Unexpected EOF"));
+}

@@ -1,9 +1,12 @@
 //! Images that come from other engines, and archives that were made by hand: as they should be, and as nobody should.
 
 mod hostile;
+mod large;
 mod pack;
+mod save;
 #[path = "../support/mod.rs"]
 mod support;
+mod taken;
 mod tools;
 
 use std::{

@@ -13,12 +13,12 @@ use skiff_core::{digest::Digest, image::config::ARCHITECTURE};
 pub struct Tar(Vec<u8>);
 
 impl Tar {
-    /// Puts an entry at the end.
-    pub fn entry(mut self, kind: u8, name: &str, link: &str, content: &[u8]) -> Tar {
+    /// The header of an entry.
+    pub fn header(kind: u8, name: &str, link: &str, size: u64) -> Vec<u8> {
         let mut block = vec![0; 512];
         block[..name.len()].copy_from_slice(name.as_bytes());
         block[100..107].copy_from_slice(b"0000644");
-        block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
         block[136..147].copy_from_slice(b"14000000000");
         block[156] = kind;
         block[157..157 + link.len()].copy_from_slice(link.as_bytes());
@@ -26,7 +26,12 @@ impl Tar {
         block[148..156].fill(b' ');
         let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
         block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        self.0.extend(block);
+        block
+    }
+
+    /// Puts an entry at the end.
+    pub fn entry(mut self, kind: u8, name: &str, link: &str, content: &[u8]) -> Tar {
+        self.0.extend(Tar::header(kind, name, link, content.len() as u64));
         self.0.extend(content);
         self.0.resize(self.0.len().next_multiple_of(512), 0);
         self
@@ -35,6 +40,11 @@ impl Tar {
     /// Puts a file at the end.
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Tar {
         self.entry(b'0', name, "", content.as_ref())
+    }
+
+    /// What there is, without an end.
+    pub fn part(self) -> Vec<u8> {
+        self.0
     }
 
     /// All of it.
@@ -78,7 +88,10 @@ impl Layout {
     /// Adds a blob and gives what describes it, without the last brace.
     pub fn blob(&mut self, content: &[u8]) -> String {
         let digest = Digest::of(content);
-        self.0.push((format!("blobs/sha256/{}", digest.hex().as_str()), content.to_vec()));
+        let path = format!("blobs/sha256/{}", digest.hex().as_str());
+        if self.0.iter().all(|(known, _)| *known != path) {
+            self.0.push((path, content.to_vec()));
+        }
         format!("{{\"mediaType\":\"x\",\"digest\":\"{digest}\",\"size\":{}", content.len())
     }
 

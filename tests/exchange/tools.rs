@@ -6,10 +6,13 @@ use std::{
     sync::OnceLock,
 };
 
-use super::support::{Scratch, until};
+use super::{
+    count,
+    support::{Scratch, until},
+};
 
 /// Whether the tools are here: `tests/setup.sh` installs them, which only root can.
-fn are_there() -> bool {
+pub fn are_there() -> bool {
     let wanted = ["podman", "buildah", "skopeo", "umoci", "dockerd", "docker"];
     let is_there = |tool: &&str| {
         ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"]
@@ -26,7 +29,7 @@ fn are_there() -> bool {
 }
 
 /// What a command prints, without blanks around it; it has to succeed.
-fn said(command: &mut Command) -> String {
+pub fn said(command: &mut Command) -> String {
     exactly(command).trim().to_string()
 }
 
@@ -38,7 +41,7 @@ fn exactly(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn podman(scratch: &Scratch, program: &str) -> Command {
+pub fn podman(scratch: &Scratch, program: &str) -> Command {
     let mut command = Command::new(program);
     command.arg("--root").arg(scratch.path("store")).arg("--runroot").arg(scratch.path("store-run"));
     command.args(["--storage-driver", "vfs"]);
@@ -49,13 +52,13 @@ fn podman(scratch: &Scratch, program: &str) -> Command {
 }
 
 /// A daemon of Docker's that can't run anything and need not.
-struct Dockerd {
+pub struct Dockerd {
     child: Child,
     host: String,
 }
 
 impl Dockerd {
-    fn start(scratch: &Scratch) -> Dockerd {
+    pub fn start(scratch: &Scratch) -> Dockerd {
         let socket = scratch.path("dockerd.sock");
         let host = format!("unix://{}", socket.display());
         let log = std::fs::File::create(scratch.path("dockerd.log")).unwrap();
@@ -79,7 +82,7 @@ impl Dockerd {
         command
     }
 
-    fn say(&self, words: &[&str]) -> String {
+    pub fn say(&self, words: &[&str]) -> String {
         said(&mut self.command(words))
     }
 }
@@ -107,7 +110,7 @@ fn root(scratch: &Scratch) -> String {
 }
 
 /// The id and the layers of an image, as skopeo sees it.
-fn of_config(at: &str) -> (String, String) {
+pub fn of_config(at: &str) -> (String, String) {
     let config = exactly(Command::new("skopeo").args(["inspect", "--config", "--raw", at]));
     let layers =
         serde_json::from_str::<serde_json::Value>(&config).unwrap()["rootfs"]["diff_ids"].to_string();
@@ -115,7 +118,7 @@ fn of_config(at: &str) -> (String, String) {
 }
 
 /// Loads what a tool has written; it has to have this id and these layers.
-fn loads(scratch: &Scratch, archive: &str, id: &str, layers: &str) {
+pub fn loads(scratch: &Scratch, archive: &str, id: &str, layers: &str) {
     scratch.text(&["load", "-i", &scratch.path(archive).display().to_string()]);
     let shown = scratch.text(&["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", id]);
     assert_eq!(shown.trim(), format!("sha256:{} {layers}", id.trim_start_matches("sha256:")), "{archive}");
@@ -148,6 +151,20 @@ fn what_docker_saves_is_loaded_as_the_same_image() {
         );
         loads(&scratch, "packed", &id, &layers);
     }
+    // An image on top of the other, with its layers, in one archive with it.
+    docker.say(&["create", "--name", "cc", "from/docker:1"]);
+    docker.say(&["cp", &tree, "cc:/new"]);
+    docker.say(&["commit", "cc", "third:3"]);
+    docker.say(&["save", "-o", &file("several.tar"), "third:3", "second:2"]);
+    let said = scratch.text(&["load", "-i", &file("several.tar")]);
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+    assert_eq!(said, ["Loaded image: second:2", "Loaded image: third:3"]);
+    for name in ["second:2", "third:3"] {
+        let words = ["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", name];
+        assert_eq!(scratch.text(&words).trim(), docker.say(&words));
+    }
+    assert_eq!(count(&scratch, "layers"), 2);
 }
 
 #[test]
@@ -179,6 +196,20 @@ fn what_podman_buildah_skopeo_and_umoci_write_is_loaded_as_the_same_image() {
     ]));
     let (id, layers) = expected("oci");
     loads(&scratch, "written", &id, &layers);
+    // An image on top of the other, with its layers, in one archive with it.
+    let buildah_says = |words: &[&str]| said(podman(&scratch, "buildah").args(words));
+    buildah_says(&["from", "-q", "--name", "w", "from/podman:1"]);
+    buildah_says(&["copy", "-q", "w", &tree, "/new"]);
+    buildah_says(&["commit", "-q", "w", "on/top:1"]);
+    podman_says(&["save", "-q", "-m", "-o", &file("several"), "from/podman:1", "on/top:1"]);
+    scratch.text(&["load", "-q", "-i", &file("several")]);
+    for name in ["localhost/from/podman:1", "localhost/on/top:1"] {
+        let (id, layers) = of_config(&format!("docker-archive:{}:{name}", file("several")));
+        let shown = scratch.text(&["inspect", "-f", "{{.Id}} {{json .RootFS.Layers}}", name]);
+        assert_eq!(shown.trim(), format!("{id} {layers}"));
+    }
+    assert_eq!(count(&scratch, "layers"), 2);
+    scratch.text(&["rmi", "localhost/from/podman:1", "localhost/on/top:1"]);
     for compression in ["gzip", "zstd"] {
         let target = format!("oci:{}:copied:1", file(compression));
         let source = format!("oci:{}", file("written"));

@@ -3,6 +3,8 @@
 // Each test file uses its part of this.
 #![allow(dead_code)]
 
+pub mod tree;
+
 use std::{
     io::{Read, Write},
     path::PathBuf,
@@ -245,5 +247,14 @@ impl Terminal {
             let count = rustix::io::read(&self.master, &mut buffer).unwrap();
             self.seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
+    }
+
+    /// All that is left to be read, when the programs in it have ended.
+    pub fn rest(mut self) -> String {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = rustix::io::read(&self.master, &mut buffer) {
+            self.seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        self.seen
     }
 }

@@ -1,8 +1,9 @@
 //! Bodies: raw bytes of a connection -> the bytes of one body, for both framings and any split of the input.
 //!
 //! Pure. A chunk is `SIZE-IN-HEX [;extension] CRLF data CRLF`; a chunk of size 0 is the last and is followed by
-//! trailer lines, which are checked for length and dropped.
+//! trailer lines, which are kept.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::head::Framing;
@@ -52,6 +53,8 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub struct BodyDecoder {
     place: Place,
+    /// The trailers, each with a line break behind it.
+    trailers: Vec<u8>,
 }
 
 impl BodyDecoder {
@@ -63,7 +66,14 @@ impl BodyDecoder {
             Framing::Chunked => Place::Size(0, 0),
             Framing::UntilClose => Place::Open,
         };
-        BodyDecoder { place }
+        BodyDecoder { place, trailers: Vec::new() }
+    }
+
+    /// The value of a trailer field, if the body has ended with one that is text.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        let text = core::str::from_utf8(&self.trailers).ok().filter(|_| self.is_complete())?;
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     /// Whether the whole body was seen.
@@ -161,9 +171,15 @@ impl BodyDecoder {
             (Place::Trailer(length, _), _) if byte == b'\n' || length == TRAILER_BYTES_MAX => {
                 return Err(bad("the trailers are not valid"));
             }
-            (Place::Trailer(length, _), _) => Place::Trailer(length + 1, false),
+            (Place::Trailer(length, _), _) => {
+                self.trailers.push(byte);
+                Place::Trailer(length + 1, false)
+            }
             (Place::TrailerLf(_, true), b'\n') => Place::End,
-            (Place::TrailerLf(length, false), b'\n') => Place::Trailer(length, true),
+            (Place::TrailerLf(length, false), b'\n') => {
+                self.trailers.push(b'\n');
+                Place::Trailer(length, true)
+            }
             _ => return Err(bad("a line break was expected")),
         };
         Ok(())
@@ -209,6 +225,20 @@ mod tests {
                 assert_eq!(split, whole, "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn trailers_can_be_asked_for_at_the_end() {
+        let text = b"1\r\na\r\n0\r\nX-Sum:  1: 2 \r\nbare\r\nY: 3\r\n\r\n";
+        let mut decoder = BodyDecoder::new(Framing::Chunked);
+        for (at, byte) in text.iter().enumerate() {
+            assert_eq!(decoder.trailer("y"), None, "{at}");
+            assert_eq!(decoder.step(&[*byte]).unwrap().consumed, 1);
+        }
+        let found = ["x-sum", "Y", "bare", "z"].map(|name| decoder.trailer(name));
+        assert_eq!(found, [Some("1: 2"), Some("3"), None, None]);
+        let endless = [b"0\r\n".as_slice(), &b"A: b\r\n".repeat(5000)].concat();
+        assert!(decode(Framing::Chunked, &[&endless]).is_err());
     }
 
     #[test]

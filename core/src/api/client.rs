@@ -7,7 +7,9 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 
 use super::{
     body::BodyDecoder,
+    exchange::ERROR_FIELD,
     head::{Framing, Method, ResponseHead},
+    target::{Plus, percent_decode},
     wire::Wire,
 };
 use crate::{Error, Result};
@@ -63,7 +65,7 @@ impl Client {
         // Writing to a string can't fail.
         let _ = write!(
             head,
-            "{} {target} HTTP/1.1\r\nHost: skiff\r\nUser-Agent: skiff/{}\r\n",
+            "{} {target} HTTP/1.1\r\nHost: skiff\r\nUser-Agent: skiff/{}\r\nConnection: TE\r\nTE: trailers\r\n",
             method.name(),
             env!("CARGO_PKG_VERSION")
         );
@@ -90,9 +92,16 @@ impl Client {
     /// Reads a part of the response's body: how many bytes, 0 at its end.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a malformed or cut body.
+    /// [`Error::Invalid`] for a malformed or cut body; [`Error::Corrupt`] with the server's words if they stand at its end.
     pub fn read_body(&mut self, out: &mut [u8]) -> Result<usize> {
-        self.wire.body(&mut self.body, out)
+        let length = self.wire.body(&mut self.body, out)?;
+        if length == 0
+            && let Some(text) = self.body.trailer(ERROR_FIELD)
+        {
+            let text = percent_decode(text.as_bytes(), Plus::Literal)?;
+            return Err(Error::Corrupt(String::from_utf8_lossy(&text).into()));
+        }
+        Ok(length)
     }
 
     /// Reads the whole of the response's body.

@@ -54,7 +54,7 @@ mod tests {
     use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 
     use super::*;
-    use crate::api::{client::Client, head::Method, wire::send_all};
+    use crate::api::{client::Client, exchange::ERROR_FIELD, head::Method, wire::send_all};
 
     /// Answers as the path's first segment says.
     fn handler(exchange: &mut Exchange<'_>) -> Result<()> {
@@ -73,7 +73,7 @@ mod tests {
             Some("broken") => {
                 exchange.stream("text/plain")?;
                 exchange.chunk(b"half")?;
-                Err(Error::Corrupt("lost".into()))
+                Err(Error::Corrupt("lost: 100%".into()).hint("\u{e9}"))
             }
             Some("hijack") => {
                 let hijacked = exchange.hijack(true)?;
@@ -186,11 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_breaks_has_no_last_chunk() {
+    fn a_stream_that_breaks_has_no_last_chunk_or_says_why() {
+        let answer = raw("GET /broken HTTP/1.1\r\nHost: d\r\n\r\n");
+        assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
         let mut client = client();
         client.send(Method::Get, "/broken", &[], b"").unwrap();
-        assert_eq!(client.response().unwrap().status, 200);
-        assert!(client.whole_body(100).is_err());
+        let head = client.response().unwrap();
+        assert_eq!((head.status, head.headers.get("trailer")), (200, Some(ERROR_FIELD)));
+        assert_eq!(client.whole_body(100), Err(Error::Corrupt("lost: 100%\nhint: \u{e9}".into())));
     }
 
     #[test]

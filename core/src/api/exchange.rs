@@ -13,7 +13,7 @@ use super::{
     body::BodyDecoder,
     head::{Headers, Method, RequestHead},
     json::Json,
-    target::{ApiVersion, Query, Target},
+    target::{ApiVersion, Query, Target, percent_encode},
     wire::Wire,
 };
 use crate::{Error, Result};
@@ -26,6 +26,14 @@ const OWN_FIELDS: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (linux)\r\n"
 );
+
+/// The trailer field that says why a stream has broken off, percent-encoded.
+pub(super) const ERROR_FIELD: &str = "Skiff-Error";
+/// Most bytes of an error's text in there.
+const ERROR_BYTES_MAX: usize = 4096;
+
+/// What of an archive may be on its way.
+const SEND_BUFFER_BYTES: usize = 2 << 20;
 
 /// How far the response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +57,8 @@ pub struct Exchange<'w> {
     awaits_continue: bool,
     keep_alive: bool,
     old: bool,
+    /// The client wants to hear of errors in the middle of a stream.
+    reads_trailers: bool,
     sent: Sent,
     /// The version that the client speaks.
     pub version: ApiVersion,
@@ -83,6 +93,7 @@ impl<'w> Exchange<'w> {
         let exchange = Exchange {
             wire,
             method: head.method,
+            reads_trailers: head.headers.has_word("te", "trailers"),
             headers: head.headers,
             body: BodyDecoder::new(head.framing),
             awaits_continue: head.expects_continue,
@@ -258,12 +269,23 @@ impl<'w> Exchange<'w> {
         } else {
             self.sent = Sent::Chunked;
             head.push_str("Transfer-Encoding: chunked\r\n");
+            if self.reads_trailers {
+                let _ = write!(head, "Trailer: {ERROR_FIELD}\r\n");
+            }
         }
         head.push_str("\r\n");
         if self.method == Method::Head {
             self.sent = Sent::Whole;
         }
         self.wire.send(&[head.as_bytes()])
+    }
+
+    /// Lets more of a stream be on its way, for archives: fewer switches between whoever writes it and whoever reads it.
+    pub fn widen(&self) {
+        // The kernel gives what its limits allow.
+        use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
+        let _ = set_socket_send_buffer_size_force(self.wire.fd(), SEND_BUFFER_BYTES)
+            .or_else(|_| set_socket_send_buffer_size(self.wire.fd(), SEND_BUFFER_BYTES));
     }
 
     /// Sends the next part of a stream.
@@ -334,7 +356,16 @@ impl<'w> Exchange<'w> {
                     return After::Close;
                 }
             }
-            // Too late for a status: what is missing at the end tells the client.
+            // Too late for a status.
+            (Sent::Chunked, Err(error)) if self.reads_trailers => {
+                let mut end = format!("0\r\n{ERROR_FIELD}: ");
+                let text = format!("{error}");
+                percent_encode(&text.as_bytes()[..text.len().min(ERROR_BYTES_MAX)], b" /:;,=()", &mut end);
+                end.push_str("\r\n\r\n");
+                let _ = self.wire.send(&[end.as_bytes()]);
+                return After::Close;
+            }
+            // What is missing at the end tells the client.
             (_, Err(_)) | (Sent::Hijacked | Sent::Open, Ok(())) => return After::Close,
             (Sent::Chunked, Ok(())) => {
                 if self.wire.send(&[b"0\r\n\r\n"]).is_err() {

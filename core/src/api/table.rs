@@ -3,7 +3,7 @@
 use super::{
     archive, attach, changes, commit, container_list, create, disk_usage, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
-    image_change, image_list, image_load, image_verify, inspect, lifecycle, logs, network,
+    image_change, image_list, image_load, image_save, image_verify, inspect, lifecycle, logs, network,
     route::Route,
     run, stats, system,
     target::ApiVersion,
@@ -58,6 +58,8 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "build/prune", disk_usage::prune_build_cache),
     always(Delete, "containers/{}", lifecycle::remove),
     always(Get, "images/json", image_list::list),
+    always(Get, "images/get", image_save::several),
+    always(Get, "images/{*}/get", image_save::one),
     always(Get, "images/{*}/json", image_list::inspect),
     always(Get, "images/{*}/history", image_list::history),
     always(Post, "images/create", image_change::create),

@@ -149,12 +149,16 @@ fn check_version(text: &str) -> Result<ApiVersion> {
 
 /// What a `+` stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Plus {
+pub(super) enum Plus {
     Literal,
     Space,
 }
 
-fn percent_decode(text: &[u8], plus: Plus) -> Result<Vec<u8>> {
+/// Undoes [`percent_encode`].
+///
+/// # Errors
+/// [`Error::Invalid`] for a percent sign without two digits.
+pub(super) fn percent_decode(text: &[u8], plus: Plus) -> Result<Vec<u8>> {
     let digit = |byte: Option<&u8>| byte.and_then(|&b| (b as char).to_digit(16)).map(|d| d as u8);
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter();

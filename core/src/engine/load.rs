@@ -192,7 +192,8 @@ impl Engine {
             }
         }
         publication.commit()?;
-        drop(locked);
+        // Nobody has to wait for the new layers while this is told.
+        drop((locked, done));
         for (id, name, before) in &told {
             self.tell_image(id, "load", &name.clone().unwrap_or_else(|| id.to_string()));
             if let (Some(name), Some(old)) = (name, before) {

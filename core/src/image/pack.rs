@@ -182,6 +182,14 @@ impl File {
         }
     }
 
+    /// The layer that it is.
+    pub fn layer(&self) -> Option<DiffId> {
+        match self {
+            File::Whole(..) => None,
+            File::Layer(layer, _) => Some(*layer),
+        }
+    }
+
     /// Bytes of its content.
     pub fn size(&self) -> u64 {
         match self {

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Locked, Store, blobs::blob_path, layers::layer_path, publish};
+use super::{Locked, Store, blobs::blob_path, held, layers::layer_path, publish};
 use crate::{
     Context, Error, Result,
     digest::{BlobDigest, DiffId, Digest, ImageId},
@@ -48,7 +48,8 @@ impl Removed {
 
 impl Drop for Removed {
     fn drop(&mut self) {
-        for path in &self.paths {
+        // What somebody still reads is left to a later sweep.
+        for path in self.paths.iter().filter(|path| !held::is_held(&self.root, path)) {
             let _ = file::remove_tree(&self.root, path.as_str());
         }
     }

@@ -7,19 +7,14 @@ use alloc::{
 };
 
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::OwnedFd,
     fs::{AtFlags, FlockOperation, Mode, OFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Locked, Publication, Store, publish};
-use crate::{
-    Context, Error, Result,
-    digest::{DiffId, Hasher},
-    file,
-    layer::{skeleton::replay, unpack::SKELETON},
-};
+use crate::{Context, Error, Result, digest::DiffId, file};
 
 /// What is worth knowing of a layer without reading all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,51 +96,6 @@ impl Store {
         crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
     }
 
-    /// The layer's uncompressed tar as it came, in parts of some size, proved when the last one has been given.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] if the layer is missing or damaged; [`Error::Unsupported`] if it was put here before tars were
-    /// kept; of the file system; the sink's.
-    pub fn read_tar(&self, layer: &DiffId, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let path = layer_path(layer);
-        let named = |error| match error {
-            Error::Corrupt(why) => Error::Corrupt(format!("layer {layer} is damaged: {why}")),
-            other => other,
-        };
-        let directory = file::directory(&self.root, path.as_str());
-        let directory = directory.map_err(|errno| missing(layer, &path, errno))?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let skeleton = match rustix::fs::openat(&directory, SKELETON, flags, Mode::empty()) {
-            Err(Errno::NOENT) => {
-                return Err(Error::Unsupported(format!(
-                    "read layer {layer}: it was put here by a version of skiff that did not keep its archive"
-                ))
-                .hint("remove its images and load or import them again"));
-            }
-            other => other.context("open", format_args!("{path}/{SKELETON}"))?,
-        };
-        let tree = match file::directory(&directory, "tree") {
-            Err(Errno::NOENT) => file::directory(&directory, "base"),
-            other => other,
-        };
-        let tree = tree.map_err(|errno| missing(layer, &path, errno))?;
-        let mut hash = Hasher::new();
-        // What the sink says is not about the layer.
-        let mut refused = None;
-        let replayed = replay(&skeleton, tree.as_fd(), &mut |part| {
-            hash.update(part);
-            to(part).inspect_err(|error| refused = Some(error.clone()))
-        });
-        if let Some(error) = refused {
-            return Err(error);
-        }
-        replayed.map_err(named)?;
-        match DiffId(hash.finish()) {
-            found if found == *layer => Ok(()),
-            _ => Err(named(Error::Corrupt("its files are not what they were".into()))),
-        }
-    }
-
     /// Opens the trees of these layers (lowest first) in overlay order: the uppermost first, and nothing below one
     /// that hides everything below it.
     ///
@@ -171,7 +121,7 @@ impl Store {
     }
 }
 
-fn missing(layer: &DiffId, path: &str, errno: Errno) -> Error {
+pub(super) fn missing(layer: &DiffId, path: &str, errno: Errno) -> Error {
     match errno {
         Errno::NOENT => Error::Corrupt(format!("layer {layer} is missing from the data root")),
         errno => Error::os("open", path.to_string(), errno),
@@ -241,50 +191,5 @@ mod tests {
         let inode = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
         assert_eq!(inode(&before[0]), inode(&after[0]));
         assert!(file::names(store.root(), "tmp").unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_tar_is_given_back_proved_or_with_an_error_that_names_the_layer() {
-        let scratch = ScratchStore::new("read-tar");
-        let store = &scratch.store;
-        let archive = crate::layer::tar::tests::archive(&[
-            crate::layer::tar::tests::Block::directory("d/"),
-            crate::layer::tar::tests::Block::file("d/f", b"some content"),
-        ]);
-        let locked = store.share().unwrap();
-        let made = store.scratch(&locked).unwrap();
-        let mut rest = archive.as_slice();
-        let mut source = |buffer: &mut [u8]| {
-            let count = rest.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&rest[..count]);
-            rest = &rest[count..];
-            Ok(count)
-        };
-        let unpacked = crate::layer::unpack::unpack(&mut source, made.directory().as_fd()).unwrap();
-        let layer = unpacked.layer;
-        let facts = unpacked.applied.facts;
-        store.publication(&locked).unwrap().layer(&layer, &made, &facts).unwrap().commit().unwrap();
-        let read = || {
-            let mut back = Vec::new();
-            store.read_tar(&layer, &mut |part| {
-                back.extend_from_slice(part);
-                Ok(())
-            })?;
-            Ok::<_, Error>(back)
-        };
-        assert_eq!(read().unwrap(), archive);
-        assert_eq!(facts.tar_bytes, archive.len() as u64);
-        // The reader's own error stays as it is.
-        let full = Error::Corrupt("no room".into());
-        assert_eq!(store.read_tar(&layer, &mut |_| Err(full.clone())), Err(full.clone()));
-        let path = format!("{}/tree/d/f", layer_path(&layer));
-        let open = file::beneath(store.root(), path.as_str(), OFlags::WRONLY, Mode::empty()).unwrap();
-        file::write_all(&open, b"SOME").unwrap();
-        let error = read().unwrap_err().to_string();
-        assert!(error.starts_with(&format!("layer {layer} is damaged")), "{error}");
-        rustix::fs::unlinkat(store.root(), path.as_str(), AtFlags::empty()).unwrap();
-        assert!(read().unwrap_err().to_string().contains("d/f: it is missing"));
-        let old = add(store, b"old", "tree");
-        assert!(matches!(store.read_tar(&old, &mut |_| Ok(())), Err(Error::Unsupported(_))));
     }
 }

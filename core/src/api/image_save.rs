@@ -1,0 +1,37 @@
+//! `GET /images/get?names=` and `GET /images/{*}/get`: images as one archive. Beside Docker's query there is `format`
+//! (`oci`, `docker`; both in one unless it is told), and `X-Skiff-Archive-Size` says how long the archive will be.
+
+use alloc::{format, string::ToString, vec::Vec};
+
+use super::exchange::Exchange;
+use crate::{Error, Result, engine::Engine, image::pack::Form};
+
+/// `GET /images/get`
+pub(super) fn several(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let names = exchange.query.all("names").map(|name| {
+        let name = core::str::from_utf8(name).map(ToString::to_string);
+        name.map_err(|_| Error::Invalid("parse query: names is not valid UTF-8".into()))
+    });
+    let names = names.collect::<Result<Vec<_>>>()?;
+    answer(exchange, engine, &names.iter().map(|name| name.as_str()).collect::<Vec<_>>())
+}
+
+/// `GET /images/{*}/get`
+pub(super) fn one(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let name = exchange.name().to_string();
+    answer(exchange, engine, &[&name])
+}
+
+fn answer(exchange: &mut Exchange<'_>, engine: &Engine, names: &[&str]) -> Result<()> {
+    if let Some(platform) = exchange.query.text("platform")? {
+        return Err(Error::Unsupported(format!(
+            "save: platform {platform:.100} can't be chosen: an image here is for one platform"
+        )));
+    }
+    let form = Form::parse(exchange.query.text("format")?.unwrap_or(""))?;
+    let saveable = engine.saveable(names, form)?;
+    let size = saveable.size_bytes().to_string();
+    exchange.stream_with(&[("Content-Type", "application/x-tar"), ("X-Skiff-Archive-Size", &size)])?;
+    exchange.widen();
+    engine.save(saveable, &mut |part| exchange.chunk(part))
+}
