@@ -4,9 +4,10 @@
 use alloc::{format, string::String};
 
 use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
+    fd::{AsFd, OwnedFd},
     io::Errno,
 };
+use skiff_syscalls::clone::CloneFlags;
 
 use super::{Engine, top::proc};
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
         shelf::Lock,
         state::{State, Status},
     },
-    file, fork,
+    file,
+    fork::lend::lent,
     process::{
         exec::hold,
         file_systems::NETWORK_FILES,
@@ -166,34 +168,11 @@ fn shared_memory(process: &OwnedFd) -> Result<OwnedFd> {
     from_within(process, &namespaces::clone_shared_memory, "/dev/shm of the container that is joined")
 }
 
-/// What `open` gives in a process that may join the mount namespace of `process`: a child of this one, which ends when it
-/// is told to, or when nobody is left to tell it.
+/// What `open` gives in a process that may join the mount namespace of `process`: a child of this one.
 pub(super) fn from_within(
     process: &OwnedFd,
     open: &dyn Fn(&OwnedFd) -> Result<OwnedFd, Errno>,
     what: &str,
 ) -> Result<OwnedFd> {
-    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe");
-    let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
-    let child = fork::child(&[process.as_fd(), reporter.as_fd(), end.as_fd()], || {
-        let made = open(process);
-        let number = made.as_ref().map_or_else(|errno| -errno.raw_os_error(), AsRawFd::as_raw_fd);
-        let _ = file::write_all(&reporter, &number.to_ne_bytes());
-        i32::from(rustix::io::read(&end, &mut [0]).is_err())
-    })?;
-    drop((reporter, end));
-    let mut number = [0; 4];
-    let taken = match rustix::io::read(&report, &mut number) {
-        Ok(4) => match i32::from_ne_bytes(number) {
-            fd if fd >= 0 => {
-                let flags = rustix::process::PidfdGetfdFlags::empty();
-                rustix::process::pidfd_getfd(&child.pidfd, fd, flags)
-            }
-            errno => Err(Errno::from_raw_os_error(-errno)),
-        },
-        _ => Err(Errno::SRCH),
-    };
-    drop(ender);
-    let _ = fork::wait(&child.pidfd);
-    taken.context("open", what)
+    lent(CloneFlags::empty(), &[process.as_fd()], || open(process).context("open", what))
 }

@@ -7,9 +7,8 @@ use alloc::{format, vec, vec::Vec};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{Mode, OFlags},
-    pipe::{PipeFlags, pipe_with},
 };
-use skiff_syscalls::{clone::CloneFlags, descriptor};
+use skiff_syscalls::clone::CloneFlags;
 
 use super::{
     mount_point::mount_point,
@@ -19,12 +18,9 @@ use super::{
 use crate::{
     Context, Error, Result,
     container::record::{MountKind, Record},
-    file::{self, CWD},
-    fork,
+    file::CWD,
+    fork::lend::lent,
 };
-
-const REPORT_MAX: usize = 64 << 10;
-const READY: &[u8] = b"ready";
 
 /// A file system that is mounted nowhere on the host.
 #[derive(Debug)]
@@ -58,37 +54,19 @@ pub fn assemble(
     if steps.len() == none {
         return Ok(Assembled { root, _namespace: None });
     }
-    let pipe = || pipe_with(PipeFlags::CLOEXEC).context("create", "pipe");
-    let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
-    let mut keep: Vec<BorrowedFd<'_>> = vec![root.as_fd(), reporter.as_fd(), end.as_fd()];
+    let mut keep: Vec<BorrowedFd<'_>> = vec![root.as_fd()];
     keep.extend(steps.iter().filter_map(|step| match step {
         Step::Attach { mount, .. } => Some(mount.as_fd()),
         _ => None,
     }));
-    let child = fork::child_in(CloneFlags::NEWNS, &keep, || {
-        let answer = match step::run(&steps, root.as_fd()) {
-            Ok(()) => READY.to_vec(),
-            Err((index, failed)) => {
-                let (operation, subject) = steps[index].describe();
-                Error::os(operation, format!("{}", subject.escape_ascii()), failed.errno).to_bytes()
-            }
-        };
-        let _ = file::write_all(&reporter, &answer);
-        // Only now does the report end.
-        let _ = descriptor::close_all_but(&mut [end.as_fd()]);
-        i32::from(rustix::io::read(&end, &mut [0]).is_err())
+    let namespace = lent(CloneFlags::NEWNS, &keep, || {
+        step::run(&steps, root.as_fd()).map_err(|(index, failed)| {
+            let (operation, subject) = steps[index].describe();
+            Error::os(operation, format!("{}", subject.escape_ascii()), failed.errno)
+        })?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let own = rustix::fs::openat(CWD, "/proc/self/ns/mnt", flags, Mode::empty());
+        own.context("open", "mount namespace")
     })?;
-    drop((reporter, end));
-    let opened = match file::read_all(&report, REPORT_MAX).context("read from", "the mounting process")? {
-        answer if answer == READY => {
-            let path = format!("/proc/{}/ns/mnt", child.pid.as_raw_nonzero());
-            rustix::fs::openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .context("open", path)
-        }
-        answer => Err(Error::from_bytes(&answer)
-            .unwrap_or_else(|| Error::Corrupt("mount volumes: the process was killed".into()))),
-    };
-    drop(ender);
-    let _ = fork::wait(&child.pidfd);
-    Ok(Assembled { root, _namespace: Some(opened?) })
+    Ok(Assembled { root, _namespace: Some(namespace) })
 }
