@@ -12,7 +12,7 @@ use rustix::{
 use skiff_syscalls::{
     clone::{
         CloneFlags,
-        birth::{Birth, Stillborn},
+        birth::{Birth, Family, Stillborn},
     },
     namespace,
     standard::{self, Standard},
@@ -77,9 +77,9 @@ pub fn conceive(host: &HostConfig, joined: Joined, cgroup: BorrowedFd<'_>) -> Re
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let namespaces = namespaces(host, &joined);
-    let pid_namespace = joined.pid.as_ref().map(AsFd::as_fd);
-    let birth = Birth::begin(namespaces, Some(cgroup), pid_namespace, place(host, &joined))
-        .context("clone3", CHILD)?;
+    let family = Family { pid: joined.pid.as_ref().map(AsFd::as_fd), user: None };
+    let birth =
+        Birth::begin(namespaces, Some(cgroup), family, place(host, &joined)).context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
 }
 
