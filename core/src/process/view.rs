@@ -14,6 +14,7 @@ use super::{
     mount_point::mount_point,
     rootfs::{self, Durability, c_path},
     step::{self, Step},
+    user_namespace::{Changes, UserNamespace},
 };
 use crate::{
     Context, Error, Result,
@@ -27,6 +28,8 @@ use crate::{
 pub struct Assembled {
     /// Its root.
     pub root: OwnedFd,
+    /// The user namespace whose ids it shows, if not the host's.
+    pub space: Option<UserNamespace>,
     /// Keeps what is mounted below the root.
     _namespace: Option<OwnedFd>,
 }
@@ -43,16 +46,20 @@ pub fn assemble(
     with_mounts: bool,
     cover: &str,
 ) -> Result<Assembled> {
-    let root = rootfs::overlay(lowers, upper, work, Durability::Kept)?;
+    let space = if record.host.has_user_namespace() { Some(UserNamespace::empty()?) } else { None };
+    let root = match &space {
+        None => rootfs::overlay(lowers, upper, work, Durability::Kept)?,
+        Some(space) => space.overlay(lowers, [upper, work], (Changes::Kept, Durability::Kept), cover)?,
+    };
     let mut steps = vec![Step::PrivateMounts, Step::AttachRoot(c_path(cover)?)];
     let (none, mut mounts) = (steps.len(), record.mounts.iter());
     while let Some(point) = mounts.next().filter(|_| with_mounts) {
         if point.kind != MountKind::Tmpfs {
-            steps.push(mount_point(point, root.as_fd())?);
+            steps.push(mount_point(point, root.as_fd(), space.as_ref())?);
         }
     }
     if steps.len() == none {
-        return Ok(Assembled { root, _namespace: None });
+        return Ok(Assembled { root, space, _namespace: None });
     }
     let mut keep: Vec<BorrowedFd<'_>> = vec![root.as_fd()];
     keep.extend(steps.iter().filter_map(|step| match step {
@@ -68,5 +75,5 @@ pub fn assemble(
         let own = rustix::fs::openat(CWD, "/proc/self/ns/mnt", flags, Mode::empty());
         own.context("open", "mount namespace")
     })?;
-    Ok(Assembled { root, _namespace: Some(namespace) })
+    Ok(Assembled { root, space, _namespace: Some(namespace) })
 }
