@@ -7,6 +7,7 @@ use core::convert::Infallible;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::Mode,
+    io::Errno,
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
 use skiff_syscalls::{
@@ -111,7 +112,14 @@ impl Unborn {
         if !host.has_user_namespace() {
             return Ok(None);
         }
-        let pid = self.birth.child().context("clone3", CHILD)?;
+        let pid = self.birth.child().map_err(|errno| {
+            let error = Error::os("clone3", CHILD, errno);
+            match errno {
+                Errno::NOSPC | Errno::USERS => error.hint("the sysctl user.max_user_namespaces is the limit"),
+                Errno::INVAL => error.hint("perhaps the kernel has no user namespaces"),
+                _ => error,
+            }
+        })?;
         let space = match self.namespaces.contains(CloneFlags::NEWUSER) {
             true => UserNamespace::grant(pid)?,
             false => UserNamespace::of(pid)?,

@@ -17,7 +17,7 @@ use rustix::{
         MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_move, move_mount, open_tree,
         unmount,
     },
-    process::{Resource, Rlimit},
+    process::{DumpableBehavior, Resource, Rlimit},
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::{
@@ -210,7 +210,11 @@ impl<'a> Progress<'a> {
             Step::AttachRoot(at) => {
                 move_mount(self.root, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             }
-            Step::BecomeRoot => Identity::root().apply().map_err(|failed| failed.errno),
+            Step::BecomeRoot => {
+                Identity::root().apply().map_err(|failed| failed.errno)?;
+                // Which a change of user may have undone.
+                rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            }
             Step::Directory(path) => file::make_directories(self.root, path.to_bytes()).map(drop),
             Step::Mount { kind, made, attributes, target } => {
                 let target = self.target(target, Onto::Ordinary)?;
