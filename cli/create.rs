@@ -121,7 +121,8 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
         readonly_rootfs: flags.on("--read-only"),
         tmpfs,
         uts_mode: mode(flags, "--uts", &["", "host"])?,
-        userns_mode: mode(flags, "--userns", &["", "host"])?,
+        userns_mode: mode(flags, "--userns", &["", "host", "auto", "private"])?,
+        timens_mode: flags.text("--timens"),
         shm_size: flags.number("--shm-size", units::size)?,
         sysctls: pairs(flags, "--sysctl"),
         runtime: flags.text("--runtime"),
@@ -278,6 +279,8 @@ mod tests {
             (&["--pid", "host"], "/HostConfig/PidMode", json!("host")),
             (&["--uts", "host"], "/HostConfig/UTSMode", json!("host")),
             (&["--userns", "host"], "/HostConfig/UsernsMode", json!("host")),
+            (&["--userns", "auto"], "/HostConfig/UsernsMode", json!("auto")),
+            (&["--timens", "private"], "/HostConfig/TimensMode", json!("private")),
             (&["--privileged"], "/HostConfig/Privileged", json!(true)),
             (&["--read-only"], "/HostConfig/ReadonlyRootfs", json!(true)),
             (

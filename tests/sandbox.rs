@@ -363,7 +363,7 @@ fn settings_that_make_no_sense_are_refused_when_the_container_is_made() {
         (&["--ulimit", "nosuch=5"], "invalid ulimit type: nosuch"),
         (&["--oom-score-adj", "1001"], "range for oom score adj is [-1000, 1000]"),
         (&["--uts", "host", "--hostname", "x"], "conflicting options: hostname and the UTS mode"),
-        (&["--userns", "private"], "--userns"),
+        (&["--userns", "nonsense"], "--userns"),
         (&["--ipc", "nonsense"], "--ipc"),
         (&["--security-opt", "apparmor=some"], "apparmor=some"),
         (&["--device", "/dev/null:/dev/x:q"], "/dev/null:/dev/x:q"),

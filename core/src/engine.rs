@@ -35,6 +35,7 @@ pub mod update;
 pub mod view;
 pub mod volume;
 pub mod wait;
+mod within;
 
 use alloc::string::String;
 use core::cell::RefCell;

@@ -1,5 +1,8 @@
 //! The one place where this process is copied. Work in parallel is more processes, each of one thread.
 
+pub mod lend;
+pub mod work;
+
 use alloc::vec::Vec;
 
 use rustix::{

@@ -76,7 +76,7 @@ impl Standard {
             proc: mount::new(c"proc", &[], STRICT)?,
             sys: mount::new(c"sysfs", &[], read_only)?,
             cgroup: mount::new(c"cgroup2", &[], read_only)?,
-            pts: devpts()?,
+            pts: devpts(TTY)?,
             shm: mount::new(
                 c"tmpfs",
                 &[(c"source", c"shm"), (c"mode", c"1777"), (c"size", c"67108864")],
@@ -120,12 +120,15 @@ pub fn devices() -> Result<OwnedFd, (&'static CStr, Errno)> {
     Ok(dev)
 }
 
-/// A new instance of pseudo-terminals.
+/// The group of terminals.
+pub const TTY: &CStr = c"5";
+
+/// A new instance of pseudo-terminals, which belong to this group.
 ///
 /// # Errors
 /// ENODEV if the kernel has none.
-pub fn devpts() -> Result<OwnedFd, Errno> {
+pub fn devpts(group: &CStr) -> Result<OwnedFd, Errno> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let options = [(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
+    let options = [(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", group)];
     mount::new(c"devpts", &options, attributes)
 }

@@ -64,6 +64,30 @@ fn what_does_not_exist_is_a_404_with_dockers_message() {
 }
 
 #[test]
+fn a_user_namespace_is_asked_for_by_its_mode() {
+    let daemon = Daemon::start();
+    for (mode, status, message) in [
+        ("", 201, None),
+        ("host", 201, None),
+        ("auto", 201, None),
+        ("keep-id", 400, Some("invalid USER mode: keep-id")),
+    ] {
+        let settings = format!("{{\"UsernsMode\": \"{mode}\", \"TimensMode\": null}}");
+        let body = format!("{{\"Image\": \"host\", \"Cmd\": [\"true\"], \"HostConfig\": {settings}}}");
+        let reply = daemon.http("POST", "/containers/create?name=asked", &body);
+        assert_eq!(reply.status, status, "{mode}");
+        match message {
+            Some(message) => assert!(reply.message().starts_with(message), "{}", reply.message()),
+            None => {
+                let inspected = daemon.http("GET", "/containers/asked/json", "").json();
+                assert_eq!(inspected["HostConfig"]["UsernsMode"], mode);
+                assert_eq!(daemon.http("DELETE", "/containers/asked", "").status, 204);
+            }
+        }
+    }
+}
+
+#[test]
 fn filters_that_make_no_sense_are_refused() {
     let daemon = Daemon::start();
     for filters in ["{%22color%22:[%22x%22]}", "x", "{%22status%22:[%22up%22]}", "{%22exited%22:[%22x%22]}"] {

@@ -13,6 +13,7 @@ pub const WANTED: &[&str] = &[
     "virtio_blk",
     "loop",
     "overlay",
+    "ext4",
     "veth",
     "bridge",
     "br_netfilter",

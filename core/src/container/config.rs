@@ -199,9 +199,12 @@ pub struct HostConfig {
     /// empty or `host`.
     #[serde(rename = "UTSMode", deserialize_with = "nullable")]
     pub uts_mode: String,
-    /// empty or `host`.
+    /// empty or `host`, `auto` or `private`.
     #[serde(deserialize_with = "nullable")]
     pub userns_mode: String,
+    /// empty or `host`, `private[,monotonic=SECONDS][,boottime=SECONDS]`; not of Docker's.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    pub timens_mode: String,
     /// Bytes of /dev/shm; 0 means 64 MiB.
     pub shm_size: i64,
     /// Kernel settings of the container's own namespaces.
@@ -232,6 +235,18 @@ pub struct HostConfig {
     /// The control group that the container's own is made in.
     #[serde(deserialize_with = "nullable")]
     pub cgroup_parent: String,
+}
+
+impl HostConfig {
+    /// Whether root inside is nobody on the host.
+    pub fn has_user_namespace(&self) -> bool {
+        matches!(self.userns_mode.as_str(), "auto" | "private")
+    }
+
+    /// Whether it has clocks of its own.
+    pub fn has_time_namespace(&self) -> bool {
+        !matches!(self.timens_mode.as_str(), "" | "host")
+    }
 }
 
 /// Where output goes.

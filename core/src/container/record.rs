@@ -153,6 +153,8 @@ pub struct MountPoint {
     pub create_source: bool,
     /// Read-only does not reach the mounts below the source.
     pub read_only_top: bool,
+    /// The source's files have the ids of the inside, as a volume's do.
+    pub id_mapped: bool,
 }
 
 #[cfg(test)]

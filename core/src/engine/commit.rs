@@ -22,7 +22,8 @@ use crate::{
     clock::Time,
     container::{config::Config, record::Record, shelf::Container, state::Status},
     digest::{DiffId, Digest, ImageId},
-    file, fork,
+    file,
+    fork::{self, work::Work},
     image::{
         change,
         config::{ImageConfig, LAYER_LIMIT, Step},
@@ -33,8 +34,6 @@ use crate::{
     },
     store::{ImageRecord, Scratch},
 };
-
-const REPORT_MAX: usize = 64 << 10;
 
 /// What a user says of the new image.
 #[derive(Debug, Default)]
@@ -152,27 +151,19 @@ impl Engine {
     /// The layer of what a container has written, ready to be published.
     fn layer_of(&self, container: &Container, epoch: Option<Time>) -> Result<(Scratch, Unpacked)> {
         let (upper, lower) = self.changed_directories(container)?;
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).context("make pipe", "");
-        let ((archive, to_archive), (report, reporter)) = (pipe()?, pipe()?);
+        let (archive, to_archive) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
         let _ = rustix::pipe::fcntl_setpipe_size(&to_archive, 1 << 20);
-        let keep = [upper.as_fd(), lower.as_fd(), to_archive.as_fd(), reporter.as_fd()];
-        let walker = fork::child(&keep, || {
-            let walk = || -> Result<()> {
-                let lower = lower.try_clone().context("duplicate", "lower directory")?;
-                let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
-                let mut pack = Pack::new(&mut sink, Form::Layer(lower));
-                if let Some(epoch) = epoch {
-                    pack.clamp_times(epoch.unix());
-                }
-                pack.content(upper.as_fd())?;
-                pack.finish()
-            };
-            match walk() {
-                Ok(()) => 0,
-                Err(error) => i32::from(file::write_all(&reporter, &error.to_bytes()).is_ok()),
+        let walker = Work::begin(&[upper.as_fd(), lower.as_fd(), to_archive.as_fd()], || {
+            let lower = lower.try_clone().context("duplicate", "lower directory")?;
+            let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
+            let mut pack = Pack::new(&mut sink, Form::Layer(lower));
+            if let Some(epoch) = epoch {
+                pack.clamp_times(epoch.unix());
             }
+            pack.content(upper.as_fd())?;
+            pack.finish()
         })?;
-        drop((to_archive, reporter));
+        drop(to_archive);
         let mut source = |buffer: &mut [u8]| loop {
             match rustix::io::read(&archive, &mut *buffer) {
                 Err(Errno::INTR) => {}
@@ -181,14 +172,10 @@ impl Engine {
         };
         let unpacked = unpack_layer(&self.store, &mut source);
         drop(archive);
-        let told = file::read_all(&report, REPORT_MAX).context("read", "report of the walking process")?;
-        let ended = fork::wait(&walker.pidfd).context("wait for", "the walking process")?;
-        match (Error::from_bytes(&told), ended) {
-            (None, fork::Ended::Exited(0)) => unpacked,
+        match walker.end() {
             // It broke off because nobody read any more.
-            (Some(Error::Os { errno: Errno::PIPE, .. }), _) if unpacked.is_err() => unpacked,
-            (Some(error), _) => Err(error),
-            (None, ended) => Err(Error::Corrupt(format!("make layer: its process ended early: {ended:?}"))),
+            Err(Error::Os { errno: Errno::PIPE, .. }) if unpacked.is_err() => unpacked,
+            ended => ended.and(unpacked),
         }
     }
 }

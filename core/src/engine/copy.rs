@@ -80,7 +80,7 @@ pub struct Found {
     /// The directory that it is in, and its name there; none for a directory that is open itself.
     place: (OwnedFd, Option<Vec<u8>>),
     /// Keeps the file system.
-    _view: View,
+    view: View,
 }
 
 /// How an archive goes into a container.
@@ -118,7 +118,7 @@ impl Engine {
             };
             ((parent, Some(last.to_vec())), stat, target)
         };
-        Ok(Found { name: wanted.name, stat, link_target, container, place, _view: view })
+        Ok(Found { name: wanted.name, stat, link_target, container, place, view })
     }
 
     /// The tar of a path that was found: its entries begin with its last component.
@@ -127,14 +127,16 @@ impl Engine {
     /// Of the file system, and the sink's.
     pub fn copy_out(&self, found: &Found, sink: &mut Sink<'_>) -> Result<()> {
         self.tell(&found.container.record, "archive-path", &[]);
-        let mut hand_on = |part: &[u8]| sink(part);
-        let mut pack = Pack::new(&mut hand_on, Form::Copy);
         let (directory, name) = (found.place.0.as_fd(), &found.place.1);
-        match name {
-            Some(name) => pack.named(directory, name, &found.name)?,
-            None => pack.directory(directory, &found.name)?,
-        }
-        pack.finish()
+        found.view.pack_within(&[directory], sink, &|sink| {
+            let mut hand_on = |part: &[u8]| sink(part);
+            let mut pack = Pack::new(&mut hand_on, Form::Copy);
+            match name {
+                Some(name) => pack.named(directory, name, &found.name)?,
+                None => pack.directory(directory, &found.name)?,
+            }
+            pack.finish()
+        })
     }
 
     /// Extracts a tar, compressed or not, in a directory of a container.
@@ -166,9 +168,11 @@ impl Engine {
         } else {
             Owner::Stated
         };
-        let root = view.root().try_clone().context("duplicate", "root")?;
         let rules = Rules { replace: how.replace, owner, rename: None };
-        place::place(source, root, &wanted.path, &rules)?;
+        view.place_within(&[view.root().as_fd()], source, &|source| {
+            let root = view.root().try_clone().context("duplicate", "root")?;
+            place::place(source, root, &wanted.path, &rules)
+        })?;
         self.tell(record, "extract-to-dir", &[]);
         Ok(())
     }

@@ -299,7 +299,7 @@ impl Engine {
         let state = self.check_runs(record)?;
         let group = Group::open(&Host::find()?, &record.host.cgroup_parent, &record.id)?
             .ok_or_else(|| Error::Conflict(format!("container {} is not running", record.id)))?;
-        let target = Target::new(state.pid, self.hold(&record.id, &state)?)?;
+        let target = Target::new(record, state.pid, self.hold(&record.id, &state)?)?;
         let started = exec::start(record, target, group.directory(), command, output)?;
         Ok((started, group))
     }

@@ -27,10 +27,13 @@ impl Engine {
     /// # Errors
     /// Of the file system, and the sink's.
     pub fn export(&self, (container, view): &(Container, View), sink: &mut Sink<'_>) -> Result<()> {
-        let mut hand_on = |part: &[u8]| sink(part);
-        let mut pack = Pack::new(&mut hand_on, Form::Image);
-        pack.content(view.root().as_fd())?;
-        pack.finish()?;
+        let root = view.root().as_fd();
+        view.pack_within(&[root], sink, &|sink| {
+            let mut hand_on = |part: &[u8]| sink(part);
+            let mut pack = Pack::new(&mut hand_on, Form::Image);
+            pack.content(root)?;
+            pack.finish()
+        })?;
         self.tell(&container.record, "export", &[]);
         Ok(())
     }

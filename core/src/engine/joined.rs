@@ -4,9 +4,10 @@
 use alloc::{format, string::String};
 
 use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
+    fd::{AsFd, OwnedFd},
     io::Errno,
 };
+use skiff_syscalls::clone::CloneFlags;
 
 use super::{Engine, top::proc};
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
         shelf::Lock,
         state::{State, Status},
     },
-    file, fork,
+    file,
+    fork::lend::lent,
     process::{
         exec::hold,
         file_systems::NETWORK_FILES,
@@ -32,21 +34,23 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] without such a container, or for one that shares nothing.
     pub(super) fn resolve_joined(&self, config: &mut Config, host: &mut HostConfig) -> Result<()> {
-        if let Some(other) = self.named_in(&mut host.network_mode)? {
+        let user = host.has_user_namespace();
+        if let Some(other) = self.named_in(&mut host.network_mode, user)? {
             config.hostname = other.hostname().into();
             config.domainname = other.config.domainname;
         } else if host.network_mode == "host" && config.hostname.is_empty() {
             config.hostname = rustix::system::uname().nodename().to_string_lossy().into();
         }
-        if let Some(other) = self.named_in(&mut host.ipc_mode)? {
+        if let Some(other) = self.named_in(&mut host.ipc_mode, user)? {
             check_shareable(&other)?;
         }
-        self.named_in(&mut host.pid_mode)?;
+        self.named_in(&mut host.pid_mode, user)?;
         Ok(())
     }
 
-    /// The container that a mode names, whose id stands there afterwards.
-    fn named_in(&self, mode: &mut String) -> Result<Option<Record>> {
+    /// The container that a mode names, whose id stands there afterwards. Who has a `user` namespace can join nothing that
+    /// is not in one.
+    fn named_in(&self, mode: &mut String, user: bool) -> Result<Option<Record>> {
         let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
         let record = match self.shelf.find(name) {
             Ok(container) => container.record,
@@ -54,6 +58,13 @@ impl Engine {
             Err(Error::NotFound(why)) => return Err(Error::Invalid(why)),
             Err(error) => return Err(error),
         };
+        if user && !record.host.has_user_namespace() {
+            return Err(Error::Invalid(format!(
+                "can't join container {}: it has no user namespace",
+                record.id
+            ))
+            .hint("start it with --userns auto, too, or this one without"));
+        }
         *mode = format!("container:{}", record.id);
         Ok(Some(record))
     }
@@ -79,6 +90,10 @@ impl Engine {
                 )));
             }
         }
+        let user = match host.has_user_namespace() {
+            true => owner_of([(&net, "net"), (&ipc, "ipc"), (&pid, "pid")])?,
+            false => None,
+        };
         let shm = match &ipc {
             Some(other) => {
                 check_shareable(&other.record)?;
@@ -87,7 +102,7 @@ impl Engine {
             None => None,
         };
         let process = |other: Option<Other>| other.map(|other| other.process);
-        Ok(Joined { net: process(net), ipc: process(ipc), pid: process(pid), shm })
+        Ok(Joined { net: process(net), ipc: process(ipc), pid: process(pid), user, shm })
     }
 
     fn process_of(&self, mode: &str, what: &str) -> Result<Option<Other>> {
@@ -143,13 +158,39 @@ struct Other {
 impl Other {
     /// Whether it lives in the same namespace as this process, which is the host's.
     fn is_in_our(&self, kind: &str) -> Result<bool> {
-        let of = |process: &str| {
-            let path = format!("/proc/{process}/ns/{kind}");
-            let stat = rustix::fs::stat(path.as_str()).context("stat", path)?;
-            Ok((stat.st_dev, stat.st_ino))
-        };
-        Ok(of(&format!("{}", self.pid))? == of("self")?)
+        Ok(namespace_of(&format!("{}", self.pid), kind)? == namespace_of("self", kind)?)
     }
+}
+
+/// What tells a namespace of a process from others.
+fn namespace_of(process: &str, kind: &str) -> Result<(u64, u64)> {
+    let path = format!("/proc/{process}/ns/{kind}");
+    let stat = rustix::fs::stat(path.as_str()).context("stat", path)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// The process whose user namespace owns everything that is joined, if something is.
+fn owner_of(joined: [(&Option<Other>, &str); 3]) -> Result<Option<OwnedFd>> {
+    let mut found: Option<(&Other, (u64, u64))> = None;
+    for (other, kind) in joined.iter().filter_map(|(other, kind)| Some((other.as_ref()?, kind))) {
+        let id = &other.record.id;
+        if other.is_in_our(kind)? {
+            return Err(Error::Invalid(format!(
+                "can't join container {id}: its {kind} namespace is the host's, and not of its user namespace"
+            )));
+        }
+        let owner = namespace_of(&format!("{}", other.pid), "user")?;
+        match found {
+            Some((first, same)) if same != owner => {
+                return Err(Error::Invalid(format!(
+                    "can't join containers {} and {id}: they have different user namespaces",
+                    first.record.id
+                )));
+            }
+            _ => found = Some((other, owner)),
+        }
+    }
+    found.map(|(other, _)| other.process.try_clone().context("copy", "pidfd")).transpose()
 }
 
 fn check_shareable(other: &Record) -> Result<()> {
@@ -166,34 +207,11 @@ fn shared_memory(process: &OwnedFd) -> Result<OwnedFd> {
     from_within(process, &namespaces::clone_shared_memory, "/dev/shm of the container that is joined")
 }
 
-/// What `open` gives in a process that may join the mount namespace of `process`: a child of this one, which ends when it
-/// is told to, or when nobody is left to tell it.
+/// What `open` gives in a process that may join the mount namespace of `process`: a child of this one.
 pub(super) fn from_within(
     process: &OwnedFd,
     open: &dyn Fn(&OwnedFd) -> Result<OwnedFd, Errno>,
     what: &str,
 ) -> Result<OwnedFd> {
-    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("create", "pipe");
-    let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
-    let child = fork::child(&[process.as_fd(), reporter.as_fd(), end.as_fd()], || {
-        let made = open(process);
-        let number = made.as_ref().map_or_else(|errno| -errno.raw_os_error(), AsRawFd::as_raw_fd);
-        let _ = file::write_all(&reporter, &number.to_ne_bytes());
-        i32::from(rustix::io::read(&end, &mut [0]).is_err())
-    })?;
-    drop((reporter, end));
-    let mut number = [0; 4];
-    let taken = match rustix::io::read(&report, &mut number) {
-        Ok(4) => match i32::from_ne_bytes(number) {
-            fd if fd >= 0 => {
-                let flags = rustix::process::PidfdGetfdFlags::empty();
-                rustix::process::pidfd_getfd(&child.pidfd, fd, flags)
-            }
-            errno => Err(Errno::from_raw_os_error(-errno)),
-        },
-        _ => Err(Errno::SRCH),
-    };
-    drop(ender);
-    let _ = fork::wait(&child.pidfd);
-    taken.context("open", what)
+    lent(CloneFlags::empty(), &[process.as_fd()], || open(process).context("open", what))
 }

@@ -3,7 +3,7 @@
 
 use alloc::{format, string::String};
 
-use rustix::fd::OwnedFd;
+use rustix::{fd::OwnedFd, process::Pid};
 
 use super::{Engine, joined::from_within};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
     process::{
         namespaces::{self, Scope},
+        user_namespace::UserNamespace,
         view::{Assembled, assemble},
     },
 };
@@ -28,7 +29,7 @@ pub struct View(Held);
 
 #[derive(Debug)]
 enum Held {
-    Running(OwnedFd),
+    Running(OwnedFd, Option<UserNamespace>),
     /// The lock keeps it from being started meanwhile; it goes last.
     Stopped(Assembled, #[allow(dead_code)] Lock),
 }
@@ -37,8 +38,16 @@ impl View {
     /// The root.
     pub fn root(&self) -> &OwnedFd {
         match &self.0 {
-            Held::Running(root) => root,
+            Held::Running(root, _) => root,
             Held::Stopped(assembled, _) => &assembled.root,
+        }
+    }
+
+    /// The user namespace whose ids it shows, if not the host's.
+    pub(super) fn space(&self) -> Option<&UserNamespace> {
+        match &self.0 {
+            Held::Running(_, space) => space.as_ref(),
+            Held::Stopped(assembled, _) => assembled.space.as_ref(),
         }
     }
 }
@@ -63,9 +72,16 @@ impl Engine {
                         clock::sleep(2_000_000);
                         continue;
                     };
+                    let pid = Pid::from_raw(state.pid).filter(|_| record.host.has_user_namespace());
+                    let space = pid.map(UserNamespace::of);
+                    // What was opened by its number belongs to the process if that still lives.
+                    if space.is_some() && self.hold(id, &state).is_err() {
+                        continue;
+                    }
+                    let space = space.transpose()?;
                     let open = |process: &OwnedFd| namespaces::open_root(process, scope);
                     let root = from_within(&process, &open, "the container's root")?;
-                    return Ok(View(Held::Running(root)));
+                    return Ok(View(Held::Running(root, space)));
                 }
                 Status::Restarting => {
                     return Err(Error::Conflict(format!(

@@ -24,6 +24,7 @@ use super::{
     step::Step,
     streams::{Streams, open_streams},
     user,
+    user_namespace::{self, UserNamespace},
 };
 use crate::{
     Context, Error, Result,
@@ -62,19 +63,25 @@ pub struct Target {
     pidfd: OwnedFd,
     /// The container's root.
     root: OwnedFd,
+    /// Its user namespace, if that is not the host's.
+    space: Option<UserNamespace>,
 }
 
 impl Target {
-    /// The process `pid`, which is held by `pidfd`; see [`hold`].
+    /// The process `pid` of a container, which is held by `pidfd`; see [`hold`].
     ///
     /// # Errors
     /// [`Error::Conflict`] if it has ended.
-    pub fn new(pid: i32, pidfd: OwnedFd) -> Result<Target> {
+    pub fn new(record: &Record, pid: i32, pidfd: OwnedFd) -> Result<Target> {
         let path = alloc::format!("/proc/{pid}/root");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty()).context("open", &path)?;
+        let space = match Pid::from_raw(pid).filter(|_| record.host.has_user_namespace()) {
+            Some(pid) => Some(UserNamespace::of(pid)?),
+            None => None,
+        };
         // What was opened by its number belongs to the process if that still lives.
-        if has_ended(&pidfd) { Err(gone()) } else { Ok(Target { pidfd, root }) }
+        if has_ended(&pidfd) { Err(gone()) } else { Ok(Target { pidfd, root, space }) }
     }
 }
 
@@ -123,19 +130,31 @@ pub fn start(
             open_streams(command.tty, command.stdin, terminals(&target, command.tty)?.as_fd(), command.size)?
         }
     };
-    streams.give_to(user.identity.uid());
+    let (uid, space) = (user.identity.uid(), target.space.as_ref());
+    streams.give_to(space.map_or(uid, |space| space.host_user(uid)));
     let given = [&command.working_dir, &record.config.working_dir];
     let directory = given.into_iter().find(|one| !one.is_empty()).map_or("/", String::as_str);
 
-    rustix::thread::move_into_thread_name_spaces(target.pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+    // The clocks are joined here, too: a child that borrows memory may not.
+    let mut own = ThreadNameSpaceType::PROCESS_ID;
+    own.set(ThreadNameSpaceType::TIME, host.has_time_namespace());
+    rustix::thread::move_into_thread_name_spaces(target.pidfd.as_fd(), own)
         .context("join", "the pid namespace")?;
-    let kinds = ThreadNameSpaceType::MOUNT
+    let mut kinds = ThreadNameSpaceType::MOUNT
         | ThreadNameSpaceType::NETWORK
         | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
         | ThreadNameSpaceType::CONTROL_GROUP;
-    let mut steps =
-        vec![Step::Join(target.pidfd, kinds), Step::Session(streams.terminal), Step::Stdio(streams.child)];
+    if space.is_some() {
+        kinds |= ThreadNameSpaceType::USER;
+        user_namespace::raise(rustix::process::getpid(), host)?;
+    }
+    let mut steps = vec![Step::Join(target.pidfd, kinds)];
+    if space.is_some() {
+        steps.push(Step::BecomeRoot);
+    }
+    steps.push(Step::Session(streams.terminal));
+    steps.push(Step::Stdio(streams.child));
     for limit in &host.ulimits {
         steps.push(Step::Limit(resource(&limit.name)?, limit_of(limit.soft, limit.hard)));
     }

@@ -13,7 +13,10 @@ use rustix::{
     mount::MountAttrFlags,
 };
 
-use skiff_syscalls::{mount::Reach, standard};
+use skiff_syscalls::{
+    mount::{self, Reach},
+    standard,
+};
 
 use super::{
     init,
@@ -21,6 +24,7 @@ use super::{
     rootfs::{self, Node, c_path},
     step::{Onto, Step, set_read_only},
     sysctl,
+    user_namespace::UserNamespace,
 };
 use crate::{
     Context, Error, Result,
@@ -67,6 +71,8 @@ pub(super) struct Parts<'a> {
     pub terminal: Option<OwnedFd>,
     /// The shared memory of another container.
     pub shared_memory: Option<OwnedFd>,
+    /// Its user namespace, if that is not the host's.
+    pub space: Option<&'a UserNamespace>,
 }
 
 /// File systems that the child has made ahead, as far as it has.
@@ -78,6 +84,30 @@ pub(super) struct Made {
     pub dev: Option<OwnedFd>,
     pub shm: Option<OwnedFd>,
     pub mqueue: Option<OwnedFd>,
+}
+
+impl Made {
+    /// What belongs to namespaces of the host, for those who may not mount it in there.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub(super) fn of_the_host(host: &HostConfig) -> Result<Made> {
+        let strict = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_NODEV;
+        let made = |mode: &str, kind: &core::ffi::CStr, attributes| match mode {
+            "host" => {
+                let mount = mount::new(kind, &[], attributes);
+                mount.context("mount", kind.to_string_lossy()).map(Some)
+            }
+            _ => Ok(None),
+        };
+        Ok(Made {
+            mqueue: made(&host.ipc_mode, c"mqueue", strict)?,
+            cgroup: made(&host.cgroupns_mode, c"cgroup2", strict | MountAttrFlags::MOUNT_ATTR_RDONLY)?,
+            ..Made::default()
+        })
+    }
 }
 
 /// Everything that is mounted below the root, in order.
@@ -120,6 +150,10 @@ pub(super) fn file_systems(
             .map_err(|(name, errno)| Error::os("create /dev/", name.to_string_lossy(), errno))?,
     };
     rootfs::complete_devices(dev.as_fd(), parts.nodes, parts.terminal.is_some())?;
+    let space = parts.space;
+    if let Some(space) = space {
+        space.own(&dev).context("change owner of", "/dev")?;
+    }
     if host.ipc_mode == "none" {
         rustix::fs::unlinkat(&dev, "shm", AtFlags::REMOVEDIR).context("remove directory", "/dev/shm")?;
     }
@@ -134,7 +168,8 @@ pub(super) fn file_systems(
             }
             None => {
                 let size = if host.shm_size > 0 { host.shm_size } else { STANDARD_SHM };
-                rootfs::tmpfs(&format!("source=shm,mode=1777,size={size}"), strict)
+                let owner = space.map_or(String::new(), |space| format!(",{}", space.root_options()));
+                rootfs::tmpfs(&format!("source=shm,mode=1777,size={size}{owner}"), strict)
             }
         };
         steps.push(attach(shm.context("mount", "/dev/shm")?, "dev/shm", Onto::Ordinary)?);
@@ -146,6 +181,9 @@ pub(super) fn file_systems(
     for name in NETWORK_FILES {
         let target = format!("/etc/{name}");
         if record.mounts.iter().all(|mount| mount.destination != target) {
+            if let Some(space) = space {
+                space.give(parts.run_directory, name, (0, 0)).context("change owner of", &target)?;
+            }
             let file = rootfs::clone_mount(parts.run_directory, name, false).context("open", name)?;
             if host.readonly_rootfs {
                 set_read_only(file.as_fd(), Reach::One).context("make read-only", &target)?;
@@ -154,13 +192,14 @@ pub(super) fn file_systems(
         }
     }
     for point in &record.mounts {
-        steps.push(mount_point(point, root)?);
+        steps.push(mount_point(point, root, space)?);
     }
     if host.init == Some(true) {
         steps.push(attach(init::mount()?, init::PATH, Onto::File)?);
     }
 
-    for (name, value) in sysctls(host) {
+    let last_group = space.map_or(i32::MAX as u32, |space| space.ids().groups.last());
+    for (name, value) in sysctls(host, &format!("0 {last_group}")) {
         let path = c_path(&format!("sys/{}", sysctl::path(name)?))?;
         let required = host.sysctls.contains_key(name);
         steps.push(Step::Proc { path, value: value.as_bytes().into(), required });
@@ -194,12 +233,13 @@ pub(super) fn file_systems(
     Ok(())
 }
 
-/// The sysctls to write: the standard ones of an own network namespace, and those that were asked for.
-fn sysctls(host: &HostConfig) -> Vec<(&str, &str)> {
+/// The sysctls to write: the standard ones of an own network namespace, in which `groups` may ping, and those that were
+/// asked for.
+fn sysctls<'a>(host: &'a HostConfig, groups: &'a str) -> Vec<(&'a str, &'a str)> {
     let mut all = Vec::new();
     if host.network_mode != "host" && !host.network_mode.starts_with("container:") {
         all.push(("net.ipv4.ip_unprivileged_port_start", "0"));
-        all.push(("net.ipv4.ping_group_range", "0 2147483647"));
+        all.push(("net.ipv4.ping_group_range", groups));
         all.retain(|(name, _)| !host.sysctls.contains_key(*name));
     }
     all.extend(host.sysctls.iter().map(|(name, value)| (name.as_str(), value.as_str())));

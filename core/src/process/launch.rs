@@ -7,12 +7,13 @@ use core::convert::Infallible;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::Mode,
+    io::Errno,
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
 use skiff_syscalls::{
     clone::{
         CloneFlags,
-        birth::{Birth, Stillborn},
+        birth::{Birth, Family, Stillborn},
     },
     namespace,
     standard::{self, Standard},
@@ -27,7 +28,8 @@ use super::{
     security::rights,
     step::Step,
     streams::open_streams,
-    user,
+    time_namespace, user,
+    user_namespace::{self, Changes, UserNamespace},
 };
 use crate::{
     Context, Error, Result,
@@ -77,9 +79,10 @@ pub fn conceive(host: &HostConfig, joined: Joined, cgroup: BorrowedFd<'_>) -> Re
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let namespaces = namespaces(host, &joined);
-    let pid_namespace = joined.pid.as_ref().map(AsFd::as_fd);
-    let birth = Birth::begin(namespaces, Some(cgroup), pid_namespace, place(host, &joined))
-        .context("clone3", CHILD)?;
+    let [pid, user] = [&joined.pid, &joined.user].map(|process| process.as_ref().map(AsFd::as_fd));
+    let family = Family { pid, user };
+    let birth =
+        Birth::begin(namespaces, Some(cgroup), family, place(host, &joined)).context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
 }
 
@@ -97,6 +100,33 @@ fn born(birth: Birth, child: &mut dyn FnMut() -> Infallible) -> Result<(Pid, Own
         Stillborn::Clone(errno) => Error::os("clone3", CHILD, errno),
         Stillborn::Loopback(errno) => Error::os("bring up interface", "lo", errno),
     })
+}
+
+impl Unborn {
+    /// Gives the process what it can't give itself, before it does anything: the time of its clocks, the ids of its user
+    /// namespace. Gives that, if it is not the host's.
+    fn endow(&mut self, host: &HostConfig) -> Result<Option<UserNamespace>> {
+        if host.has_time_namespace() {
+            time_namespace::set(self.birth.child().context("clone3", CHILD)?, host)?;
+        }
+        if !host.has_user_namespace() {
+            return Ok(None);
+        }
+        let pid = self.birth.child().map_err(|errno| {
+            let error = Error::os("clone3", CHILD, errno);
+            match errno {
+                Errno::NOSPC | Errno::USERS => error.hint("the sysctl user.max_user_namespaces is the limit"),
+                Errno::INVAL => error.hint("perhaps the kernel has no user namespaces"),
+                _ => error,
+            }
+        })?;
+        let space = match self.namespaces.contains(CloneFlags::NEWUSER) {
+            true => UserNamespace::grant(pid)?,
+            false => UserNamespace::of(pid)?,
+        };
+        user_namespace::raise(pid, host)?;
+        Ok(Some(space))
+    }
 }
 
 /// A running first process.
@@ -128,24 +158,31 @@ impl Started {
 ///
 /// # Errors
 /// [`Error::Start`] if the program cannot be executed; otherwise the step that failed.
-pub fn start(launch: Launch<'_>) -> Result<Started> {
+pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     let record = launch.record;
     let (config, host) = (&record.config, &record.host);
     // Modes are meant as they are written; the payload gets the usual mask back.
     rustix::process::umask(Mode::empty());
     let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
-    let root = rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?;
+    let space = launch.unborn.endow(host)?;
+    let root = match &space {
+        None => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
+        Some(space) => {
+            let changes = if record.image.is_empty() { Changes::InMemory } else { Changes::Kept };
+            space.overlay(launch.lowers, [launch.upper, launch.work], (changes, durability), launch.cover)?
+        }
+    };
     let user = user::look_up(root.as_fd(), &config.user, &host.group_add)?;
 
     let working_directory = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
-    if working_directory != "/" {
+    if working_directory != "/" && space.is_none() {
         file::make_directories(&root, working_directory.as_bytes())
             .context("create working directory", working_directory)?;
     }
 
     let Unborn { mut birth, namespaces: namespaces_made, mut joined } = launch.unborn;
-    let (made, pts) = match birth.standard() {
-        Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }) => {
+    let (made, pts) = match (birth.standard(), &space) {
+        (Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }), _) => {
             let made = Made {
                 proc: Some(proc),
                 sys: Some(sys),
@@ -156,28 +193,46 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
             };
             (Some(made), pts)
         }
-        None => (None, standard::devpts().context("mount devpts for", "/dev/pts")?),
+        (None, None) => (None, standard::devpts(standard::TTY).context("mount devpts for", "/dev/pts")?),
+        (None, Some(space)) => (None, space.devpts()?),
     };
     let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
-    streams.give_to(user.identity.uid());
+    let uid = user.identity.uid();
+    streams.give_to(space.as_ref().map_or(uid, |space| space.host_user(uid)));
 
+    let monitor = || {
+        let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
+        own.context("open pidfd of", "the monitor")
+    };
     let shm = joined.shm.take();
-    // The midwife may not have joined it yet.
-    let _joined_at_birth = joined.pid.take();
+    // The midwife may not have joined them yet.
+    let _joined_at_birth = (joined.pid.take(), joined.user.take());
     let mut steps = steps(joined);
     if made.is_none() && host.cgroupns_mode != "host" {
         steps.push(Step::NewCgroupNamespace);
     }
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot(c_path(launch.cover)?));
+    if space.is_some() {
+        // What it does from here on, it does with the rights of those inside.
+        steps.push(Step::BecomeRoot);
+        steps.push(Step::DieWithParent(monitor()?));
+        if working_directory != "/" {
+            steps.push(Step::Directory(c_path(working_directory)?));
+        }
+    }
     let terminal = streams.terminal.as_ref().map(rustix::io::dup).transpose().context("copy", "terminal")?;
     let parts = Parts {
         run_directory: launch.run_directory,
         nodes: launch.nodes,
         pts,
-        made: made.unwrap_or_default(),
+        made: match &space {
+            Some(_) => Made::of_the_host(host)?,
+            None => made.unwrap_or_default(),
+        },
         terminal,
         shared_memory: shm,
+        space: space.as_ref(),
     };
     file_systems(&mut steps, record, root.as_fd(), parts)?;
     steps.push(Step::Pivot(c_path(launch.cover)?));
@@ -200,8 +255,7 @@ pub fn start(launch: Launch<'_>) -> Result<Started> {
     steps.push(Step::Become(user.identity.clone(), rights(host)?));
     if changes_user {
         // It dies with the monitor since its birth; becoming somebody else has ended that.
-        let monitor = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
-        steps.push(Step::DieWithParent(monitor.context("open pidfd of", "the monitor")?));
+        steps.push(Step::DieWithParent(monitor()?));
     }
 
     let environment = environment(record, &user.home, &[]);

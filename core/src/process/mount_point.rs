@@ -13,6 +13,7 @@ use skiff_syscalls::mount::{MountAttributes, Propagation, Reach, set_attributes}
 use super::{
     rootfs::{self, c_path},
     step::{Onto, PROC_ROOT_INODE, Step, is_of_proc},
+    user_namespace::UserNamespace,
 };
 use crate::{
     Context, Error, Result,
@@ -24,10 +25,14 @@ use crate::{
 ///
 /// # Errors
 /// Of the kernel, with the path.
-pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<Step> {
+pub(super) fn mount_point(
+    point: &MountPoint,
+    root: BorrowedFd<'_>,
+    space: Option<&UserNamespace>,
+) -> Result<Step> {
     let mut in_proc = IN_PROC.contains(&point.destination.as_str());
     let (mount, onto) = if point.kind == MountKind::Tmpfs {
-        let (options, attributes) = tmpfs_options(point);
+        let (options, attributes) = tmpfs_options(point, space)?;
         let mount = rootfs::tmpfs(&options, attributes).context("mount tmpfs for", &point.destination)?;
         (mount, Onto::Directory)
     } else {
@@ -38,7 +43,7 @@ pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<St
             other => other.context("open mount source", &point.source)?,
         };
         if point.kind == MountKind::Volume && !point.no_copy && point.subpath.is_empty() {
-            fill_volume(&base, root, &point.destination)?;
+            fill_volume(&base, root, &point.destination, space)?;
         }
         let source = if point.subpath.is_empty() {
             base
@@ -54,6 +59,11 @@ pub(super) fn mount_point(point: &MountPoint, root: BorrowedFd<'_>) -> Result<St
         in_proc |= point.destination == "/proc" && is_root_of_proc(&source).context("stat", &point.source)?;
         let recursive = !point.non_recursive;
         let mount = rootfs::clone_mount(&source, "", recursive).context("bind mount", &point.source)?;
+        if let Some(space) = space
+            && (point.kind == MountKind::Volume || point.id_mapped)
+        {
+            space.map(&mount, &point.source)?;
+        }
         let reach = if recursive && !point.read_only_top { Reach::Recursive } else { Reach::One };
         let set = if point.read_only { MountAttributes::RDONLY } else { MountAttributes::empty() };
         let kind = match point.propagation.trim_start_matches('r') {
@@ -108,7 +118,12 @@ fn is_root_of_proc(source: &OwnedFd) -> Result<bool, Errno> {
 }
 
 /// Puts what the image has at a place into a volume that is mounted there for the first time.
-fn fill_volume(data: &OwnedFd, root: BorrowedFd<'_>, destination: &str) -> Result<()> {
+fn fill_volume(
+    data: &OwnedFd,
+    root: BorrowedFd<'_>,
+    destination: &str,
+    space: Option<&UserNamespace>,
+) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let source = match file::in_root(root, destination, flags, Mode::empty()) {
         Ok(source) => source,
@@ -117,11 +132,15 @@ fn fill_volume(data: &OwnedFd, root: BorrowedFd<'_>, destination: &str) -> Resul
         Err(errno) => return Err(Error::os("open", destination, errno)),
     };
     let volume = file::directory(data, "..").context("open", "volume")?;
-    crate::store::fill(volume.as_fd(), source.as_fd()).map(drop)
+    let Some(space) = space else { return crate::store::fill(volume.as_fd(), source.as_fd()).map(drop) };
+    let volume = space.mapped(&volume, "", "a volume")?;
+    let fill = || crate::store::fill(volume.as_fd(), source.as_fd()).map(drop);
+    space.begin_within(&[volume.as_fd(), source.as_fd()], fill)?.end()
 }
 
-/// The options of a tmpfs apart: those of the mount as attributes, those of the file system as they are.
-fn tmpfs_options(point: &MountPoint) -> (String, MountAttrFlags) {
+/// The options of a tmpfs apart: those of the mount as attributes, those of the file system as they are, with ids as they
+/// are on the host.
+fn tmpfs_options(point: &MountPoint, space: Option<&UserNamespace>) -> Result<(String, MountAttrFlags)> {
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -143,5 +162,9 @@ fn tmpfs_options(point: &MountPoint) -> (String, MountAttrFlags) {
     if !options.iter().any(|option| option.starts_with("mode=")) {
         options.push("mode=1777");
     }
-    (options.join(","), attributes)
+    let mut text = options.join(",");
+    if let Some(space) = space {
+        text = space.host_options(&text)?;
+    }
+    Ok((text, attributes))
 }

@@ -30,11 +30,15 @@ pub struct Joined {
     pub shm: Option<OwnedFd>,
     /// For `--pid container:`.
     pub pid: Option<OwnedFd>,
+    /// The one whose user namespace owns those above, for a container that has one itself.
+    pub user: Option<OwnedFd>,
 }
 
 /// The namespaces to make: all that are neither the host's nor another container's.
 pub(super) fn namespaces(host: &HostConfig, joined: &Joined) -> CloneFlags {
     let mut flags = CloneFlags::NEWNS;
+    flags.set(CloneFlags::NEWUSER, host.has_user_namespace() && joined.user.is_none());
+    flags.set(CloneFlags::NEWTIME, host.has_time_namespace());
     flags.set(CloneFlags::NEWPID, host.pid_mode != "host" && joined.pid.is_none());
     flags.set(CloneFlags::NEWUTS, host.uts_mode != "host");
     flags.set(CloneFlags::NEWIPC, host.ipc_mode != "host" && joined.ipc.is_none());
@@ -42,10 +46,14 @@ pub(super) fn namespaces(host: &HostConfig, joined: &Joined) -> CloneFlags {
     flags
 }
 
-/// Whether the process is in all its namespaces from its birth, but for that of its control group.
+/// Whether the process is in all its namespaces from its birth, but for that of its control group, and root in them.
 pub(super) fn place(host: &HostConfig, joined: &Joined) -> Place {
     let joins = joined.net.is_some() || joined.ipc.is_some() || joined.pid.is_some();
-    if joins || host.cgroupns_mode == "host" { Place::Shared } else { Place::Own }
+    if joins || host.cgroupns_mode == "host" || host.has_user_namespace() {
+        Place::Shared
+    } else {
+        Place::Own
+    }
 }
 
 /// The steps into the namespaces that are joined; the pid namespace is joined at birth.

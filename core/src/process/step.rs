@@ -17,7 +17,7 @@ use rustix::{
         MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_move, move_mount, open_tree,
         unmount,
     },
-    process::{Resource, Rlimit},
+    process::{DumpableBehavior, Resource, Rlimit},
     thread::ThreadNameSpaceType,
 };
 use skiff_syscalls::{
@@ -65,6 +65,10 @@ pub enum Step {
     PrivateMounts,
     /// Attach the container's root, made by the parent, at a path of the host.
     AttachRoot(CString),
+    /// Be root of the own user namespace, and on the host nobody any more.
+    BecomeRoot,
+    /// Make a directory.
+    Directory(CString),
     /// Mount a file system that belongs to the child's own namespaces.
     Mount {
         /// The file system's name.
@@ -136,6 +140,8 @@ impl Step {
             Step::NewCgroupNamespace => ("create cgroup namespace", b""),
             Step::PrivateMounts => ("make mounts private", b"/"),
             Step::AttachRoot(at) => ("attach root file system at", at.as_bytes()),
+            Step::BecomeRoot => ("become root of", b"the user namespace"),
+            Step::Directory(path) => ("create directory", path.as_bytes()),
             Step::Mount { target, .. } => ("mount on", target.as_bytes()),
             Step::Attach { target, .. } => ("mount on", target.as_bytes()),
             Step::Console(_) => ("mount on", b"/dev/console"),
@@ -204,6 +210,12 @@ impl<'a> Progress<'a> {
             Step::AttachRoot(at) => {
                 move_mount(self.root, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             }
+            Step::BecomeRoot => {
+                Identity::root().apply().map_err(|failed| failed.errno)?;
+                // Which a change of user may have undone.
+                rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            }
+            Step::Directory(path) => file::make_directories(self.root, path.to_bytes()).map(drop),
             Step::Mount { kind, made, attributes, target } => {
                 let target = self.target(target, Onto::Ordinary)?;
                 let mount = match made {
@@ -233,10 +245,13 @@ impl<'a> Progress<'a> {
             Step::Console(terminal) => self.console(terminal),
             Step::Mask(path) => self.mask(path),
             Step::ReadOnly(path) => self.read_only(path),
-            Step::Proc { path, value, required } => match self.write_proc(path, value) {
-                Err(Errno::PERM | Errno::ACCESS | Errno::ROFS | Errno::NOENT) if !required => Ok(()),
-                other => other,
-            },
+            Step::Proc { path, value, required } => {
+                let proc = self.proc.as_ref().ok_or(Errno::NOENT)?;
+                match write_proc(proc.as_fd(), path.as_c_str(), value) {
+                    Err(Errno::PERM | Errno::ACCESS | Errno::ROFS | Errno::NOENT) if !required => Ok(()),
+                    other => other,
+                }
+            }
             Step::ReadOnlyRoot => set_read_only(self.root, Reach::One),
             Step::Pivot(attached_at) => self.pivot(attached_at),
             Step::Hostname(name) => rustix::system::sethostname(name),
@@ -373,17 +388,6 @@ impl<'a> Progress<'a> {
         attach(&copy, &target)
     }
 
-    fn write_proc(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
-        let proc = self.proc.as_ref().ok_or(Errno::NOENT)?;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let open = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve)?;
-        if !is_of_proc(open.as_fd())? {
-            return Err(Errno::NODEV);
-        }
-        file::write_all(open, value)
-    }
-
     fn pivot(&self, attached_at: &CStr) -> Result<(), Errno> {
         rustix::process::fchdir(self.root)?;
         match rustix::process::pivot_root(c".", c".") {
@@ -415,6 +419,24 @@ impl AsFd for MaybeOwned<'_> {
             MaybeOwned::Owned(fd) => fd.as_fd(),
         }
     }
+}
+
+/// Writes to a file below `proc`, the root of a procfs that nobody else can mount in.
+///
+/// # Errors
+/// ENODEV for what is no file of a procfs, otherwise as openat2(2) and write(2).
+pub(super) fn write_proc(
+    proc: BorrowedFd<'_>,
+    path: impl rustix::path::Arg,
+    value: &[u8],
+) -> Result<(), Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let open = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve)?;
+    if !is_of_proc(open.as_fd())? {
+        return Err(Errno::NODEV);
+    }
+    file::write_all(open, value)
 }
 
 /// Whether a file is of procfs.

@@ -7,30 +7,29 @@ use alloc::{format, vec, vec::Vec};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{Mode, OFlags},
-    pipe::{PipeFlags, pipe_with},
 };
-use skiff_syscalls::{clone::CloneFlags, descriptor};
+use skiff_syscalls::clone::CloneFlags;
 
 use super::{
     mount_point::mount_point,
     rootfs::{self, Durability, c_path},
     step::{self, Step},
+    user_namespace::{Changes, UserNamespace},
 };
 use crate::{
     Context, Error, Result,
     container::record::{MountKind, Record},
-    file::{self, CWD},
-    fork,
+    file::CWD,
+    fork::lend::lent,
 };
-
-const REPORT_MAX: usize = 64 << 10;
-const READY: &[u8] = b"ready";
 
 /// A file system that is mounted nowhere on the host.
 #[derive(Debug)]
 pub struct Assembled {
     /// Its root.
     pub root: OwnedFd,
+    /// The user namespace whose ids it shows, if not the host's.
+    pub space: Option<UserNamespace>,
     /// Keeps what is mounted below the root.
     _namespace: Option<OwnedFd>,
 }
@@ -47,48 +46,34 @@ pub fn assemble(
     with_mounts: bool,
     cover: &str,
 ) -> Result<Assembled> {
-    let root = rootfs::overlay(lowers, upper, work, Durability::Kept)?;
+    let space = if record.host.has_user_namespace() { Some(UserNamespace::empty()?) } else { None };
+    let root = match &space {
+        None => rootfs::overlay(lowers, upper, work, Durability::Kept)?,
+        Some(space) => space.overlay(lowers, [upper, work], (Changes::Kept, Durability::Kept), cover)?,
+    };
     let mut steps = vec![Step::PrivateMounts, Step::AttachRoot(c_path(cover)?)];
     let (none, mut mounts) = (steps.len(), record.mounts.iter());
     while let Some(point) = mounts.next().filter(|_| with_mounts) {
         if point.kind != MountKind::Tmpfs {
-            steps.push(mount_point(point, root.as_fd())?);
+            steps.push(mount_point(point, root.as_fd(), space.as_ref())?);
         }
     }
     if steps.len() == none {
-        return Ok(Assembled { root, _namespace: None });
+        return Ok(Assembled { root, space, _namespace: None });
     }
-    let pipe = || pipe_with(PipeFlags::CLOEXEC).context("create", "pipe");
-    let ((report, reporter), (end, ender)) = (pipe()?, pipe()?);
-    let mut keep: Vec<BorrowedFd<'_>> = vec![root.as_fd(), reporter.as_fd(), end.as_fd()];
+    let mut keep: Vec<BorrowedFd<'_>> = vec![root.as_fd()];
     keep.extend(steps.iter().filter_map(|step| match step {
         Step::Attach { mount, .. } => Some(mount.as_fd()),
         _ => None,
     }));
-    let child = fork::child_in(CloneFlags::NEWNS, &keep, || {
-        let answer = match step::run(&steps, root.as_fd()) {
-            Ok(()) => READY.to_vec(),
-            Err((index, failed)) => {
-                let (operation, subject) = steps[index].describe();
-                Error::os(operation, format!("{}", subject.escape_ascii()), failed.errno).to_bytes()
-            }
-        };
-        let _ = file::write_all(&reporter, &answer);
-        // Only now does the report end.
-        let _ = descriptor::close_all_but(&mut [end.as_fd()]);
-        i32::from(rustix::io::read(&end, &mut [0]).is_err())
+    let namespace = lent(CloneFlags::NEWNS, &keep, || {
+        step::run(&steps, root.as_fd()).map_err(|(index, failed)| {
+            let (operation, subject) = steps[index].describe();
+            Error::os(operation, format!("{}", subject.escape_ascii()), failed.errno)
+        })?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let own = rustix::fs::openat(CWD, "/proc/self/ns/mnt", flags, Mode::empty());
+        own.context("open", "mount namespace")
     })?;
-    drop((reporter, end));
-    let opened = match file::read_all(&report, REPORT_MAX).context("read from", "the mounting process")? {
-        answer if answer == READY => {
-            let path = format!("/proc/{}/ns/mnt", child.pid.as_raw_nonzero());
-            rustix::fs::openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .context("open", path)
-        }
-        answer => Err(Error::from_bytes(&answer)
-            .unwrap_or_else(|| Error::Corrupt("mount volumes: the process was killed".into()))),
-    };
-    drop(ender);
-    let _ = fork::wait(&child.pidfd);
-    Ok(Assembled { root, _namespace: Some(opened?) })
+    Ok(Assembled { root, space, _namespace: Some(namespace) })
 }

@@ -47,6 +47,8 @@ struct Shared {
     parent: RawFd,
     /// A process whose pid namespace the child is to be born in, or -1.
     pid_namespace: RawFd,
+    /// The same for its user namespace.
+    user_namespace: RawFd,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
     /// Whether the child makes the standard file systems.
@@ -77,6 +79,15 @@ pub enum Place {
     Shared,
 }
 
+/// Processes in whose namespaces a child is to be born.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Family<'a> {
+    /// Its pid namespace is that one's.
+    pub pid: Option<BorrowedFd<'a>>,
+    /// Its user namespace is that one's, which then owns the namespaces that are made.
+    pub user: Option<BorrowedFd<'a>>,
+}
+
 /// Why there is no child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stillborn {
@@ -96,7 +107,7 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// Has a child made in new namespaces, in a control group, in the pid namespace of another process if one is given.
+    /// Has a child made in new namespaces, in a control group, in those of other processes if some are given.
     /// In a new network namespace it brings up the loopback interface while it waits.
     ///
     /// # Kernel
@@ -107,7 +118,7 @@ impl Birth {
     pub fn begin(
         namespaces: CloneFlags,
         cgroup: Option<BorrowedFd<'_>>,
-        pid_namespace: Option<BorrowedFd<'_>>,
+        family: Family<'_>,
         place: Place,
     ) -> Result<Birth, Errno> {
         let parent = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
@@ -123,7 +134,8 @@ impl Birth {
                 closure: AtomicUsize::new(0),
                 arguments: arguments(namespaces, cgroup, &mut -1, more),
                 parent: parent.as_raw_fd(),
-                pid_namespace: pid_namespace.map_or(-1, |process| process.as_raw_fd()),
+                pid_namespace: family.pid.map_or(-1, |process| process.as_raw_fd()),
+                user_namespace: family.user.map_or(-1, |process| process.as_raw_fd()),
                 loopback: AtomicI32::new(0),
                 standard: place == Place::Own,
                 ready: AtomicU32::new(0),
@@ -158,7 +170,7 @@ impl Birth {
     pub fn run(mut self, child: Closure<'_>) -> Result<(Pid, OwnedFd), Stillborn> {
         let mut child = child;
         let closure = &raw mut child;
-        let pid = self.labour().map_err(Stillborn::Clone)?;
+        let pid = self.child().map_err(Stillborn::Clone)?;
         let pidfd = self.pidfd().ok_or(Stillborn::Clone(Errno::CHILD))?;
         let shared = self.shared();
         shared.closure.store(closure as usize, Ordering::Relaxed);
@@ -176,7 +188,7 @@ impl Birth {
     /// The standard file systems, as soon as the child has made them; `None` if it didn't, or they were taken before.
     pub fn standard(&mut self) -> Option<Standard> {
         // What is wrong with the birth is said by run.
-        self.labour().ok()?;
+        self.child().ok()?;
         let shared = self.shared();
         while shared.ready.load(Ordering::Acquire) == 0 && shared.borrowed.load(Ordering::Acquire) != 0 {
             // Somebody may kill it meanwhile, which wakes nobody.
@@ -194,8 +206,11 @@ impl Birth {
         Some(Standard::from_array(taken.each_mut().map(|fd| fd.take().expect("all are there"))))
     }
 
-    /// Waits for the child to be there.
-    fn labour(&mut self) -> Result<Pid, Errno> {
+    /// Waits for the child to be there. It goes on waiting for what it is to do.
+    ///
+    /// # Errors
+    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN.
+    pub fn child(&mut self) -> Result<Pid, Errno> {
         let shared = self.shared();
         // Waiting for its end rather than for a word from it: somebody may have killed it.
         if let Some(midwife) = self.midwife.take() {
@@ -231,7 +246,7 @@ impl Birth {
 
 impl Drop for Birth {
     fn drop(&mut self) {
-        if self.labour().is_ok()
+        if self.child().is_ok()
             && let Some(pidfd) = self.pidfd()
         {
             order(self.shared(), LEAVE);
@@ -275,6 +290,11 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
             // SAFETY: begin's caller keeps it open, as our table is that of the process that goes on.
             let process = unsafe { BorrowedFd::borrow_raw(shared.pid_namespace) };
             rustix::thread::move_into_thread_name_spaces(process, ThreadNameSpaceType::PROCESS_ID)?;
+        }
+        if shared.user_namespace >= 0 {
+            // SAFETY: as above.
+            let process = unsafe { BorrowedFd::borrow_raw(shared.user_namespace) };
+            rustix::thread::move_into_thread_name_spaces(process, ThreadNameSpaceType::USER)?;
         }
         let argument = core::ptr::from_ref(shared) as usize;
         // SAFETY: the arguments are complete, and their stack is the child's alone.
@@ -326,7 +346,7 @@ mod tests {
     use super::*;
 
     fn begin(namespaces: CloneFlags) -> Birth {
-        Birth::begin(namespaces, None, None, Place::Shared).unwrap()
+        Birth::begin(namespaces, None, Family::default(), Place::Shared).unwrap()
     }
 
     #[test]
@@ -367,7 +387,7 @@ mod tests {
     #[test]
     fn a_child_in_namespaces_of_its_own_makes_their_file_systems_meanwhile() {
         let own = CloneFlags::NEWNS | CloneFlags::NEWNET | CloneFlags::NEWPID | CloneFlags::NEWIPC;
-        let mut birth = Birth::begin(own, None, None, Place::Own).unwrap();
+        let mut birth = Birth::begin(own, None, Family::default(), Place::Own).unwrap();
         let standard = birth.standard().unwrap();
         assert!(birth.standard().is_none());
         let null = rustix::fs::statat(&standard.dev, c"null", rustix::fs::AtFlags::empty()).unwrap();
@@ -378,11 +398,16 @@ mod tests {
             Some(3)
         );
         // What nobody takes goes with it.
-        drop(Birth::begin(own, None, None, Place::Own).unwrap());
+        drop(Birth::begin(own, None, Family::default(), Place::Own).unwrap());
     }
 
     #[test]
     fn a_child_that_is_not_wanted_leaves() {
         drop(begin(CloneFlags::NEWNET));
+        let mut waited_for = begin(CloneFlags::NEWNET);
+        let pid = waited_for.child().unwrap();
+        assert_eq!(waited_for.child(), Ok(pid));
+        drop(waited_for);
+        assert_eq!(rustix::process::test_kill_process(pid), Err(Errno::SRCH));
     }
 }

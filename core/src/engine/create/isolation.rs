@@ -6,7 +6,7 @@ use crate::{
     Error, Result,
     container::config::{Config, HostConfig},
     engine::devices,
-    process::{cgroup::devices::Rule, program, security, sysctl},
+    process::{cgroup::devices::Rule, program, security, sysctl, time_namespace::Offsets, user_namespace},
 };
 
 /// Checks that the options of a request don't exclude each other. What the image says does not count.
@@ -39,7 +39,7 @@ pub(super) fn check_conflicts(config: &Config, host: &HostConfig) -> Result<()> 
 /// Checks the rest.
 ///
 /// # Errors
-/// [`Error::Invalid`]; [`Error::Unsupported`] for user namespaces.
+/// [`Error::Invalid`]; [`Error::Unsupported`] for user namespaces on an old kernel.
 pub(super) fn check(host: &HostConfig) -> Result<()> {
     for (mode, known, what) in [
         (&host.ipc_mode, &["host", "private", "shareable", "none"][..], "IPC"),
@@ -52,13 +52,8 @@ pub(super) fn check(host: &HostConfig) -> Result<()> {
             return Err(Error::Invalid(format!("invalid {what} mode: {mode}")));
         }
     }
-    if !matches!(host.userns_mode.as_str(), "" | "host") {
-        return Err(Error::Unsupported(format!(
-            "user namespace mode {:?} is not there yet",
-            host.userns_mode
-        ))
-        .hint("--userns host, which is the default, is there"));
-    }
+    check_user_namespace(host)?;
+    Offsets::parse(&host.timens_mode)?;
     if host.shm_size < 0 {
         return Err(Error::Invalid("SHM size can not be less than 0".into()));
     }
@@ -78,4 +73,40 @@ pub(super) fn check(host: &HostConfig) -> Result<()> {
         devices::access(&device.cgroup_permissions)?;
     }
     Ok(())
+}
+
+/// What Docker refuses with user namespaces, in its words, and what they can't have here.
+fn check_user_namespace(host: &HostConfig) -> Result<()> {
+    if !matches!(host.userns_mode.as_str(), "" | "host" | "auto" | "private") {
+        return Err(Error::Invalid(format!("invalid USER mode: {}", host.userns_mode))
+            .hint("--userns auto (or private) is a user namespace, host is none"));
+    }
+    if !host.has_user_namespace() {
+        return Ok(());
+    }
+    let refused = [
+        (
+            host.privileged,
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host \
+             namespace when running privileged mode",
+        ),
+        (
+            host.network_mode == "host",
+            "cannot share the host's network namespace when user namespaces are enabled",
+        ),
+        (host.pid_mode == "host", "cannot share the host PID namespace when user namespaces are enabled"),
+    ];
+    if let Some((_, why)) = refused.iter().find(|(asked, _)| *asked) {
+        return Err(Error::Invalid((*why).into()));
+    }
+    for device in &host.devices {
+        let inside =
+            [&device.path_in_container, &device.path_on_host].into_iter().find(|path| !path.is_empty());
+        if let Some(path) = inside.filter(|path| !path.starts_with("/dev/")) {
+            return Err(Error::Invalid(format!(
+                "device {path}: with a user namespace devices can be made below /dev only"
+            )));
+        }
+    }
+    user_namespace::check_host()
 }

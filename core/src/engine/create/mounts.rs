@@ -84,6 +84,11 @@ impl Engine {
         }
         // The host is looked at and changed only when everything else is right.
         for Wanted { point, .. } in &all {
+            if point.id_mapped && !host.has_user_namespace() {
+                return Err(Error::Invalid(
+                    "invalid mode: idmap: the container has no user namespace".into(),
+                ));
+            }
             if point.kind == MountKind::Bind
                 && !point.create_source
                 && rustix::fs::stat(point.source.as_str()).is_err()
@@ -198,6 +203,7 @@ fn short_form(bind: &str) -> Result<MountPoint> {
             "ro" => point.read_only = true,
             "rw" => {}
             "z" | "Z" => relabel(option)?,
+            "idmap" if is_bind => point.id_mapped = true,
             "nocopy" if !is_bind => point.no_copy = true,
             "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" if is_bind => {
                 point.propagation = option.into();
