@@ -204,37 +204,6 @@ fn in_own_mounts(scratch: &Scratch, script: &str) -> Output {
 }
 
 #[test]
-fn a_full_disk_and_a_read_only_one_are_told_plainly_and_the_store_stays_whole() {
-    if !is_root() {
-        return;
-    }
-    let scratch = Scratch::new();
-    let tree = scratch.path("tree");
-    fs::create_dir_all(&tree).unwrap();
-    fs::create_dir_all(scratch.path("data")).unwrap();
-    fs::write(tree.join("small"), vec![7; 100_000]).unwrap();
-    fs::write(scratch.path("small.tar"), tar(&tree, &[])).unwrap();
-    fs::write(tree.join("large"), vec![7; 30_000_000]).unwrap();
-    fs::write(scratch.path("large.tar"), tar(&tree, &[])).unwrap();
-    let output = in_own_mounts(
-        &scratch,
-        r#"mount -t tmpfs -o size=8m none "$SKIFF_ROOT"
-           "$SKIFF" import "$DIR/small.tar" small >/dev/null
-           "$SKIFF" import "$DIR/large.tar" large && exit 1
-           ls "$SKIFF_ROOT/tmp" && "$SKIFF" images
-           mount -o remount,ro "$SKIFF_ROOT"
-           "$SKIFF" import "$DIR/small.tar" again && exit 1
-           "$SKIFF" rmi small && exit 1
-           "$SKIFF" images -q && echo end"#,
-    );
-    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.ends_with("end\n"), "{text} {error}");
-    assert!(text.contains("small") && !text.contains("large"), "{text}");
-    assert!(error.contains("ENOSPC (no space left on device)"), "{error}");
-    assert_eq!(error.matches("EROFS (read-only file system)").count(), 2, "{error}");
-}
-
-#[test]
 fn a_whiteout_is_never_seen_even_where_nothing_lies_below() {
     if !is_root() {
         return;
