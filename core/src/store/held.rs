@@ -181,7 +181,11 @@ mod tests {
         let archive = archive(&[Block::file("f", b"some content")]);
         let layer = add(store, &archive);
         let held = store.hold_layer(&store.share().unwrap(), &layer).unwrap();
-        drop(store.collect(&store.alone().unwrap(), &[]).unwrap());
+        let alone = store.alone().unwrap();
+        let mut removed = store.removal(&alone).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
+        drop(alone);
+        drop(removed);
         store.sweep(&|| None);
         assert!(store.hold_layer(&store.share().unwrap(), &layer).is_err());
         let mut back = Vec::new();
