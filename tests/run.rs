@@ -205,6 +205,19 @@ fn what_was_begun_ahead_of_a_run_that_is_refused_goes_again() {
 }
 
 #[test]
+fn what_the_container_is_to_the_memory_killer_its_monitor_is_not() {
+    let scratch = Scratch::new();
+    scratch.text(&["run", "-d", "--name", "likely", "--oom-score-adj", "77", "host", "sleep", "1000"]);
+    let pid = scratch.text(&["inspect", "-f", "{{.State.Pid}}", "likely"]);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+    let monitor = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap();
+    let score = |process: &str| std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+    let scores = (score(pid.trim()), score(monitor));
+    scratch.text(&["rm", "-f", "likely"]);
+    assert_eq!(scores, ("77\n".into(), score("self")));
+}
+
+#[test]
 fn writes_never_reach_the_host() {
     let scratch = Scratch::new();
     let place = format!("/etc/skiff-write-{}", std::process::id());

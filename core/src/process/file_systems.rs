@@ -71,6 +71,8 @@ pub(super) struct Parts<'a> {
     pub terminal: Option<OwnedFd>,
     /// The shared memory of another container.
     pub shared_memory: Option<OwnedFd>,
+    /// Whether its readiness to be killed for want of memory is another than that of this process.
+    pub oom_score_differs: bool,
     /// Its user namespace, if that is not the host's.
     pub space: Option<&'a UserNamespace>,
 }
@@ -204,8 +206,10 @@ pub(super) fn file_systems(
         let required = host.sysctls.contains_key(name);
         steps.push(Step::Proc { path, value: value.as_bytes().into(), required });
     }
-    let score = host.oom_score_adj.to_string().into_bytes();
-    steps.push(Step::Proc { path: c"self/oom_score_adj".into(), value: score, required: false });
+    if parts.oom_score_differs {
+        let score = host.oom_score_adj.to_string().into_bytes();
+        steps.push(Step::Proc { path: c"self/oom_score_adj".into(), value: score, required: false });
+    }
 
     let unconfined =
         host.privileged || host.security_opt.iter().any(|option| option == "systempaths=unconfined");

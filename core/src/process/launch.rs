@@ -6,7 +6,7 @@ use core::convert::Infallible;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::Mode,
+    fs::{Mode, OFlags},
     io::Errno,
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
@@ -164,6 +164,8 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     // Modes are meant as they are written; the payload gets the usual mask back.
     rustix::process::umask(Mode::empty());
     let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
+    let own_score = oom_score();
+    let oom_score_differs = own_score != Some(host.oom_score_adj);
     let space = launch.unborn.endow(host)?;
     let root = match &space {
         None => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
@@ -232,6 +234,7 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
         },
         terminal,
         shared_memory: shm,
+        oom_score_differs,
         space: space.as_ref(),
     };
     file_systems(&mut steps, record, root.as_fd(), parts)?;
@@ -264,7 +267,29 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     } else {
         Program::new(record.arguments(), &environment)?
     };
-    let (pid, pidfd) = run_in(|child| born(birth, child), &steps, root.as_fd(), &program)?;
+    let started = run_in(|child| born(birth, child), &steps, root.as_fd(), &program);
+    if oom_score_differs {
+        // What the child sets is set for all whose memory it has: until execve also for this process.
+        set_oom_score(own_score.unwrap_or(0));
+    }
+    let (pid, pidfd) = started?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
+}
+
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+
+/// How ready the kernel is to kill this process for want of memory.
+fn oom_score() -> Option<i32> {
+    let text = file::read(file::CWD, OOM_SCORE, 16).ok()?;
+    core::str::from_utf8(&text).ok()?.trim_ascii().parse().ok()
+}
+
+fn set_oom_score(score: i32) {
+    if let Ok(file) =
+        rustix::fs::openat(file::CWD, OOM_SCORE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+    {
+        // Going back to where it came from may need a right that it does not have.
+        let _ = file::write_all(file, alloc::format!("{score}").as_bytes());
+    }
 }
