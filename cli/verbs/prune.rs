@@ -143,7 +143,7 @@ impl System {
         });
         if !self.filter.is_empty() {
             let mut sorted = self.filter.clone();
-            sorted.sort();
+            skiff_core::sort::by(&mut sorted, Ord::cmp);
             text.push_str("\n  Items to be pruned will be filtered with:\n");
             sorted.iter().for_each(|filter| text.push_str(&format!("  - {filter}\n")));
         }

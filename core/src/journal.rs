@@ -266,7 +266,7 @@ impl Lines {
                 number => number.strip_prefix('.')?.parse().ok().filter(|number| *number > 0),
             })
             .collect();
-        numbers.sort_unstable();
+        crate::sort::by(&mut numbers, Ord::cmp);
         Ok(numbers)
     }
 

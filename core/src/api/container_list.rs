@@ -14,7 +14,7 @@ use crate::{
         Engine,
         list::{Which, command_line},
     },
-    fork,
+    fork, sort,
 };
 
 const FILTERS: [&str; 16] = [
@@ -75,7 +75,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         Ok(Some([&record.created_ns.to_be_bytes()[..], json.as_str().as_bytes()].concat()))
     };
     let mut rows = fork::spread(&engine.shelf.ids()?, ROWS_WORTH_A_PROCESS, &row)?;
-    rows.sort_unstable_by(|one, other| other.cmp(one));
+    sort::by(&mut rows, |one, other| other.cmp(one));
     if limit > 0 {
         rows.truncate(limit);
     }

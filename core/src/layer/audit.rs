@@ -86,14 +86,14 @@ impl Audit {
     /// # Errors
     /// [`Error::Corrupt`] if something is; of the file system.
     pub fn finish(mut self) -> Result<()> {
-        self.made.sort_unstable();
+        crate::sort::by(&mut self.made, Ord::cmp);
         if self.unread || self.made.windows(2).any(|pair| pair[0] == pair[1]) {
             return Ok(());
         }
         if self.fault.is_none() {
             let mut known = core::mem::take(&mut self.hidden);
             known.append(&mut self.made);
-            known.sort_unstable();
+            crate::sort::by(&mut known, Ord::cmp);
             self.fault = self.stranger(&known)?;
         }
         self.fault.map_or(Ok(()), |fault| Err(Error::Corrupt(format!("read tree: {fault}"))))

@@ -39,7 +39,7 @@ impl Store {
     fn digests(&self, shelf: &str) -> Result<Vec<Digest>> {
         let mut all: Vec<Digest> =
             self.listed(shelf)?.iter().filter_map(|name| Digest::from_hex(name)).collect();
-        all.sort_unstable();
+        crate::sort::by(&mut all, Ord::cmp);
         Ok(all)
     }
 

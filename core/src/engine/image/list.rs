@@ -88,7 +88,7 @@ impl Engine {
             let names = names.remove(&id).unwrap_or_default();
             found.push(ListedImage { id, record, config, created, names });
         }
-        found.sort_by_key(|image| core::cmp::Reverse(image.created));
+        crate::sort::by_key(&mut found, |image| core::cmp::Reverse(image.created));
         Ok(found)
     }
 

@@ -185,7 +185,7 @@ impl Verification<'_> {
             Damaged::NameFile(_) | Damaged::Name(_) => false,
         };
         let mut images: Vec<String> = self.listed.iter().filter(needs).flat_map(shown).collect();
-        images.sort();
+        crate::sort::by(&mut images, Ord::cmp);
         self.found.push(damaged);
         let text = error.to_string();
         // What it is stands in front of it already.
@@ -246,7 +246,7 @@ impl Verification<'_> {
             .filter_map(|layer| Some((size(layer), *layer, store.layer_identity(layer)?)))
             .collect();
         // The largest first, so that none of them is alone at the end.
-        jobs.sort_by_key(|(size, ..)| core::cmp::Reverse(*size));
+        crate::sort::by_key(&mut jobs, |(size, ..)| core::cmp::Reverse(*size));
         let total = jobs.iter().map(|(size, ..)| size).sum();
         let mut far: Vec<u64> = alloc::vec![0; jobs.len()];
         let work = |number: usize, report: &mut crew::Reporter<'_>| {

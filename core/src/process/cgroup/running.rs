@@ -142,7 +142,7 @@ impl Group {
                 }
             }
         }
-        all.sort_unstable();
+        crate::sort::by(&mut all, Ord::cmp);
         Ok(all)
     }
 
