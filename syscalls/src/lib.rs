@@ -11,6 +11,7 @@ pub mod clone;
 pub mod descriptor;
 pub mod exec;
 pub mod keyring;
+pub mod lane;
 pub mod mount;
 pub mod namespace;
 pub mod network;
