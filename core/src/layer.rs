@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod attributes;
 pub mod changes;
+mod directories;
 pub mod emit;
 pub mod header;
 pub mod inflate;

@@ -25,6 +25,7 @@ mod layers;
 mod names;
 mod publish;
 pub mod volumes;
+mod writeback;
 
 use alloc::format;
 
@@ -41,6 +42,7 @@ pub use self::{
     layers::{LayerFacts, Scratch},
     names::Name,
     publish::Publication,
+    writeback::Writeback,
 };
 use crate::{Context, Error, Result, file};
 
