@@ -4,6 +4,7 @@ pub mod apply;
 pub mod attributes;
 pub mod audit;
 pub mod changes;
+mod directories;
 pub mod emit;
 pub mod header;
 pub mod inflate;

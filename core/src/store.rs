@@ -28,6 +28,7 @@ mod layers;
 mod names;
 mod publish;
 pub mod volumes;
+mod writeback;
 
 use alloc::format;
 
@@ -45,6 +46,7 @@ pub use self::{
     layers::{LayerFacts, Scratch},
     names::Name,
     publish::Publication,
+    writeback::Writeback,
 };
 use crate::{Context, Error, Result, file};
 

@@ -12,6 +12,7 @@ pub mod clone;
 pub mod descriptor;
 pub mod exec;
 pub mod keyring;
+pub mod lane;
 pub mod last_words;
 pub mod mount;
 pub mod namespace;

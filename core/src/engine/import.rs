@@ -82,7 +82,13 @@ impl Engine {
 /// A layer's tree below `tmp/`, ready to be published.
 pub(super) fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Scratch, Unpacked)> {
     let scratch = store.scratch(&store.share()?)?;
-    let unpacked = unpack(source, scratch.directory().as_fd())?;
+    let mut writeback = store.writeback()?;
+    let mut source = |buffer: &mut [u8]| {
+        let count = source(buffer)?;
+        writeback.came(count as u64);
+        Ok(count)
+    };
+    let unpacked = unpack(&mut source, scratch.directory().as_fd())?;
     Ok((scratch, unpacked))
 }
 

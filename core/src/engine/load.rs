@@ -172,7 +172,7 @@ impl Engine {
             }
             drop(locked);
             let (keys, jobs): (Vec<Key>, Vec<Job<'_>>) = jobs.into_iter().unzip();
-            done.extend(keys.into_iter().zip(unpack_all(jobs, tell)?));
+            done.extend(keys.into_iter().zip(unpack_all(jobs, self.store.writeback()?, tell)?));
         };
         let mut publication = self.store.publication(&locked)?;
         for (scratch, unpacked) in done.values() {

@@ -20,7 +20,7 @@ use crate::{
     Context, Error, Result, file,
     layer::{
         name::Path,
-        plain::plain,
+        plain::{Limits, plain},
         tar::{Entry, Event, Fault, Kind, Reader},
         unpack::Source,
     },
@@ -32,8 +32,6 @@ const FILES_LIMIT: usize = 1 << 16;
 const NAMES_LIMIT: usize = 8 << 20;
 /// Most bytes of all documents that are read.
 const DOCUMENTS_LIMIT: usize = 64 << 20;
-/// Most bytes of an archive that comes as a stream.
-const PLAIN_LIMIT: u64 = 1 << 40;
 /// Most links from one to the next.
 const LINKS_LIMIT: usize = 8;
 /// Enough for the headers of some small files at a time.
@@ -167,7 +165,7 @@ impl Archive {
     pub fn spool(source: &mut Source<'_>, spool: OwnedFd) -> Result<Archive> {
         let (mut reader, mut names) = (Reader::new(), Names::default());
         let mut written = 0;
-        plain("archive", source, PLAIN_LIMIT, &mut |mut slice| {
+        plain("archive", source, Limits::IMAGE, &mut |mut slice| {
             while let Some(event) = reader.next(&mut slice).map_err(Fault::error)? {
                 match event {
                     Event::Entry(entry) => names.add(entry, written)?,

@@ -5,7 +5,7 @@
 //! put away and made anew. What exists in the tree was made by this layer, so that a whiteout, which hides only what the
 //! layers below have, never takes away what is there.
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -18,6 +18,7 @@ use rustix::{
 
 use super::{
     attributes::{Attributes, Maker, Skipped, times},
+    directories::Directories,
     name::{Path, Purpose},
     tar::{Entry, Event, Kind},
 };
@@ -26,6 +27,9 @@ use crate::{Context, Error, Result, file, store::LayerFacts};
 pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
 /// Its presence makes the kernel leave whiteouts out of the listing of a directory that no other layer has.
 const ORIGIN: &str = "trusted.overlay.origin";
+
+/// Most entries of one layer.
+const ENTRIES_LIMIT: u64 = 1 << 22;
 
 /// Writes one layer.
 pub struct Applier {
@@ -40,7 +44,9 @@ pub struct Applier {
     /// The file whose content is coming.
     file: Option<(OwnedFd, Attributes, Vec<u8>)>,
     /// What directories get when everything is in them.
-    directories: BTreeMap<Vec<u8>, Attributes>,
+    directories: Directories,
+    /// Entries of all kinds.
+    seen: u64,
     applied: Applied,
 }
 
@@ -62,10 +68,11 @@ pub struct Applied {
 }
 
 impl Applier {
-    /// Into the empty directory `root`. What one entry makes and a later one replaces is put into the directory
+    /// Into the empty directory `root`, which is this process's own and has no default access list. What one entry makes and a later one replaces is put into the directory
     /// [`REPLACED`] of `beside`, which is on the same file system.
     pub fn new(root: OwnedFd, beside: OwnedFd) -> Self {
-        let root_attributes = (Vec::new(), Attributes::of_missing_directory());
+        let mut directories = Directories::default();
+        directories.put(b"", Attributes::of_missing_directory()).expect("there is room for one");
         Applier {
             root,
             beside,
@@ -73,7 +80,8 @@ impl Applier {
             maker: Maker::this(),
             parent: None,
             file: None,
-            directories: [root_attributes].into(),
+            directories,
+            seen: 0,
             applied: Applied::default(),
         }
     }
@@ -101,7 +109,12 @@ impl Applier {
                 None => Ok(()),
             },
             Event::Complete => match self.file.take() {
-                Some((file, attributes, path)) => self.describe(&file, &attributes, &path),
+                Some((file, attributes, path)) => {
+                    let made = made_with(attributes.mode);
+                    let skipped = attributes.complete(&file, made, self.maker, path.escape_ascii())?;
+                    self.note(skipped);
+                    Ok(())
+                }
                 None => Ok(()),
             },
             Event::End => Ok(()),
@@ -123,13 +136,12 @@ impl Applier {
     /// # Errors
     /// Of the kernel.
     pub fn finish(mut self) -> Result<Applied> {
-        // Children come before their parents in this order, so that a parent may forbid to enter it.
-        for (path, attributes) in core::mem::take(&mut self.directories).iter().rev() {
-            match self.open_directory(path) {
-                Ok(directory) => self.describe(&directory, attributes, path)?,
+        for (path, attributes) in core::mem::take(&mut self.directories).children_first() {
+            match self.open_directory(&path) {
+                Ok(directory) => self.describe(&directory, &attributes, &path)?,
                 // Another entry took its place.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(os("open", path, errno)),
+                Err(errno) => return Err(os("open", &path, errno)),
             }
         }
         Ok(self.applied)
@@ -137,20 +149,27 @@ impl Applier {
 
     fn describe(&mut self, node: &OwnedFd, attributes: &Attributes, path: &[u8]) -> Result<()> {
         let skipped = attributes.apply(node, self.maker, path.escape_ascii())?;
-        self.applied.lost_xattrs |= skipped == Skipped::Xattrs;
+        self.note(skipped);
         Ok(())
+    }
+
+    fn note(&mut self, skipped: Skipped) {
+        self.applied.lost_xattrs |= skipped == Skipped::Xattrs;
     }
 
     fn begin(&mut self, entry: &Entry) -> Result<()> {
         self.file = None;
+        self.seen += 1;
+        if self.seen > ENTRIES_LIMIT {
+            return Err(Error::Corrupt(format!("read tar: more than {ENTRIES_LIMIT} entries")));
+        }
         let path = Path::clean(&entry.path)?;
         let purpose = path.purpose()?;
         let Some((directory, name)) = path.split() else {
             if entry.kind != Kind::Directory {
                 return Err(refused("the root is not a directory", &entry.path));
             }
-            self.directories.insert(Vec::new(), Attributes::of(entry));
-            return Ok(());
+            return self.directories.put(b"", Attributes::of(entry));
         };
         match purpose {
             Purpose::Ignore => Ok(()),
@@ -214,7 +233,7 @@ impl Applier {
         match entry.kind {
             Kind::File | Kind::HardLink => {}
             Kind::Directory => {
-                self.directories.insert(path.as_bytes().into(), Attributes::of(entry));
+                self.directories.put(path.as_bytes(), Attributes::of(entry))?;
                 // A directory in the place of something else does not show what a lower one has.
                 if replaced {
                     self.mark(path.as_bytes(), OPAQUE, b"y")?;
@@ -250,7 +269,7 @@ impl Applier {
             Kind::File => {
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?;
+                let file = openat(parent, name, flags, made_with(entry.mode))?;
                 self.file = Some((file, Attributes::of(entry), path.as_bytes().into()));
                 Ok(())
             }
@@ -300,7 +319,7 @@ impl Applier {
         let there = self.stat(name)?;
         match (entry.kind, link) {
             (Kind::Directory, _) if is_directory(&there) => {
-                self.directories.insert(path.as_bytes().into(), Attributes::of(entry));
+                self.directories.put(path.as_bytes(), Attributes::of(entry))?;
                 Ok(true)
             }
             (_, Some((directory, target))) => {
@@ -320,10 +339,7 @@ impl Applier {
             .map_err(|errno| os("replace", path.as_bytes(), errno))?;
         self.replaced += 1;
         if is_directory(&there) {
-            let gone = path.as_bytes();
-            self.directories.retain(|path, _| {
-                path.strip_prefix(gone).is_none_or(|rest| !(rest.is_empty() || rest[0] == b'/'))
-            });
+            self.directories.forget(path.as_bytes());
         }
         Ok(())
     }
@@ -388,7 +404,7 @@ impl Applier {
                         Err(Errno::EXIST) => return Err(refused("name below a link to nothing", path)),
                         other => other.map_err(failed)?,
                     }
-                    self.directories.insert(done.into(), Attributes::of_missing_directory());
+                    self.directories.put(done, Attributes::of_missing_directory())?;
                     if hides {
                         self.mark(done, OPAQUE, b"y")?;
                     }
@@ -412,6 +428,11 @@ impl Applier {
             .and_then(|directory| fsetxattr(&directory, attribute, value, XattrFlags::empty()))
             .map_err(|errno| os("mark for overlayfs", path, errno))
     }
+}
+
+/// What a file is made with that is to have this mode: what it gets when all of it is there is not there before.
+fn made_with(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode & 0o777)
 }
 
 /// Leaves out so many bytes of a file.

@@ -1,11 +1,13 @@
 //! Owner, mode, extended attributes and times of one node, given to it in the order in which they don't undo each other.
 
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 use rustix::{
-    fd::AsFd,
+    fd::{AsFd, BorrowedFd},
     fs::{Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr, futimens},
     io::Errno,
+    process::umask,
 };
 
 use super::{
@@ -29,17 +31,20 @@ pub struct Attributes {
     pub xattrs: Vec<Xattr>,
 }
 
-/// Who made the nodes: an owner that a new node has anyway need not be set.
+/// Who made the nodes: what a new node has anyway need not be set.
 #[derive(Debug, Clone, Copy)]
 pub struct Maker {
     uid: u32,
     gid: u32,
+    mask: Mode,
 }
 
 impl Maker {
-    /// This process.
+    /// This process, which does not change its mask any more.
     pub fn this() -> Self {
-        Maker { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+        let mask = umask(Mode::empty());
+        umask(mask);
+        Maker { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw(), mask }
     }
 
     /// The owner that has to be set, if any.
@@ -75,11 +80,35 @@ impl Attributes {
     ///
     /// # Errors
     /// Of the kernel.
-    pub fn apply(&self, node: impl AsFd, maker: Maker, shown: impl core::fmt::Display) -> Result<Skipped> {
-        let node = node.as_fd();
+    pub fn apply(&self, node: impl AsFd, maker: Maker, shown: impl Display) -> Result<Skipped> {
+        self.give(node.as_fd(), None, maker, &shown)
+    }
+
+    /// As [`Attributes::apply`], for a file that was made with this mode in a directory without default access lists.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn complete(
+        &self,
+        file: impl AsFd,
+        made: Mode,
+        maker: Maker,
+        shown: impl Display,
+    ) -> Result<Skipped> {
+        self.give(file.as_fd(), Some(made - maker.mask), maker, &shown)
+    }
+
+    /// Those that the node, whose mode is `present` if that is known, does not have.
+    fn give(
+        &self,
+        node: BorrowedFd<'_>,
+        present: Option<Mode>,
+        maker: Maker,
+        shown: &dyn Display,
+    ) -> Result<Skipped> {
         // A change of owner clears capabilities and set-id bits, so it comes first.
         if let Some((uid, gid)) = maker.change(self.uid, self.gid) {
-            fchown(node, Some(uid), Some(gid)).context("change owner of", &shown)?;
+            fchown(node, Some(uid), Some(gid)).context("change owner of", shown)?;
         }
         let mut skipped = Skipped::None;
         for (name, value) in &self.xattrs {
@@ -91,9 +120,12 @@ impl Attributes {
                 }
             }
         }
-        fchmod(node, Mode::from_raw_mode(self.mode)).context("change mode of", &shown)?;
+        // Set-id bits may have gone when the content was written.
+        if present.is_none_or(|present| present.as_raw_mode() != self.mode) || self.mode > 0o777 {
+            fchmod(node, Mode::from_raw_mode(self.mode)).context("change mode of", shown)?;
+        }
         if let Some(times) = &self.times {
-            futimens(node, times).context("set times of", &shown)?;
+            futimens(node, times).context("set times of", shown)?;
         }
         Ok(skipped)
     }

@@ -4,7 +4,7 @@
 //! Everything is reached by openat2 inside the root, whatever links there are or appear. Nothing that exists is opened for
 //! writing: it is removed and made anew, so that no device, pipe or other file is written through a name.
 
-use alloc::{collections::BTreeMap, format, vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -18,8 +18,9 @@ use rustix::{
 use super::{
     apply::hole,
     attributes::{Attributes, Maker, times},
+    directories::Directories,
     name::Path,
-    plain::plain,
+    plain::{Limits, plain},
     tar::{Entry, Event, Fault, Kind, Reader},
     unpack::Source,
 };
@@ -68,7 +69,7 @@ struct Placer<'a> {
     /// The file whose content is coming.
     file: Option<(OwnedFd, Attributes, Vec<u8>)>,
     /// What directories get when everything is in them.
-    directories: BTreeMap<Vec<u8>, Attributes>,
+    directories: Directories,
 }
 
 /// Places an archive, compressed or not, in the directory `at` below `root`.
@@ -79,8 +80,8 @@ pub fn place(source: &mut Source<'_>, root: OwnedFd, at: &[u8], rules: &Rules) -
     let mut reader = Reader::new();
     let maker = Maker::this();
     let mut placer =
-        Placer { root, at, rules, maker, parent: None, file: None, directories: BTreeMap::new() };
-    plain("archive", source, u64::MAX, &mut |mut bytes| {
+        Placer { root, at, rules, maker, parent: None, file: None, directories: Directories::default() };
+    plain("archive", source, Limits::NONE, &mut |mut bytes| {
         while let Some(event) = reader.next(&mut bytes).map_err(Fault::error)? {
             placer.take(&event)?;
         }
@@ -116,13 +117,13 @@ impl Placer<'_> {
 
     /// Gives the directories their attributes, children before parents.
     fn finish(mut self) -> Result<()> {
-        for (path, attributes) in core::mem::take(&mut self.directories).iter().rev() {
+        for (path, attributes) in core::mem::take(&mut self.directories).children_first() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            match file::in_root(&self.root, self.full(path), flags, Mode::empty()) {
+            match file::in_root(&self.root, self.full(&path), flags, Mode::empty()) {
                 Ok(directory) => attributes.apply(&directory, self.maker, path.escape_ascii()).map(drop)?,
                 // Somebody has removed it, or another entry took its place.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(os("open", path, errno)),
+                Err(errno) => return Err(os("open", &path, errno)),
             }
         }
         Ok(())
@@ -177,7 +178,7 @@ impl Placer<'_> {
             other => other.map_err(failed)?,
         }
         if entry.kind == Kind::Directory {
-            self.directories.insert(path.as_bytes().into(), attributes);
+            self.directories.put(path.as_bytes(), attributes)?;
         }
         Ok(())
     }

@@ -13,15 +13,18 @@
 //! Content that is in no file of the tree byte for byte (of markers, of files that were replaced, of sparse files) stands
 //! here with everything else.
 
-use alloc::{boxed::Box, collections::BTreeMap, format, vec, vec::Vec};
+mod settle;
+
+use alloc::{boxed::Box, format, vec, vec::Vec};
 
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{FileType, Mode, OFlags, fstat, openat, renameat},
+    fd::{BorrowedFd, OwnedFd},
+    fs::{FileType, Mode, OFlags, fstat},
     io::Errno,
 };
 use zlib_rs::{Deflate, DeflateFlush, Status};
 
+pub use self::settle::{Inodes, settle};
 use super::{inflate::Gunzip, pack::Sink};
 use crate::{Context, Error, Result, file};
 
@@ -51,7 +54,7 @@ pub struct Recorder {
     /// Bytes that are in no record yet.
     bytes: Vec<u8>,
     /// Of the files that were recorded, in their order.
-    inodes: Vec<u64>,
+    inodes: Inodes,
 }
 
 impl Recorder {
@@ -64,7 +67,7 @@ impl Recorder {
             packed: vec![0; BUFFER_BYTES],
             records: Vec::with_capacity(BUFFER_BYTES),
             bytes: Vec::with_capacity(BUFFER_BYTES),
-            inodes: Vec::new(),
+            inodes: Inodes::default(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn finish(mut self) -> Result<Vec<u64>> {
+    pub fn finish(mut self) -> Result<Inodes> {
         self.close_bytes()?;
         self.records.push(END);
         self.compress(true)?;
@@ -190,7 +193,7 @@ impl<'a> Player<'a> {
     fn new(file: &'a OwnedFd) -> Self {
         Player {
             file,
-            gunzip: Gunzip::new(u64::MAX),
+            gunzip: Gunzip::default(),
             packed: vec![0; BUFFER_BYTES],
             packed_rest: (0, 0),
             plain: vec![0; BUFFER_BYTES],
@@ -387,98 +390,6 @@ fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
             other => return other,
         }
     }
-}
-
-/// Where a file is now.
-enum Whereabouts {
-    Tree(Vec<u8>),
-    /// It was replaced.
-    Replaced(Vec<u8>),
-}
-
-/// Writes the skeleton `name` of a layer's directory anew after files in `tree` were replaced, which have been put into
-/// `replaced`: what is there comes into the skeleton, what is elsewhere in the tree gets its present path.
-///
-/// # Errors
-/// Of the file system.
-pub fn settle(directory: BorrowedFd<'_>, name: &str, replaced: &str, inodes: &[u64]) -> Result<()> {
-    let trees = [file::directory(directory, "tree"), file::directory(directory, replaced)];
-    let [tree, attic] = trees.map(|opened| opened.context("open", "tree"));
-    let (tree, attic) = (tree?, attic?);
-    let mut places = BTreeMap::new();
-    find(&attic, &mut |inode, path| drop(places.insert(inode, Whereabouts::Replaced(path))))?;
-    find(&tree, &mut |inode, path| drop(places.insert(inode, Whereabouts::Tree(path))))?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let old = openat(directory, name, flags, Mode::empty()).context("open", name)?;
-    let new_name = format!("{name}.new");
-    let new = file::create(directory, new_name.as_str(), b"", 0o600).context("create", &new_name)?;
-    let (mut player, mut recorder) = (Player::new(&old), Recorder::new(new));
-    let mut inodes = inodes.iter();
-    let mut buffer = vec![0; BUFFER_BYTES];
-    while let Some(piece) = player.next()? {
-        match piece {
-            Piece::Bytes(bytes) => recorder.bytes(bytes)?,
-            Piece::Zeros(mut count) => {
-                buffer.fill(0);
-                while count > 0 {
-                    let some = count.min(BUFFER_BYTES as u64);
-                    recorder.bytes(&buffer[..some as usize])?;
-                    count -= some;
-                }
-            }
-            Piece::File(path, size) => match inodes.next().and_then(|inode| places.get(inode)) {
-                Some(Whereabouts::Tree(now)) => recorder.file(now, 0, size)?,
-                Some(Whereabouts::Replaced(now)) => {
-                    let file = open(attic.as_fd(), now, size)?;
-                    loop {
-                        match read(&file, &mut buffer).context("read", path.escape_ascii())? {
-                            0 => break,
-                            count => recorder.bytes(&buffer[..count])?,
-                        }
-                    }
-                }
-                None => {
-                    let path = path.escape_ascii();
-                    return Err(Error::Corrupt(format!("read tar: too deep a name: {path:.200}")));
-                }
-            },
-        }
-    }
-    recorder.finish()?;
-    renameat(directory, new_name.as_str(), directory, name).context("rename", new_name)?;
-    file::remove_tree(directory, replaced).context("remove", replaced)
-}
-
-/// Tells of every file below a directory whose path is not too long for one call.
-fn find(root: &OwnedFd, found: &mut dyn FnMut(u64, Vec<u8>)) -> Result<()> {
-    let mut directories = vec![Vec::new()];
-    while let Some(path) = directories.pop() {
-        let at = if path.is_empty() { b".".as_slice() } else { &path };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let directory = match file::in_root(root, at, flags, Mode::empty()) {
-            Err(Errno::NAMETOOLONG) => continue,
-            other => other.context("open", path.escape_ascii())?,
-        };
-        for (name, kind) in file::entries(&directory, ".").context("list", path.escape_ascii())? {
-            let mut below = path.clone();
-            if !below.is_empty() {
-                below.push(b'/');
-            }
-            below.extend_from_slice(name.to_bytes());
-            match kind {
-                _ if below.len() as u64 > PATH_LIMIT => {}
-                FileType::Directory => directories.push(below),
-                FileType::RegularFile => {
-                    let nofollow = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-                    let stat = rustix::fs::statat(&directory, &name, nofollow)
-                        .context("stat", below.escape_ascii())?;
-                    found(stat.st_ino, below);
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

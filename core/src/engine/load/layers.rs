@@ -22,7 +22,7 @@ use crate::{
     file, fork,
     image::{archive::Part, contents::PackedLayer},
     layer::unpack::{Unpacked, unpack},
-    store::Scratch,
+    store::{Scratch, Writeback},
 };
 
 /// Most processes at a time.
@@ -47,11 +47,14 @@ struct Worker {
     child: fork::Child,
     report: OwnedFd,
     heard: Vec<u8>,
+    /// How many bytes it has read, as far as it was heard.
+    far: u64,
 }
 
 /// Unpacks all of them. After an error no process is left, and no tree.
 pub(super) fn unpack_all(
     jobs: Vec<Job<'_>>,
+    mut writeback: Writeback,
     tell: &mut dyn FnMut(Told<'_>) -> Result<()>,
 ) -> Result<Vec<(Scratch, Unpacked)>> {
     let most = workers();
@@ -73,7 +76,7 @@ pub(super) fn unpack_all(
         if running.is_empty() {
             break Ok(());
         }
-        if let Err(error) = turn(&jobs, &mut running, &mut results, tell) {
+        if let Err(error) = turn(&jobs, &mut running, &mut results, &mut writeback, tell) {
             break Err(error);
         }
     };
@@ -92,6 +95,7 @@ fn turn(
     jobs: &[Job<'_>],
     running: &mut Vec<Worker>,
     results: &mut [Option<Unpacked>],
+    writeback: &mut Writeback,
     tell: &mut dyn FnMut(Told<'_>) -> Result<()>,
 ) -> Result<()> {
     let ready: Vec<bool> = {
@@ -109,6 +113,8 @@ fn turn(
         let job = &jobs[worker.number];
         if let Some(far) = worker.listen()? {
             let Some(current) = far else { continue };
+            writeback.came(current.saturating_sub(worker.far));
+            worker.far = current;
             let name = job.layer.layer.map_or_else(|| job.layer.path.clone(), |layer| layer.to_string());
             tell(Told::Layer { layer: &name, current, total: job.part.size })?;
             continue;
@@ -184,7 +190,7 @@ fn start(job: &Job<'_>, number: usize) -> Result<Worker> {
         };
         i32::from(file::write_all(&reporter, &[b"=", answer.as_slice()].concat()).is_err())
     })?;
-    Ok(Worker { number, child, report, heard: Vec::new() })
+    Ok(Worker { number, child, report, heard: Vec::new(), far: 0 })
 }
 
 /// In the child.

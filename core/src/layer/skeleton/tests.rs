@@ -2,6 +2,8 @@
 
 use alloc::string::{String, ToString};
 
+use rustix::fd::AsFd;
+
 use super::*;
 use crate::{
     file::CWD,
@@ -44,7 +46,7 @@ impl Scratch {
 
     fn replay(&self) -> Result<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let skeleton = openat(&self.directory, SKELETON, flags, Mode::empty()).unwrap();
+        let skeleton = rustix::fs::openat(&self.directory, SKELETON, flags, Mode::empty()).unwrap();
         let tree = file::directory(&self.directory, "tree");
         let tree = tree.or_else(|_| file::directory(&self.directory, "base")).unwrap();
         let mut all = Vec::new();
