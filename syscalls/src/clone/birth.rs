@@ -20,7 +20,9 @@ use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     io::Errno,
     process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
-    thread::{ThreadNameSpaceType, UnshareFlags, futex},
+    thread::{
+        CpuSet, ThreadNameSpaceType, UnshareFlags, futex, sched_getaffinity, sched_getcpu, sched_setaffinity,
+    },
 };
 
 use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
@@ -49,6 +51,8 @@ struct Shared {
     pid_namespace: RawFd,
     /// The same for its user namespace.
     user_namespace: RawFd,
+    /// Where the process that all this is for may run, and so may the child.
+    processors: CpuSet,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
     /// Whether the child makes the standard file systems.
@@ -122,6 +126,7 @@ impl Birth {
         place: Place,
     ) -> Result<Birth, Errno> {
         let parent = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+        let processors = sched_getaffinity(None)?;
         let shared = map(LENGTH)?.cast::<Shared>();
         let more = u64::from(CLONE_VM | CLONE_FILES | CLONE_PARENT | CLONE_CHILD_CLEARTID);
         // SAFETY: a fresh mapping, aligned to a page and longer than the value.
@@ -136,6 +141,7 @@ impl Birth {
                 parent: parent.as_raw_fd(),
                 pid_namespace: family.pid.map_or(-1, |process| process.as_raw_fd()),
                 user_namespace: family.user.map_or(-1, |process| process.as_raw_fd()),
+                processors,
                 loopback: AtomicI32::new(0),
                 standard: place == Place::Own,
                 ready: AtomicU32::new(0),
@@ -159,6 +165,7 @@ impl Birth {
         // SAFETY: the midwife runs `deliver` on its own stack, in the mapping that lives until it has been waited for.
         let result = unsafe { clone_onto_stack(&args, deliver as *const () as usize, shared as usize) };
         birth.midwife = Pid::from_raw(result? as i32);
+        move_away(birth.midwife, &processors);
         Ok(birth)
     }
 
@@ -259,6 +266,17 @@ impl Drop for Birth {
     }
 }
 
+/// Puts a new process onto another processor than this one, which is about to be busy: the kernel leaves it here, where it
+/// waits, even if others are idle.
+fn move_away(process: Option<Pid>, processors: &CpuSet) {
+    let mut others = *processors;
+    others.unset(sched_getcpu());
+    if others.count() > 0 {
+        // It runs where it is, if need be.
+        let _ = sched_setaffinity(process, &others);
+    }
+}
+
 /// Waits for the end of a child.
 fn bury(pidfd: &OwnedFd) {
     while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {}
@@ -312,6 +330,7 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
     let wait = || -> Result<(), Errno> {
         // SAFETY: Birth owns it until the child has run.
         die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
+        let _ = sched_setaffinity(None, &shared.processors);
         if shared.arguments.flags & CloneFlags::NEWNET.bits() != 0
             && let Err(errno) = network::loopback_up()
         {
