@@ -3,7 +3,10 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fd::{BorrowedFd, OwnedFd},
+};
 
 use super::{
     body::BodyDecoder,
@@ -80,6 +83,11 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] for something that is no response, ECONNRESET if the server is gone.
     pub fn response(&mut self) -> Result<ResponseHead> {
+        if !self.has_buffered() {
+            // Who waits in read is woken when the server takes the request, too, for nothing.
+            let mut answer = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
+            let _ = poll(&mut answer, None);
+        }
         loop {
             let head = self.wire.response_head(self.method)?;
             if head.status >= 200 || head.status == 101 {

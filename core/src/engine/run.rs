@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use rustix::fd::AsFd;
+use rustix::{fd::AsFd, io::Errno};
 
 use super::{
     Engine, create,
@@ -71,7 +71,12 @@ impl Engine {
         let resolv_conf = create::resolv_conf(&record.host, &own("/etc/resolv.conf"));
         let hostname = format!("{}\n", record.hostname()).into_bytes();
         for (name, text) in [("hosts", hosts), ("resolv.conf", resolv_conf), ("hostname", hostname)] {
-            file::replace(&lock.directory, name, &text, 0o644).context("write", name)?;
+            match file::create(&lock.directory, name, &text, 0o644) {
+                // From the run before.
+                Err(Errno::EXIST) => file::replace(&lock.directory, name, &text, 0o644),
+                other => other.map(drop),
+            }
+            .context("write", name)?;
         }
         Ok(())
     }
