@@ -20,4 +20,5 @@ pub mod network;
 pub mod seccomp;
 pub mod signal;
 pub mod standard;
+pub mod text;
 pub mod working_directory;

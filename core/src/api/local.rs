@@ -30,6 +30,9 @@ pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd>
     let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.context("open", "socket pair")?;
     fork::child(&[far.as_fd()], || {
+        if expect == Expect::Run {
+            skiff_syscalls::text::map_all();
+        }
         let _ = rustix::process::setsid();
         fork::own_signals(SignalSet::EMPTY);
         serve(&far, data_path, run_path, expect).map_or(1, |()| 0)

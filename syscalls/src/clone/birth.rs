@@ -53,6 +53,8 @@ struct Shared {
     user_namespace: RawFd,
     /// Where the process that all this is for may run, and so may the child.
     processors: CpuSet,
+    /// The processor that the child waits on.
+    processor: AtomicU32,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
     /// Whether the child makes the standard file systems.
@@ -142,6 +144,7 @@ impl Birth {
                 pid_namespace: family.pid.map_or(-1, |process| process.as_raw_fd()),
                 user_namespace: family.user.map_or(-1, |process| process.as_raw_fd()),
                 processors,
+                processor: AtomicU32::new(u32::MAX),
                 loopback: AtomicI32::new(0),
                 standard: place == Place::Own,
                 ready: AtomicU32::new(0),
@@ -181,8 +184,13 @@ impl Birth {
         let pidfd = self.pidfd().ok_or(Stillborn::Clone(Errno::CHILD))?;
         let shared = self.shared();
         shared.closure.store(closure as usize, Ordering::Relaxed);
+        // The kernel tends to wake who waits for execve on the processor where that happens, behind the new program.
+        let kept_away = keep_away(shared.processor.load(Ordering::Relaxed), &shared.processors);
         order(shared, RUN);
         wait_until_zero(&shared.borrowed);
+        if kept_away {
+            let _ = sched_setaffinity(None, &shared.processors);
+        }
         match shared.loopback.load(Ordering::Relaxed) {
             0 => Ok((pid, pidfd)),
             errno => {
@@ -277,6 +285,17 @@ fn move_away(process: Option<Pid>, processors: &CpuSet) {
     }
 }
 
+/// Keeps this process off a processor that it is not on now. Whether that was done.
+fn keep_away(processor: u32, processors: &CpuSet) -> bool {
+    let Ok(processor) = usize::try_from(processor) else { return false };
+    let mut others = *processors;
+    if processor >= CpuSet::MAX_CPU || sched_getcpu() == processor {
+        return false;
+    }
+    others.unset(processor);
+    others.count() > 0 && sched_setaffinity(None, &others).is_ok()
+}
+
 /// Waits for the end of a child.
 fn bury(pidfd: &OwnedFd) {
     while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {}
@@ -344,6 +363,7 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
                 made.store(fd.into_raw_fd(), Ordering::Relaxed);
             }
         }
+        shared.processor.store(sched_getcpu() as u32, Ordering::Relaxed);
         shared.ready.store(1, Ordering::Release);
         let _ = futex::wake(&shared.ready, futex::Flags::PRIVATE, 1);
         while shared.order.load(Ordering::Acquire) == WAIT {
