@@ -1,12 +1,12 @@
 //! How long does it take until the layers of an image are there? `load` and `import` of a compressed layer of 100 MB with
 //! 10,000 files, beside `tar -xz` (with and without a sync of what it wrote, which skiff always does), umoci, podman and,
 //! if DOCKER_HOST names one that runs, a Docker daemon. Then: eight such layers beside one, on all processors and on one;
-//! and the most memory that any of skiff's processes takes. All are run in turn, each into directories that nobody has
-//! used before, with nothing left to be written from whoever came before.
+//! and the most memory that any of skiff's processes takes. All are run in turn, each into a directory that nobody has used
+//! before, with nothing left to be written from whoever came before.
 //!
-//! `cargo bench --bench layer` as root. ROUNDS=7 by default; PARTS says which of `one`,
-//! `many`, `save` and `memory`; KEEP leaves everything where it is. About 12 GB are needed below TMPDIR, all of which is deleted
-//! at the end.
+//! `cargo bench --bench layer` as root. ROUNDS=5 by default; PARTS says which of `one`, `many`, `save` and `memory`; KEEP
+//! leaves everything where it is. About 6 GB are needed below TMPDIR, all of which is deleted at the end, and 2 GB of
+//! memory. ext4 without a journal is slow at making files for some minutes after many were deleted.
 
 #[path = "layer/archive.rs"]
 mod archive;
@@ -16,6 +16,7 @@ mod content;
 mod memory;
 
 use std::{
+    cell::Cell,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -55,10 +56,28 @@ impl<'a> Rival<'a> {
 /// Fresh directories for all that is measured.
 struct Ground {
     scratch: PathBuf,
-    used: std::cell::Cell<usize>,
+    used: Cell<usize>,
+    /// What was made is deleted at once, which on a disk would slow down who comes next.
+    clears: bool,
 }
 
 impl Ground {
+    fn disk(scratch: &Path) -> Self {
+        Ground { scratch: scratch.into(), used: Cell::new(0), clears: false }
+    }
+
+    /// Where no disk has a say.
+    fn memory() -> Self {
+        let scratch = Path::new("/dev/shm").join(format!("skiff-bench-ground-{}", std::process::id()));
+        Ground { scratch, used: Cell::new(0), clears: true }
+    }
+
+    fn clear(&self, place: &Path) {
+        if self.clears {
+            fs::remove_dir_all(place).unwrap();
+        }
+    }
+
     fn fresh(&self) -> PathBuf {
         self.used.set(self.used.get() + 1);
         let place = self.scratch.join(format!("run-{}", self.used.get()));
@@ -74,19 +93,22 @@ impl Ground {
     /// Runs all of them in turn, and leaves out who does not work here.
     fn compare(&self, mut rivals: Vec<Rival<'_>>) {
         rivals.retain(|rival| {
-            let works = (rival.run)(&self.fresh());
+            let place = self.fresh();
+            let works = (rival.run)(&place);
+            self.clear(&place);
             if !works {
                 println!("{:24} is left out: it is not there or does not work", rival.name);
             }
             works
         });
-        for _ in 0..number("ROUNDS", 7) {
+        for _ in 0..number("ROUNDS", 5) {
             for rival in &mut rivals {
                 let place = self.fresh();
                 self.settle();
                 let start = Instant::now();
                 assert!((rival.run)(&place), "{}", rival.name);
                 rival.times.push(start.elapsed());
+                self.clear(&place);
             }
         }
         let Some(first) = rivals.first().map(Rival::median) else { return };
@@ -181,14 +203,19 @@ fn one_layer(ground: &Ground, one: &Archive) {
     ground.compare(rivals);
 }
 
-fn many_layers(ground: &Ground, one: &Archive, many: &Archive) {
-    println!("\n8 layers of that kind, as seen from 1 layer; and from 8 on one processor:");
+fn many_layers(one: &Archive, many: &Archive) {
+    println!(
+        "\n8 layers of that kind beside 1, on all processors and on one; in memory, so that no disk has a say:"
+    );
+    let ground = Ground::memory();
     ground.compare(vec![
-        Rival::new("1 layer", |place| load(skiff(place), one)),
         Rival::new("8 layers", |place| load(skiff(place), many)),
-        Rival::new("1 layer, 1 processor", |place| load(pinned(place), one)),
         Rival::new("8 layers, 1 processor", |place| load(pinned(place), many)),
+        Rival::new("1 layer", |place| load(skiff(place), one)),
+        Rival::new("1 layer, 1 processor", |place| load(pinned(place), one)),
+        Rival::new("1 layer, tar -xz", |place| untar(place, one)),
     ]);
+    let _ = fs::remove_dir_all(&ground.scratch);
 }
 
 /// Reads all files below a directory and hashes them once.
@@ -232,7 +259,8 @@ fn save(ground: &Ground, one: &Archive) {
     ]);
 }
 
-fn most_memory(ground: &Ground, one: &Archive, large: &Archive) {
+fn most_memory(one: &Archive, large: &Archive) {
+    let ground = Ground::memory();
     println!("\nthe most memory of any process, MiB:");
     println!("{:24} {:>9} {:>9}", "", "all", "private");
     for (name, archive) in [("100 MB", one), ("1 GB", large)] {
@@ -251,8 +279,10 @@ fn most_memory(ground: &Ground, one: &Archive, large: &Archive) {
                 mib(peak.resident_bytes),
                 mib(peak.private_bytes)
             );
+            ground.clear(&place);
         }
     }
+    let _ = fs::remove_dir_all(&ground.scratch);
 }
 
 fn describe(name: &str, archive: &Archive) {
@@ -262,7 +292,7 @@ fn describe(name: &str, archive: &Archive) {
 
 fn main() {
     let scratch = std::env::temp_dir().join(format!("skiff-bench-{}", std::process::id()));
-    let ground = Ground { scratch: scratch.clone(), used: std::cell::Cell::new(0) };
+    let ground = Ground::disk(&scratch);
     println!("{SKIFF}: {} bytes", fs::metadata(SKIFF).unwrap().len());
     let shape = |seed| Shape { seed, files: 10_000, mean_bytes: 10_000 };
     let one = make(&scratch.join("one"), &[shape(1)], 6);
@@ -274,7 +304,7 @@ fn main() {
     }
     if asked("many") {
         let many = make(&scratch.join("many"), &(1..=8).map(shape).collect::<Vec<_>>(), 6);
-        many_layers(&ground, &one, &many);
+        many_layers(&one, &many);
     }
     if asked("save") {
         save(&ground, &one);
@@ -282,7 +312,7 @@ fn main() {
     if asked("memory") {
         let large = make(&scratch.join("large"), &[Shape { seed: 9, files: 10_000, mean_bytes: 100_000 }], 1);
         describe("a layer with 10,000 files", &large);
-        most_memory(&ground, &one, &large);
+        most_memory(&one, &large);
     }
     if std::env::var_os("KEEP").is_some() {
         println!("kept: {}", scratch.display());

@@ -18,9 +18,9 @@ use rustix::{
 };
 
 /// Slots of one lane.
-const SLOTS: usize = 8;
+const SLOTS: usize = 16;
 /// Bytes of a slot.
-pub const SLOT_BYTES: usize = 128 << 10;
+pub const SLOT_BYTES: usize = 256 << 10;
 const LENGTH: usize = SLOTS * SLOT_BYTES;
 
 /// Memory that forked processes share.

@@ -85,7 +85,10 @@ pub(super) fn unpack_layer(store: &Store, source: &mut Source<'_>) -> Result<(Sc
     let mut writeback = store.writeback()?;
     let mut source = |buffer: &mut [u8]| {
         let count = source(buffer)?;
-        writeback.came(count as u64);
+        match count {
+            0 => writeback.ended(),
+            _ => writeback.came(count as u64),
+        }
         Ok(count)
     };
     let unpacked = unpack(&mut source, scratch.directory().as_fd())?;

@@ -7,7 +7,7 @@ use super::{Store, publish::open_directory};
 use crate::{Context, Result, fork};
 
 /// So many bytes of input are worth a turn of the disk.
-const STEP_BYTES: u64 = 4 << 20;
+const STEP_BYTES: u64 = 2 << 20;
 
 /// Sends to the disk what was written so far, again and again.
 #[derive(Debug)]
@@ -33,7 +33,20 @@ impl Writeback {
     /// So many bytes more have come in. Never waits; whatever fails here, the syncfs at the end says it.
     pub fn came(&mut self, bytes: u64) {
         self.waiting += bytes;
-        if self.waiting < STEP_BYTES || self.is_busy() {
+        if self.waiting >= STEP_BYTES {
+            self.turn();
+        }
+    }
+
+    /// All of something has come in: what has become of it is almost all there.
+    pub fn ended(&mut self) {
+        if self.waiting >= STEP_BYTES / 8 {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        if self.is_busy() {
             return;
         }
         self.waiting = 0;

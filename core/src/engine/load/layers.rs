@@ -48,6 +48,9 @@ pub(super) fn unpack_all(
             writeback.came(current.saturating_sub(read[number]));
             read[number] = current;
             let Job { layer, part, .. } = &jobs[number];
+            if current == part.size {
+                writeback.ended();
+            }
             let name = layer.layer.map_or_else(|| layer.path.clone(), |layer| layer.to_string());
             tell(Told::Layer { layer: &name, current, total: part.size })
         }
