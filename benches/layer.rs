@@ -37,13 +37,15 @@ fn number(name: &str, default: usize) -> usize {
 /// One way to do it, into a fresh directory.
 struct Rival<'a> {
     name: &'a str,
+    /// Before each run, and not measured.
+    before: fn(),
     run: Box<dyn Fn(&Path) -> bool + 'a>,
     times: Vec<Duration>,
 }
 
 impl<'a> Rival<'a> {
     fn new(name: &'a str, run: impl Fn(&Path) -> bool + 'a) -> Self {
-        Rival { name, run: Box::new(run), times: Vec::new() }
+        Rival { name, before: || (), run: Box::new(run), times: Vec::new() }
     }
 
     fn median(&self) -> Duration {
@@ -94,6 +96,7 @@ impl Ground {
     fn compare(&self, mut rivals: Vec<Rival<'_>>) {
         rivals.retain(|rival| {
             let place = self.fresh();
+            (rival.before)();
             let works = (rival.run)(&place);
             self.clear(&place);
             if !works {
@@ -104,6 +107,7 @@ impl Ground {
         for _ in 0..number("ROUNDS", 5) {
             for rival in &mut rivals {
                 let place = self.fresh();
+                (rival.before)();
                 self.settle();
                 let start = Instant::now();
                 assert!((rival.run)(&place), "{}", rival.name);
@@ -178,9 +182,11 @@ fn podman(place: &Path, archive: &Archive) -> bool {
     loaded
 }
 
-/// The engine behind DOCKER_HOST; what it has of the image is removed before.
-fn docker(archive: &Archive) -> bool {
-    works(quiet("docker").args(["load", "-q", "-i"]).arg(&archive.tar))
+/// The engine behind DOCKER_HOST, which must not have the image.
+fn docker(archive: &Archive) -> Rival<'_> {
+    let load = |_: &Path| works(quiet("docker").args(["load", "-q", "-i"]).arg(&archive.tar));
+    let before = || drop(works(quiet("docker").args(["rmi", "-f", "bench"])));
+    Rival { before, ..Rival::new("docker load", load) }
 }
 
 fn one_layer(ground: &Ground, one: &Archive) {
@@ -196,7 +202,7 @@ fn one_layer(ground: &Ground, one: &Archive) {
         Rival::new("podman load", |place| podman(place, one)),
     ];
     if std::env::var_os("DOCKER_HOST").is_some() {
-        rivals.push(Rival::new("docker load", |_| docker(one)));
+        rivals.push(docker(one));
     } else {
         println!("docker load is left out: DOCKER_HOST is not set");
     }
