@@ -185,7 +185,9 @@ fn podman(place: &Path, archive: &Archive) -> bool {
 /// The engine behind DOCKER_HOST, which must not have the image.
 fn docker(archive: &Archive) -> Rival<'_> {
     let load = |_: &Path| works(quiet("docker").args(["load", "-q", "-i"]).arg(&archive.tar));
-    let before = || drop(works(quiet("docker").args(["rmi", "-f", "bench"])));
+    let before = || {
+        let _ = works(quiet("docker").args(["rmi", "-f", "bench"]));
+    };
     Rival { before, ..Rival::new("docker load", load) }
 }
 
