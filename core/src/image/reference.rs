@@ -100,7 +100,8 @@ impl Reference {
         let name = self.repository.as_str();
         let Some(path) = name.strip_prefix("docker.io/") else { return name };
         match (path.strip_prefix(OFFICIAL), path.split_once('/')) {
-            (Some(short), _) if !short.contains('/') => short,
+            // 64 digits alone would be taken for an id.
+            (Some(short), _) if !short.contains('/') && Digest::from_hex(short).is_none() => short,
             // Without its host, the next part would be taken for one.
             (_, Some((first, _))) if is_host_like(first) => name,
             _ => path,
@@ -191,6 +192,9 @@ mod tests {
 
     #[test]
     fn names_get_their_full_form_and_their_familiar_one_back() {
+        // Without `library/` it would be an id.
+        let official = format!("library/{}", "0f".repeat(32));
+        let full_official = format!("docker.io/{official}");
         for (text, full, familiar) in [
             ("busybox", "docker.io/library/busybox", "busybox"),
             ("busybox:1.36", "docker.io/library/busybox:1.36", "busybox:1.36"),
@@ -200,6 +204,7 @@ mod tests {
             ("a/b/c", "docker.io/a/b/c", "a/b/c"),
             ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
             ("docker.io/lib.y/a", "docker.io/lib.y/a", "docker.io/lib.y/a"),
+            (&official, &full_official, &official),
             ("localhost/x", "localhost/x", "localhost/x"),
             ("localhost:5000/x:y", "localhost:5000/x:y", "localhost:5000/x:y"),
             ("ghcr.io/A", "", ""),
