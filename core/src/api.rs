@@ -47,7 +47,7 @@ use local::Expect;
 use rustix::fd::OwnedFd;
 use target::ApiVersion;
 
-use crate::{Result, engine::Engine};
+use crate::{Result, engine::Engine, process::launch};
 
 /// The newest version that is spoken; also that of paths that name none.
 pub const API_VERSION: ApiVersion = ApiVersion(50);
@@ -56,10 +56,13 @@ pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
 /// Serves one connection on these roots until its end. Roots that can't be opened are the answer to every request.
 fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str, expect: Expect) {
+    let conceived = (expect == Expect::Run).then(launch::conceive_usual);
     match Engine::open(data_path, run_path) {
         Ok(engine) => {
-            if expect == Expect::Run {
-                engine.foresee();
+            if let Some(Ok(unborn)) = conceived {
+                engine.foresee(unborn);
+                // While the kernel makes it.
+                skiff_syscalls::text::map_all();
             }
             connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
             engine.forget_ahead();

@@ -5,7 +5,7 @@ use rustix::{
     fd::{AsFd, OwnedFd},
     net::{AddressFamily, SocketFlags, SocketType},
 };
-use skiff_syscalls::signal::SignalSet;
+use skiff_syscalls::{processor::Processors, signal::SignalSet};
 
 use super::serve_connection;
 use crate::{Context, Result, fork};
@@ -29,14 +29,14 @@ pub enum Expect {
 pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd> {
     let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.context("open", "socket pair")?;
-    fork::child(&[far.as_fd()], || {
-        if expect == Expect::Run {
-            skiff_syscalls::text::map_all();
-        }
+    let processors = Processors::own();
+    let child = fork::child(&[far.as_fd()], || {
+        processors.roam();
         let _ = rustix::process::setsid();
         fork::own_signals(SignalSet::EMPTY);
         serve(&far, data_path, run_path, expect).map_or(1, |()| 0)
     })?;
+    processors.move_away(child.pid);
     Ok(near)
 }
 

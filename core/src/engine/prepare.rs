@@ -7,12 +7,11 @@ use alloc::{string::String, vec::Vec};
 use super::{Engine, devices::Devices};
 use crate::{
     Context, Result,
-    container::{config::HostConfig, names, record::Record, shelf::Lock},
+    container::{names, record::Record, shelf::Lock},
     file,
     process::{
         cgroup::{Controllers, Group, Host, limits},
         launch::{self, Unborn},
-        namespaces::Joined,
         rootfs::Node,
     },
 };
@@ -55,14 +54,14 @@ impl Engine {
     pub fn prepare(&self, record: &Record) -> Result<Prepared> {
         let host = Host::find()?;
         let limits = Limits::of(record, &host)?;
+        let unborn = launch::conceive(&record.host, self.joined(record)?)?;
         let parent = record.host.cgroup_parent.as_str();
         let group = Group::create(&host, parent, &record.id, limits.controllers(), Controllers::ACCOUNTING)?;
-        let conceive = || {
-            limits.restrict(&host, &group)?;
-            launch::conceive(&record.host, self.joined(record)?, group.directory())
-        };
-        match conceive() {
-            Ok(unborn) => Ok(Prepared { unborn, group, nodes: limits.devices.nodes }),
+        match limits.restrict(&host, &group) {
+            Ok(()) => {
+                unborn.enter(group.directory());
+                Ok(Prepared { unborn, group, nodes: limits.devices.nodes })
+            }
             Err(error) => {
                 end_group(&group);
                 Err(error)
@@ -112,25 +111,21 @@ impl Engine {
         }
     }
 
-    /// Begins a container's process before anybody has said what it is to be. What can't be done now is tried again, and
-    /// complained about, when somebody has.
-    pub fn foresee(&self) {
+    /// Has a container's process made in a control group before anybody has said what it is to be: one that was
+    /// conceived for usual settings. What can't be done now is tried again, and complained about, when somebody has.
+    pub fn foresee(&self, unborn: Unborn) {
         let foresee = || -> Result<Ahead> {
             let id = names::new_id()?;
             let lock = self.shelf.lock_new(&id)?;
-            let begin = || -> Result<_> {
-                let host = Host::find()?;
+            let group = Host::find().and_then(|host| {
                 let group = Group::create(&host, "", &id, Controllers::empty(), Controllers::ACCOUNTING)?;
-                match launch::conceive(&HostConfig::default(), Joined::default(), group.directory()) {
-                    Ok(unborn) => Ok((host, group, unborn)),
-                    Err(error) => {
-                        end_group(&group);
-                        Err(error)
-                    }
+                Ok((host, group))
+            });
+            match group {
+                Ok((host, group)) => {
+                    unborn.enter(group.directory());
+                    Ok(Ahead { id, lock, host, group, unborn })
                 }
-            };
-            match begin() {
-                Ok((host, group, unborn)) => Ok(Ahead { id, lock, host, group, unborn }),
                 Err(error) => {
                     self.shelf.forget_run_directory(&id, lock);
                     Err(error)

@@ -69,24 +69,31 @@ pub struct Unborn {
     joined: Joined,
 }
 
-/// Has the container's first process made, in its namespaces and its control group. The one in `joined` is the first
+/// Has the container's first process made in its namespaces, as soon as it is said where it [enters](Unborn::enter). The one in `joined` is the first
 /// process of a container whose namespaces are joined, for the modes `container:`.
 ///
 /// # Errors
 /// Of the kernel.
-pub fn conceive(host: &HostConfig, joined: Joined, cgroup: BorrowedFd<'_>) -> Result<Unborn> {
+pub fn conceive(host: &HostConfig, joined: Joined) -> Result<Unborn> {
     // The child is this program until it executes another. Nothing in a pid namespace that it shares may look into it.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let namespaces = namespaces(host, &joined);
     let [pid, user] = [&joined.pid, &joined.user].map(|process| process.as_ref().map(AsFd::as_fd));
     let family = Family { pid, user };
-    let birth =
-        Birth::begin(namespaces, Some(cgroup), family, place(host, &joined)).context("clone3", CHILD)?;
+    let birth = Birth::begin(namespaces, family, place(host, &joined)).context("clone3", CHILD)?;
     Ok(Unborn { birth, namespaces, joined })
 }
 
-/// Whether a process that was conceived for no particular settings is right for these.
+/// As [`conceive`], for settings of which nothing is known yet.
+///
+/// # Errors
+/// Of the kernel.
+pub fn conceive_usual() -> Result<Unborn> {
+    conceive(&HostConfig::default(), Joined::default())
+}
+
+/// Whether a process that was conceived for usual settings is right for these.
 pub fn is_usual(host: &HostConfig) -> bool {
     let (usual, nobody) = (HostConfig::default(), Joined::default());
     let joins = |mode: &String| mode.starts_with("container:");
@@ -103,6 +110,11 @@ fn born(birth: Birth, child: &mut dyn FnMut() -> Infallible) -> Result<(Pid, Own
 }
 
 impl Unborn {
+    /// The control group that the process is to be in, from its first instruction on; kept open until it is there.
+    pub fn enter(&self, cgroup: BorrowedFd<'_>) {
+        self.birth.enter(Some(cgroup));
+    }
+
     /// Gives the process what it can't give itself, before it does anything: the time of its clocks, the ids of its user
     /// namespace. Gives that, if it is not the host's.
     fn endow(&mut self, host: &HostConfig) -> Result<Option<UserNamespace>> {

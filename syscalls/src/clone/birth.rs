@@ -1,6 +1,8 @@
 //! A child in new namespaces, made while this process goes on. The kernel takes most of a millisecond for a network
 //! namespace and keeps the caller of clone3 waiting, so somebody else calls it: a midwife, a process that shares this
-//! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own.
+//! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own. What takes
+//! longest the midwife makes for itself, and the child inherits it: for that, nobody has to know yet in which control group
+//! the child will be.
 //!
 //! The child waits for what it is to do. It borrows this process's memory like one of [`vfork`](super::vfork), and as
 //! there, this process sleeps while the child works, so that no two processes ever use the same values. Until then the
@@ -14,20 +16,21 @@ use core::{
     sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
 };
 
-use linux_raw_sys::general::{CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PARENT, CLONE_VM, clone_args};
+use linux_raw_sys::general::{
+    CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_VM, clone_args,
+};
 use rustix::{
     event::Timespec,
     fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     io::Errno,
     process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
-    thread::{
-        CpuSet, ThreadNameSpaceType, UnshareFlags, futex, sched_getaffinity, sched_getcpu, sched_setaffinity,
-    },
+    thread::{ThreadNameSpaceType, UnshareFlags, futex},
 };
 
 use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
 use crate::{
     exec, network,
+    processor::Processors,
     standard::{self, Standard},
 };
 
@@ -45,6 +48,8 @@ struct Shared {
     closure: AtomicUsize,
     /// For the child.
     arguments: clone_args,
+    /// The control group that it is to be born in, or [`UNKNOWN`], [`NOWHERE`], or [`OWN`].
+    cgroup: AtomicU32,
     /// A pidfd of the process that all this is for.
     parent: RawFd,
     /// A process whose pid namespace the child is to be born in, or -1.
@@ -52,9 +57,7 @@ struct Shared {
     /// The same for its user namespace.
     user_namespace: RawFd,
     /// Where the process that all this is for may run, and so may the child.
-    processors: CpuSet,
-    /// The processor that the child waits on.
-    processor: AtomicU32,
+    processors: Processors,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
     /// Whether the child makes the standard file systems.
@@ -68,6 +71,18 @@ struct Shared {
 const WAIT: u32 = 0;
 const RUN: u32 = 1;
 const LEAVE: u32 = 2;
+
+/// No control group has been named yet.
+const UNKNOWN: u32 = u32::MAX;
+/// None will be: there is to be no child.
+const NOWHERE: u32 = u32::MAX - 1;
+
+/// It is that of the process that all this is for.
+const OWN: u32 = u32::MAX - 2;
+
+/// What a midwife can make in its own place.
+const EARLY: CloneFlags =
+    CloneFlags::NEWNET.union(CloneFlags::NEWNS).union(CloneFlags::NEWIPC).union(CloneFlags::NEWUTS);
 
 /// Bytes at the start of the mapping for [`Shared`].
 const HEAD: usize = 4096;
@@ -113,22 +128,19 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// Has a child made in new namespaces, in a control group, in those of other processes if some are given.
-    /// In a new network namespace it brings up the loopback interface while it waits.
+    /// Has a child made in new namespaces, in those of other processes if some are given, as soon as a control group is
+    /// [named](Birth::enter). In a new network namespace it brings up the loopback interface while it waits.
+    ///
+    /// Until the child has been [run](Birth::run), this process stays on its processor.
     ///
     /// # Kernel
-    /// clone3 with CLONE_PIDFD and CLONE_INTO_CGROUP, 5.7.
+    /// clone3 with CLONE_PIDFD, 5.3.
     ///
     /// # Errors
     /// EAGAIN, ENOMEM. What is wrong with the namespaces is said by [`Birth::run`].
-    pub fn begin(
-        namespaces: CloneFlags,
-        cgroup: Option<BorrowedFd<'_>>,
-        family: Family<'_>,
-        place: Place,
-    ) -> Result<Birth, Errno> {
+    pub fn begin(namespaces: CloneFlags, family: Family<'_>, place: Place) -> Result<Birth, Errno> {
         let parent = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-        let processors = sched_getaffinity(None)?;
+        let processors = Processors::own();
         let shared = map(LENGTH)?.cast::<Shared>();
         let more = u64::from(CLONE_VM | CLONE_FILES | CLONE_PARENT | CLONE_CHILD_CLEARTID);
         // SAFETY: a fresh mapping, aligned to a page and longer than the value.
@@ -139,12 +151,12 @@ impl Birth {
                 borrowed: AtomicU32::new(1),
                 pidfd: AtomicI32::new(-1),
                 closure: AtomicUsize::new(0),
-                arguments: arguments(namespaces, cgroup, &mut -1, more),
+                arguments: arguments(namespaces, None, &mut -1, more),
+                cgroup: AtomicU32::new(UNKNOWN),
                 parent: parent.as_raw_fd(),
                 pid_namespace: family.pid.map_or(-1, |process| process.as_raw_fd()),
                 user_namespace: family.user.map_or(-1, |process| process.as_raw_fd()),
                 processors,
-                processor: AtomicU32::new(u32::MAX),
                 loopback: AtomicI32::new(0),
                 standard: place == Place::Own,
                 ready: AtomicU32::new(0),
@@ -168,8 +180,19 @@ impl Birth {
         // SAFETY: the midwife runs `deliver` on its own stack, in the mapping that lives until it has been waited for.
         let result = unsafe { clone_onto_stack(&args, deliver as *const () as usize, shared as usize) };
         birth.midwife = Pid::from_raw(result? as i32);
-        move_away(birth.midwife, &processors);
+        if let Some(midwife) = birth.midwife {
+            processors.move_away(midwife);
+        }
+        processors.stay();
         Ok(birth)
+    }
+
+    /// The control group that the child will be born in, whose descriptor stays open until it is; or this process's.
+    ///
+    /// # Kernel
+    /// clone3 with CLONE_INTO_CGROUP, 5.7.
+    pub fn enter(&self, cgroup: Option<BorrowedFd<'_>>) {
+        set(&self.shared().cgroup, cgroup.map_or(OWN, |cgroup| cgroup.as_raw_fd() as u32));
     }
 
     /// Lets the child run `child`, and waits until it has executed a program or has exited. What it writes to memory is
@@ -184,13 +207,8 @@ impl Birth {
         let pidfd = self.pidfd().ok_or(Stillborn::Clone(Errno::CHILD))?;
         let shared = self.shared();
         shared.closure.store(closure as usize, Ordering::Relaxed);
-        // The kernel tends to wake who waits for execve on the processor where that happens, behind the new program.
-        let kept_away = keep_away(shared.processor.load(Ordering::Relaxed), &shared.processors);
-        order(shared, RUN);
+        set(&shared.order, RUN);
         wait_until_zero(&shared.borrowed);
-        if kept_away {
-            let _ = sched_setaffinity(None, &shared.processors);
-        }
         match shared.loopback.load(Ordering::Relaxed) {
             0 => Ok((pid, pidfd)),
             errno => {
@@ -224,9 +242,12 @@ impl Birth {
     /// Waits for the child to be there. It goes on waiting for what it is to do.
     ///
     /// # Errors
-    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN.
+    /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN. ECHILD if no control group was named.
     pub fn child(&mut self) -> Result<Pid, Errno> {
         let shared = self.shared();
+        if shared.cgroup.load(Ordering::Relaxed) == UNKNOWN {
+            set(&shared.cgroup, NOWHERE);
+        }
         // Waiting for its end rather than for a word from it: somebody may have killed it.
         if let Some(midwife) = self.midwife.take() {
             while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
@@ -234,7 +255,7 @@ impl Birth {
         let born = shared.born.load(Ordering::Acquire) as i32;
         if born == 0 {
             // What it may have left behind waits for an order, and finds this memory gone.
-            order(shared, LEAVE);
+            set(&shared.order, LEAVE);
             return Err(Errno::CHILD);
         }
         match Pid::from_raw(born) {
@@ -264,36 +285,15 @@ impl Drop for Birth {
         if self.child().is_ok()
             && let Some(pidfd) = self.pidfd()
         {
-            order(self.shared(), LEAVE);
+            set(&self.shared().order, LEAVE);
             bury(&pidfd);
         }
         drop(self.standard());
+        self.shared().processors.roam();
         // SAFETY: made by map, and nobody uses it any more: the midwife has been waited for, the child has executed or
         // ended.
         let _ = unsafe { rustix::mm::munmap(self.shared.as_ptr().cast::<c_void>(), LENGTH) };
     }
-}
-
-/// Puts a new process onto another processor than this one, which is about to be busy: the kernel leaves it here, where it
-/// waits, even if others are idle.
-fn move_away(process: Option<Pid>, processors: &CpuSet) {
-    let mut others = *processors;
-    others.unset(sched_getcpu());
-    if others.count() > 0 {
-        // It runs where it is, if need be.
-        let _ = sched_setaffinity(process, &others);
-    }
-}
-
-/// Keeps this process off a processor that it is not on now. Whether that was done.
-fn keep_away(processor: u32, processors: &CpuSet) -> bool {
-    let Ok(processor) = usize::try_from(processor) else { return false };
-    let mut others = *processors;
-    if processor >= CpuSet::MAX_CPU || sched_getcpu() == processor {
-        return false;
-    }
-    others.unset(processor);
-    others.count() > 0 && sched_setaffinity(None, &others).is_ok()
 }
 
 /// Waits for the end of a child.
@@ -301,9 +301,20 @@ fn bury(pidfd: &OwnedFd) {
     while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {}
 }
 
-fn order(shared: &Shared, what: u32) {
-    shared.order.store(what, Ordering::Release);
-    let _ = futex::wake(&shared.order, futex::Flags::PRIVATE, 1);
+fn set(word: &AtomicU32, value: u32) {
+    word.store(value, Ordering::Release);
+    let _ = futex::wake(word, futex::Flags::PRIVATE, 1);
+}
+
+/// Sleeps as long as the word is `value`; what it is then.
+fn wait_while(word: &AtomicU32, value: u32) -> u32 {
+    loop {
+        let now = word.load(Ordering::Acquire);
+        if now != value {
+            return now;
+        }
+        let _ = futex::wait(word, futex::Flags::PRIVATE, value, None);
+    }
 }
 
 /// Sleeps until the kernel has cleared the word.
@@ -323,6 +334,9 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
     // SAFETY: the mapping outlives this process, which is waited for.
     let shared = unsafe { &*shared };
     let make = || -> Result<usize, Errno> {
+        // SAFETY: Birth owns it until this process has ended.
+        die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
+        let mut arguments = shared.arguments;
         if shared.pid_namespace >= 0 {
             // SAFETY: begin's caller keeps it open, as our table is that of the process that goes on.
             let process = unsafe { BorrowedFd::borrow_raw(shared.pid_namespace) };
@@ -333,9 +347,25 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
             let process = unsafe { BorrowedFd::borrow_raw(shared.user_namespace) };
             rustix::thread::move_into_thread_name_spaces(process, ThreadNameSpaceType::USER)?;
         }
+        // A new user namespace is made with those that it is to own.
+        let joins = shared.pid_namespace >= 0 || shared.user_namespace >= 0;
+        let early = CloneFlags::from_bits_truncate(arguments.flags) & EARLY;
+        if !joins && arguments.flags & CloneFlags::NEWUSER.bits() == 0 && !early.is_empty() {
+            arguments.flags &= !early.bits();
+            // SAFETY: none of these is about descriptors.
+            unsafe { rustix::thread::unshare_unsafe(UnshareFlags::from_bits_retain(early.bits() as u32)) }?;
+        }
+        match wait_while(&shared.cgroup, UNKNOWN) {
+            NOWHERE => return Err(Errno::CHILD),
+            OWN => {}
+            cgroup => {
+                arguments.flags |= CLONE_INTO_CGROUP;
+                arguments.cgroup = u64::from(cgroup);
+            }
+        }
         let argument = core::ptr::from_ref(shared) as usize;
         // SAFETY: the arguments are complete, and their stack is the child's alone.
-        unsafe { clone_onto_stack(&shared.arguments, begin_life as *const () as usize, argument) }
+        unsafe { clone_onto_stack(&arguments, begin_life as *const () as usize, argument) }
     };
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
     shared.born.store(born as u32, Ordering::Release);
@@ -349,7 +379,6 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
     let wait = || -> Result<(), Errno> {
         // SAFETY: Birth owns it until the child has run.
         die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
-        let _ = sched_setaffinity(None, &shared.processors);
         if shared.arguments.flags & CloneFlags::NEWNET.bits() != 0
             && let Err(errno) = network::loopback_up()
         {
@@ -363,12 +392,10 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
                 made.store(fd.into_raw_fd(), Ordering::Relaxed);
             }
         }
-        shared.processor.store(sched_getcpu() as u32, Ordering::Relaxed);
-        shared.ready.store(1, Ordering::Release);
-        let _ = futex::wake(&shared.ready, futex::Flags::PRIVATE, 1);
-        while shared.order.load(Ordering::Acquire) == WAIT {
-            let _ = futex::wait(&shared.order, futex::Flags::PRIVATE, WAIT, None);
-        }
+        set(&shared.ready, 1);
+        wait_while(&shared.order, WAIT);
+        // Not before, or it would have been woken where its parent is.
+        shared.processors.roam();
         // SAFETY: from here on the descriptors are a copy; the process that they were shared with sleeps.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }
     };
@@ -385,7 +412,9 @@ mod tests {
     use super::*;
 
     fn begin(namespaces: CloneFlags) -> Birth {
-        Birth::begin(namespaces, None, Family::default(), Place::Shared).unwrap()
+        let birth = Birth::begin(namespaces, Family::default(), Place::Shared).unwrap();
+        birth.enter(None);
+        birth
     }
 
     #[test]
@@ -426,7 +455,8 @@ mod tests {
     #[test]
     fn a_child_in_namespaces_of_its_own_makes_their_file_systems_meanwhile() {
         let own = CloneFlags::NEWNS | CloneFlags::NEWNET | CloneFlags::NEWPID | CloneFlags::NEWIPC;
-        let mut birth = Birth::begin(own, None, Family::default(), Place::Own).unwrap();
+        let mut birth = Birth::begin(own, Family::default(), Place::Own).unwrap();
+        birth.enter(None);
         let standard = birth.standard().unwrap();
         assert!(birth.standard().is_none());
         let null = rustix::fs::statat(&standard.dev, c"null", rustix::fs::AtFlags::empty()).unwrap();
@@ -437,12 +467,18 @@ mod tests {
             Some(3)
         );
         // What nobody takes goes with it.
-        drop(Birth::begin(own, None, Family::default(), Place::Own).unwrap());
+        let birth = Birth::begin(own, Family::default(), Place::Own).unwrap();
+        birth.enter(None);
+        drop(birth);
     }
 
     #[test]
     fn a_child_that_is_not_wanted_leaves() {
         drop(begin(CloneFlags::NEWNET));
+        // One that was never said where to go is not even born.
+        let mut lost = Birth::begin(CloneFlags::NEWNET, Family::default(), Place::Shared).unwrap();
+        assert_eq!(lost.child(), Err(Errno::CHILD));
+        drop(Birth::begin(CloneFlags::NEWNET, Family::default(), Place::Shared).unwrap());
         let mut waited_for = begin(CloneFlags::NEWNET);
         let pid = waited_for.child().unwrap();
         assert_eq!(waited_for.child(), Ok(pid));
