@@ -4,12 +4,13 @@
 
 use alloc::{string::String, vec::Vec};
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use serde::Deserialize;
 
 use super::exchange::Exchange;
 use crate::{
     Context, Result,
+    container::record::Record,
     engine::Engine,
     process::{control::Attach, monitor::client::Client},
 };
@@ -18,9 +19,14 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
     let wanted = wanted(&body);
     let mut draft = engine.draft(&body, exchange.query.text("name")?)?;
-    let (lock, prepared) = engine.prepare_ahead(&mut draft.record)?;
+    let (lock, mut prepared) = engine.prepare_ahead(&mut draft.record)?;
     let id = draft.record.id.clone();
-    let container = match engine.shelve(draft) {
+    let begin = |record: &Record, directory: &OwnedFd| {
+        if let Ok(prepared) = &mut prepared {
+            engine.lay_root(prepared, record, directory);
+        }
+    };
+    let container = match engine.shelve(draft, begin) {
         Ok(container) => container,
         Err(error) => {
             if let Ok(prepared) = prepared {

@@ -49,6 +49,62 @@ pub struct Container {
     pub directory: OwnedFd,
 }
 
+/// The name of a container's directory in the making.
+fn making(id: &str) -> String {
+    format!(".new-{id}")
+}
+
+/// A container in the making. Dropped, it goes.
+#[derive(Debug)]
+pub struct Making<'a> {
+    shelf: &'a Shelf,
+    id: String,
+    /// There until the container is.
+    directory: Option<OwnedFd>,
+    /// Its record, locked to show that somebody is at it.
+    record: OwnedFd,
+}
+
+impl Making<'_> {
+    /// The directory, which will have another name.
+    pub fn directory(&self) -> &OwnedFd {
+        self.directory.as_ref().expect("it is there until the container is")
+    }
+
+    /// Takes a name for the container.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another container has it.
+    pub fn claim(&self, name: &str) -> Result<()> {
+        self.shelf.claim_name(name, &self.id)
+    }
+
+    /// Puts the container with its first state on the shelf, under its id and the name that it has claimed.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn finish(mut self, record: Record) -> Result<Container> {
+        let json = serde_json::to_vec(&record).expect("a record has only string keys");
+        file::write_all(&self.record, &json).context("write", "record.json")?;
+        State::default().create(self.directory(), "state").context("create", "state")?;
+        let (containers, making) = (&self.shelf.containers, making(&self.id));
+        rustix::fs::renameat(containers, making.as_str(), containers, self.id.as_str())
+            .context("rename", &making)?;
+        Ok(Container {
+            record,
+            directory: self.directory.take().expect("it is there until the container is"),
+        })
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if self.directory.is_some() {
+            let _ = file::remove_tree(&self.shelf.containers, making(&self.id).as_str());
+        }
+    }
+}
+
 /// Waits for an exclusive lock on a file.
 fn flock(file: &OwnedFd, name: &str) -> Result<()> {
     loop {
@@ -75,34 +131,32 @@ impl Shelf {
         })
     }
 
-    /// Puts a new container with its first state on the shelf, under its id and its name.
+    /// Makes the directory of a new container, which nobody sees until it is [added](Making::add).
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the name is taken.
-    pub fn add(&self, record: &Record) -> Result<Container> {
-        let making = format!(".new-{}", record.id);
-        let add = || -> Result<OwnedFd> {
-            rustix::fs::mkdirat(&self.containers, making.as_str(), Mode::from_raw_mode(0o710))
-                .context("create directory", format_args!("containers/{making}"))?;
-            let directory = file::directory(&self.containers, making.as_str()).context("open", &making)?;
-            let json = serde_json::to_vec(record).expect("a record has only string keys");
-            let locked =
+    /// Of the file system.
+    pub fn make(&self, id: &str) -> Result<Making<'_>> {
+        let name = making(id);
+        rustix::fs::mkdirat(&self.containers, name.as_str(), Mode::from_raw_mode(0o710))
+            .context("create directory", format_args!("containers/{name}"))?;
+        let make = || {
+            let directory = file::directory(&self.containers, name.as_str()).context("open", &name)?;
+            let record =
                 file::create(&directory, "record.json", &[], 0o600).context("create", "record.json")?;
-            descriptor::lock(locked.as_fd()).context("lock", "record.json")?;
-            file::write_all(&locked, &json).context("write", "record.json")?;
-            State::default().create(&directory, "state").context("create", "state")?;
-            self.claim_name(&record.name, &record.id)?;
-            rustix::fs::renameat(&self.containers, making.as_str(), &self.containers, record.id.as_str())
-                .context("rename", &making)?;
-            Ok(directory)
+            descriptor::lock(record.as_fd()).context("lock", "record.json")?;
+            Ok(Making { shelf: self, id: id.into(), directory: Some(directory), record })
         };
-        match add() {
-            Ok(directory) => Ok(Container { record: record.clone(), directory }),
-            Err(error) => {
-                let _ = file::remove_tree(&self.containers, making.as_str());
-                Err(error)
-            }
-        }
+        make().inspect_err(|_| {
+            let _ = file::remove_tree(&self.containers, name.as_str());
+        })
+    }
+
+    /// Makes a container and adds it.
+    #[cfg(test)]
+    pub fn add(&self, record: &Record) -> Result<Container> {
+        let making = self.make(&record.id)?;
+        making.claim(&record.name)?;
+        making.finish(record.clone())
     }
 
     /// Makes `name` a name of the container `id`.
@@ -139,7 +193,7 @@ impl Shelf {
             Err(Errno::NOENT | Errno::INVAL | Errno::ILSEQ) => return Ok(None),
             Err(errno) => return Err(Error::os("read link", name, errno)),
         };
-        let making = format!(".new-{id}/record.json");
+        let making = format!("{}/record.json", making(&id));
         if let Ok(record) = file::beneath(&self.containers, making.as_str(), OFlags::RDONLY, Mode::empty())
             && descriptor::is_locked(record.as_fd()).unwrap_or(false)
         {

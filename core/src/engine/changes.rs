@@ -30,7 +30,7 @@ impl Engine {
     /// What a container has written, and what lies below that.
     pub(super) fn changed_directories(&self, container: &Container) -> Result<(OwnedFd, OwnedFd)> {
         check_has_image(&container.record)?;
-        let root = self.root(container)?;
+        let root = self.root(&container.record, &container.directory)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let upper = rustix::fs::openat(CWD, root.changes("upper"), flags, Mode::empty());
         let upper = upper.context("open", "upper directory")?;

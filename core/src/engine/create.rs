@@ -3,6 +3,7 @@
 
 use alloc::{format, string::String, vec, vec::Vec};
 
+use rustix::fd::OwnedFd;
 use serde::Deserialize;
 
 mod isolation;
@@ -17,7 +18,7 @@ use crate::{
         health, log, names,
         record::{HOST_IMAGE, Record},
         restart::Policy,
-        shelf::Container,
+        shelf::{Container, Making},
         signals,
     },
     process::cgroup::{Resources, resources::Machine},
@@ -51,7 +52,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::draft`] and [`Engine::shelve`].
     pub fn create(&self, body: &[u8], name: Option<&str>) -> Result<Container> {
-        self.shelve(self.draft(body, name)?)
+        self.shelve(self.draft(body, name)?, |_, _| {})
     }
 
     /// Checks and completes the body of a create request.
@@ -93,32 +94,28 @@ impl Engine {
         Ok(Draft { record, volumes, found })
     }
 
-    /// Puts a container on the shelf, under its name or a generated one.
+    /// Puts a container on the shelf, under its name or a generated one. `begin` is called as soon as it has a directory,
+    /// with that.
     ///
     /// # Errors
     /// [`Error::Conflict`] if the name is taken.
-    pub fn shelve(&self, draft: Draft) -> Result<Container> {
+    pub fn shelve(&self, draft: Draft, begin: impl FnOnce(&Record, &OwnedFd)) -> Result<Container> {
         let Draft { mut record, volumes, found } = draft;
-        let mut add = || {
-            if !record.name.is_empty() {
-                return self.add(&record);
+        let add = || {
+            let making = self.shelf.make(&record.id)?;
+            begin(&record, making.directory());
+            if record.name.is_empty() {
+                record.name = generated_name(&making)?;
+            } else {
+                making.claim(&record.name)?;
             }
-            let mut attempt = 0;
-            loop {
-                record.name = names::generated(attempt)?;
-                match self.add(&record) {
-                    Err(Error::Conflict(_)) if attempt < 100 => attempt += 1,
-                    other => return other,
-                }
-            }
+            making.finish(record)
         };
         let added = add();
         drop(found);
-        added.inspect_err(|_| self.remove_made(&volumes))
-    }
-
-    fn add(&self, record: &Record) -> Result<Container> {
-        self.shelf.add(record).inspect(|_| self.tell(record, "create", &[]))
+        let added = added.inspect_err(|_| self.remove_made(&volumes))?;
+        self.tell(&added.record, "create", &[]);
+        Ok(added)
     }
 
     /// Removes volumes that were made for a container that is not to be.
@@ -144,6 +141,18 @@ impl Engine {
         })?;
         config.complete(&image.config.config);
         Ok(format!("{}", image.id))
+    }
+}
+
+/// Claims a name that nobody has.
+fn generated_name(making: &Making<'_>) -> Result<String> {
+    let mut attempt = 0;
+    loop {
+        let name = names::generated(attempt)?;
+        match making.claim(&name) {
+            Err(Error::Conflict(_)) if attempt < 100 => attempt += 1,
+            claimed => return claimed.map(|()| name),
+        }
     }
 }
 

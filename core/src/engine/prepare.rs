@@ -4,7 +4,9 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Engine, devices::Devices};
+use rustix::fd::OwnedFd;
+
+use super::{Engine, devices::Devices, root::Root};
 use crate::{
     Context, Result,
     container::{names, record::Record, shelf::Lock},
@@ -22,6 +24,8 @@ pub struct Prepared {
     pub(super) unborn: Unborn,
     pub(super) group: Group,
     pub(super) nodes: Vec<Node>,
+    /// What its root file system is made of, if that was opened.
+    pub(super) root: Option<Root>,
 }
 
 /// The process of a container that nobody has asked for yet, in namespaces as most containers have them.
@@ -60,12 +64,26 @@ impl Engine {
         match limits.restrict(&host, &group) {
             Ok(()) => {
                 unborn.enter(group.directory());
-                Ok(Prepared { unborn, group, nodes: limits.devices.nodes })
+                Ok(Prepared { unborn, group, nodes: limits.devices.nodes, root: None })
             }
             Err(error) => {
                 end_group(&group);
                 Err(error)
             }
+        }
+    }
+
+    /// Has the root file system mounted of a container that is being made in this directory. What goes wrong is tried
+    /// again, and complained about, when it begins.
+    pub fn lay_root(&self, prepared: &mut Prepared, record: &Record, directory: &OwnedFd) {
+        if let Ok(root) = self.root(record, directory) {
+            prepared.unborn.mount(
+                &record.host,
+                &root.lowers(),
+                &root.changes("upper"),
+                &root.changes("work"),
+            );
+            prepared.root = Some(root);
         }
     }
 
@@ -88,7 +106,7 @@ impl Engine {
                 };
                 let nodes = adopt();
                 let prepared = match nodes {
-                    Ok(nodes) => Ok(Prepared { unborn, group, nodes }),
+                    Ok(nodes) => Ok(Prepared { unborn, group, nodes, root: None }),
                     Err(error) => {
                         drop(unborn);
                         end_group(&group);

@@ -12,7 +12,7 @@ use rustix::{
 use super::Engine;
 use crate::{
     Context, Error, Result,
-    container::shelf::Container,
+    container::record::Record,
     digest::{Digest, ImageId},
     file,
     process::{file_systems::NETWORK_FILES, rootfs},
@@ -39,25 +39,25 @@ impl Root {
 }
 
 impl Engine {
-    /// Opens the root file system of a container. The changes of one on the host's own root live as long as the value.
+    /// Opens the root file system of a container, whose directory is given. The changes of one on the host's own root live as long as the value.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if a part of the image is missing; of the file system.
-    pub fn root(&self, container: &Container) -> Result<Root> {
-        let (layers, changes) = if container.record.image.is_empty() {
+    pub fn root(&self, record: &Record, directory: &OwnedFd) -> Result<Root> {
+        let (layers, changes) = if record.image.is_empty() {
             let host = file::directory(file::CWD, "/").context("open", "/")?;
             // In memory: overlayfs refuses an upper directory inside its lower one.
             let changes = if takes_detached_upper() {
                 rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?
             } else {
-                self.changes_in_run_root(&container.record.id)?
+                self.changes_in_run_root(&record.id)?
             };
             (alloc::vec![host], changes)
         } else {
-            let id = Digest::parse(&container.record.image).map(ImageId)?;
+            let id = Digest::parse(&record.image).map(ImageId)?;
             let mut layers = self.store.image(&id)?.lower_dirs(&self.store)?;
             layers.push(self.foundation().context("prepare", FOUNDATION)?);
-            (layers, container.directory.try_clone().context("duplicate", "directory")?)
+            (layers, directory.try_clone().context("duplicate", "directory")?)
         };
         let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
         // The upper directory is the root that the container sees.

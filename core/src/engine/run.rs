@@ -34,7 +34,7 @@ impl Engine {
         root: &Root,
         prepared: Prepared,
     ) -> Result<Running> {
-        let Prepared { unborn, group, nodes } = prepared;
+        let Prepared { unborn, group, nodes, root: _ } = prepared;
         let start = || -> Result<Started> {
             self.write_network_files(&container.record, lock)?;
             launch::start(Launch {

@@ -55,8 +55,10 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::launch`].
-    pub fn begin(&self, container: &Container, lock: &Lock, prepared: Prepared) -> Result<Begun> {
-        let opened = self.monitor(container, lock).and_then(|monitor| Ok((monitor, self.root(container)?)));
+    pub fn begin(&self, container: &Container, lock: &Lock, mut prepared: Prepared) -> Result<Begun> {
+        let root =
+            prepared.root.take().map_or_else(|| self.root(&container.record, &container.directory), Ok);
+        let opened = root.and_then(|root| Ok((self.monitor(container, lock)?, root)));
         let (mut monitor, root) = match opened {
             Ok(opened) => opened,
             Err(error) => {

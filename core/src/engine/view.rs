@@ -111,7 +111,7 @@ impl Engine {
             self.shelf.forget_run_directory(id, lock);
             return Err(error);
         }
-        let root = self.root(container)?;
+        let root = self.root(&container.record, &container.directory)?;
         let (upper, work): (String, String) = (root.changes("upper"), root.changes("work"));
         let with_mounts = scope == Scope::WithMounts;
         let cover = &self.run_path;

@@ -67,6 +67,8 @@ pub struct Unborn {
     birth: Birth,
     namespaces: CloneFlags,
     joined: Joined,
+    /// What its root is being mounted from.
+    root: Option<OwnedFd>,
 }
 
 /// Has the container's first process made in its namespaces, as soon as it is said where it [enters](Unborn::enter). The one in `joined` is the first
@@ -82,7 +84,7 @@ pub fn conceive(host: &HostConfig, joined: Joined) -> Result<Unborn> {
     let [pid, user] = [&joined.pid, &joined.user].map(|process| process.as_ref().map(AsFd::as_fd));
     let family = Family { pid, user };
     let birth = Birth::begin(namespaces, family, place(host, &joined)).context("clone3", CHILD)?;
-    Ok(Unborn { birth, namespaces, joined })
+    Ok(Unborn { birth, namespaces, joined, root: None })
 }
 
 /// As [`conceive`], for settings of which nothing is known yet.
@@ -113,6 +115,16 @@ impl Unborn {
     /// The control group that the process is to be in, from its first instruction on; kept open until it is there.
     pub fn enter(&self, cgroup: BorrowedFd<'_>) {
         self.birth.enter(Some(cgroup));
+    }
+
+    /// Has its root mounted, as [`start`] would do it, while this process goes on. If that can't be, or fails, start does it.
+    pub fn mount(&mut self, host: &HostConfig, lowers: &[String], upper: &str, work: &str) {
+        if !host.has_user_namespace()
+            && let Ok(context) = rootfs::overlay_context(lowers, upper, work, durability(host))
+        {
+            self.birth.mount(context.as_fd());
+            self.root = Some(context);
+        }
     }
 
     /// Gives the process what it can't give itself, before it does anything: the time of its clocks, the ids of its user
@@ -175,12 +187,15 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     let (config, host) = (&record.config, &record.host);
     // Modes are meant as they are written; the payload gets the usual mask back.
     rustix::process::umask(Mode::empty());
-    let durability = if host.auto_remove { Durability::ThrownAway } else { Durability::Kept };
+    let durability = durability(host);
     let own_score = oom_score();
     let oom_score_differs = own_score != Some(host.oom_score_adj);
     let space = launch.unborn.endow(host)?;
     let root = match &space {
-        None => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
+        None => match launch.unborn.birth.mounted() {
+            Ok(root) => root,
+            Err(_) => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
+        },
         Some(space) => {
             let changes = if record.image.is_empty() { Changes::InMemory } else { Changes::Kept };
             space.overlay(launch.lowers, [launch.upper, launch.work], (changes, durability), launch.cover)?
@@ -194,7 +209,7 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
             .context("create working directory", working_directory)?;
     }
 
-    let Unborn { mut birth, namespaces: namespaces_made, mut joined } = launch.unborn;
+    let Unborn { mut birth, namespaces: namespaces_made, mut joined, root: _ } = launch.unborn;
     let (made, pts) = match (birth.standard(), &space) {
         (Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }), _) => {
             let made = Made {
@@ -287,6 +302,10 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     let (pid, pidfd) = started?;
     let mounts = namespace::mount_namespace(pidfd.as_fd()).ok();
     Ok(Started { pid, pidfd, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr, mounts })
+}
+
+fn durability(host: &HostConfig) -> Durability {
+    if host.auto_remove { Durability::ThrownAway } else { Durability::Kept }
 }
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";

@@ -57,10 +57,7 @@ struct Over<'a> {
 }
 
 fn stack(lowers: &[String], over: Option<Over<'_>>) -> Result<OwnedFd> {
-    let one_by_one = |context: BorrowedFd<'_>| {
-        lowers.iter().try_for_each(|lower| fsconfig_set_string(context, c"lowerdir+", lower.as_str()))
-    };
-    match overlay_with(&one_by_one, over) {
+    match overlay_with(&one_by_one(lowers), over) {
         // An old kernel may say so only at the end, about all of the options: they are given anew.
         Err((Errno::INVAL, _)) => {
             let together = |context: BorrowedFd<'_>| {
@@ -74,28 +71,49 @@ fn stack(lowers: &[String], over: Option<Over<'_>>) -> Result<OwnedFd> {
     .map_err(|(_, error)| error)
 }
 
-fn overlay_with(
-    set_lowers: &dyn Fn(BorrowedFd<'_>) -> Result<(), Errno>,
-    over: Option<Over<'_>>,
-) -> Result<OwnedFd, (Errno, Error)> {
+/// What [`overlay`] is mounted from, configured for kernels since 6.5.
+///
+/// # Errors
+/// Of the kernel.
+pub fn overlay_context(
+    lowers: &[String],
+    upper: &str,
+    work: &str,
+    durability: Durability,
+) -> Result<OwnedFd, Errno> {
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    configure(context.as_fd(), &one_by_one(lowers), Some(Over { upper, work, durability }))?;
+    Ok(context)
+}
+
+/// Gives the layers to a context.
+type Lowers<'a> = dyn Fn(BorrowedFd<'_>) -> Result<(), Errno> + 'a;
+
+fn one_by_one(lowers: &[String]) -> impl Fn(BorrowedFd<'_>) -> Result<(), Errno> {
+    |context| lowers.iter().try_for_each(|lower| fsconfig_set_string(context, c"lowerdir+", lower.as_str()))
+}
+
+fn configure(context: BorrowedFd<'_>, set_lowers: &Lowers<'_>, over: Option<Over<'_>>) -> Result<(), Errno> {
+    fsconfig_set_string(context, c"source", c"overlay")?;
+    set_lowers(context)?;
+    if let Some(Over { upper, work, durability }) = over {
+        // Whatever the kernel's defaults are: all of a change is in the upper directory, so that a layer can be made of it.
+        fsconfig_set_string(context, c"redirect_dir", c"off")?;
+        fsconfig_set_string(context, c"metacopy", c"off")?;
+        fsconfig_set_string(context, c"upperdir", upper)?;
+        fsconfig_set_string(context, c"workdir", work)?;
+        if durability == Durability::ThrownAway {
+            fsconfig_set_flag(context, c"volatile")?;
+        }
+    }
+    Ok(())
+}
+
+fn overlay_with(set_lowers: &Lowers<'_>, over: Option<Over<'_>>) -> Result<OwnedFd, (Errno, Error)> {
     let open = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
     let context = open.map_err(|errno| (errno, Error::os("open file system", "overlay", errno)))?;
     let make = || -> Result<OwnedFd, Errno> {
-        fsconfig_set_string(&context, c"source", c"overlay")?;
-        set_lowers(context.as_fd())?;
-        if let Some(Over { upper, work, durability }) = over {
-            // Whatever the kernel's defaults are: all changes are to be found in the upper directory.
-            fsconfig_set_string(&context, c"redirect_dir", c"off")?;
-            fsconfig_set_string(&context, c"metacopy", c"off")?;
-            fsconfig_set_string(&context, c"upperdir", upper)?;
-            fsconfig_set_string(&context, c"workdir", work)?;
-            // Whatever the kernel's default: all of a change is in the upper directory, so that a layer can be made of it.
-            fsconfig_set_string(&context, c"redirect_dir", "off")?;
-            fsconfig_set_string(&context, c"metacopy", "off")?;
-            if durability == Durability::ThrownAway {
-                fsconfig_set_flag(&context, c"volatile")?;
-            }
-        }
+        configure(context.as_fd(), set_lowers, over)?;
         fsconfig_create(&context)?;
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
     };

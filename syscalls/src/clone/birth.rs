@@ -2,7 +2,7 @@
 //! namespace and keeps the caller of clone3 waiting, so somebody else calls it: a midwife, a process that shares this
 //! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own. What takes
 //! longest the midwife makes for itself, and the child inherits it: for that, nobody has to know yet in which control group
-//! the child will be.
+//! the child will be. Afterwards the midwife lends a hand with [mounting](Birth::mount) what this process has prepared.
 //!
 //! The child waits for what it is to do. It borrows this process's memory like one of [`vfork`](super::vfork), and as
 //! there, this process sleeps while the child works, so that no two processes ever use the same values. Until then the
@@ -23,6 +23,7 @@ use rustix::{
     event::Timespec,
     fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     io::Errno,
+    mount::{FsMountFlags, MountAttrFlags, fsconfig_create, fsmount},
     process::{Pid, PidfdFlags, WaitId, WaitIdOptions, waitid},
     thread::{ThreadNameSpaceType, UnshareFlags, futex},
 };
@@ -58,6 +59,10 @@ struct Shared {
     user_namespace: RawFd,
     /// Where the process that all this is for may run, and so may the child.
     processors: Processors,
+    /// The file system context that the midwife is to mount from, or [`UNKNOWN`], or [`NOWHERE`].
+    context: AtomicU32,
+    /// The mount, or an error's number, negative; [`PENDING`] until then.
+    mounted: AtomicU32,
     /// What came of bringing up the loopback interface: 0, or an error's number.
     loopback: AtomicI32,
     /// Whether the child makes the standard file systems.
@@ -72,17 +77,19 @@ const WAIT: u32 = 0;
 const RUN: u32 = 1;
 const LEAVE: u32 = 2;
 
-/// No control group has been named yet.
+/// Nothing has been named yet.
 const UNKNOWN: u32 = u32::MAX;
-/// None will be: there is to be no child.
+/// Nothing will be: there is to be no child, or nothing to mount.
 const NOWHERE: u32 = u32::MAX - 1;
 
 /// It is that of the process that all this is for.
 const OWN: u32 = u32::MAX - 2;
 
-/// What a midwife can make in its own place.
-const EARLY: CloneFlags =
-    CloneFlags::NEWNET.union(CloneFlags::NEWNS).union(CloneFlags::NEWIPC).union(CloneFlags::NEWUTS);
+/// No error's number.
+const PENDING: u32 = i32::MIN as u32;
+
+/// What a midwife can make for itself. It stays among this process's mounts.
+const EARLY: CloneFlags = CloneFlags::NEWNET.union(CloneFlags::NEWIPC).union(CloneFlags::NEWUTS);
 
 /// Bytes at the start of the mapping for [`Shared`].
 const HEAD: usize = 4096;
@@ -153,6 +160,8 @@ impl Birth {
                 closure: AtomicUsize::new(0),
                 arguments: arguments(namespaces, None, &mut -1, more),
                 cgroup: AtomicU32::new(UNKNOWN),
+                context: AtomicU32::new(UNKNOWN),
+                mounted: AtomicU32::new(PENDING),
                 parent: parent.as_raw_fd(),
                 pid_namespace: family.pid.map_or(-1, |process| process.as_raw_fd()),
                 user_namespace: family.user.map_or(-1, |process| process.as_raw_fd()),
@@ -248,10 +257,7 @@ impl Birth {
         if shared.cgroup.load(Ordering::Relaxed) == UNKNOWN {
             set(&shared.cgroup, NOWHERE);
         }
-        // Waiting for its end rather than for a word from it: somebody may have killed it.
-        if let Some(midwife) = self.midwife.take() {
-            while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
-        }
+        self.wait_for(&shared.born, 0);
         let born = shared.born.load(Ordering::Acquire) as i32;
         if born == 0 {
             // What it may have left behind waits for an order, and finds this memory gone.
@@ -261,6 +267,50 @@ impl Birth {
         match Pid::from_raw(born) {
             Some(pid) if born > 0 => Ok(pid),
             _ => Err(Errno::from_raw_os_error(-born)),
+        }
+    }
+
+    /// Has somebody else mount the file system that was configured in a context, while this process goes on. Once.
+    ///
+    /// # Kernel
+    /// fsconfig(FSCONFIG_CMD_CREATE) and fsmount, 5.2.
+    pub fn mount(&self, context: BorrowedFd<'_>) {
+        set(&self.shared().context, context.as_raw_fd() as u32);
+    }
+
+    /// The mount that was [asked for](Birth::mount), attached nowhere.
+    ///
+    /// # Errors
+    /// Of fsconfig and fsmount. ECHILD if it was not asked for, was taken before, or whoever made it was killed.
+    pub fn mounted(&self) -> Result<OwnedFd, Errno> {
+        let shared = self.shared();
+        if shared.context.load(Ordering::Relaxed) == UNKNOWN {
+            return Err(Errno::CHILD);
+        }
+        self.wait_for(&shared.mounted, PENDING);
+        match shared.mounted.swap(-Errno::CHILD.raw_os_error() as u32, Ordering::Acquire) {
+            PENDING => Err(Errno::CHILD),
+            fd if fd as i32 >= 0 => {
+                // SAFETY: the midwife has made it for this process, with which it shares the table; it is taken once.
+                Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+            }
+            error => Err(Errno::from_raw_os_error(-(error as i32))),
+        }
+    }
+
+    /// Waits until the midwife has changed a word from `value`, or is no more.
+    fn wait_for(&self, word: &AtomicU32, value: u32) {
+        // Somebody may kill it, which wakes nobody.
+        let patience = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        let gone = || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            self.midwife.is_none_or(|midwife| !matches!(waitid(WaitId::Pid(midwife), options), Ok(None)))
+        };
+        while word.load(Ordering::Acquire) == value {
+            let waited = futex::wait(word, futex::Flags::PRIVATE, value, Some(&patience));
+            if waited == Err(Errno::TIMEDOUT) && gone() {
+                return;
+            }
         }
     }
 
@@ -288,8 +338,15 @@ impl Drop for Birth {
             set(&self.shared().order, LEAVE);
             bury(&pidfd);
         }
-        drop(self.standard());
-        self.shared().processors.roam();
+        drop((self.standard(), self.mounted()));
+        let shared = self.shared();
+        if shared.context.load(Ordering::Relaxed) == UNKNOWN {
+            set(&shared.context, NOWHERE);
+        }
+        if let Some(midwife) = self.midwife {
+            while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
+        }
+        shared.processors.roam();
         // SAFETY: made by map, and nobody uses it any more: the midwife has been waited for, the child has executed or
         // ended.
         let _ = unsafe { rustix::mm::munmap(self.shared.as_ptr().cast::<c_void>(), LENGTH) };
@@ -368,8 +425,22 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
         unsafe { clone_onto_stack(&arguments, begin_life as *const () as usize, argument) }
     };
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
-    shared.born.store(born as u32, Ordering::Release);
+    set(&shared.born, born as u32);
+    match wait_while(&shared.context, UNKNOWN) {
+        NOWHERE => {}
+        context => {
+            // SAFETY: whoever named it keeps it open until it has the mount.
+            let mounted = mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
+            let result = mounted.map_or_else(|errno| -errno.raw_os_error(), IntoRawFd::into_raw_fd);
+            set(&shared.mounted, result as u32);
+        }
+    }
     exec::exit(0)
+}
+
+fn mount(context: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    fsconfig_create(context)?;
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
 /// The child's first steps: it waits for its order, and ends with the process that gives it.
