@@ -450,6 +450,7 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
     let wait = || -> Result<(), Errno> {
         // SAFETY: Birth owns it until the child has run.
         die_with(unsafe { BorrowedFd::borrow_raw(shared.parent) })?;
+        shared.processors.roam();
         if shared.arguments.flags & CloneFlags::NEWNET.bits() != 0
             && let Err(errno) = network::loopback_up()
         {
@@ -465,8 +466,6 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
         }
         set(&shared.ready, 1);
         wait_while(&shared.order, WAIT);
-        // Not before, or it would have been woken where its parent is.
-        shared.processors.roam();
         // SAFETY: from here on the descriptors are a copy; the process that they were shared with sleeps.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }
     };
