@@ -23,10 +23,13 @@ use super::{
     record::Record,
     state::{State, Status},
 };
-use crate::{Context, Error, Result, file};
+use crate::{Context, Error, Result, clock, file};
 
 /// Largest record that is read, in bytes.
 const RECORD_LIMIT: usize = 4 << 20;
+
+/// How long the making of a container may take whose name somebody else wants.
+const PATIENCE_NS: i64 = clock::SECOND;
 
 /// How the small files are opened that every list looks into. Their names are made of ids.
 const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -47,6 +50,15 @@ pub struct Container {
     pub record: Record,
     /// Its directory.
     pub directory: OwnedFd,
+}
+
+/// Whose a name is.
+enum Owner {
+    Nobody,
+    /// Of the container with this id, which is being made.
+    Making(String),
+    /// Of the container with this id, which carries it.
+    Container(String),
 }
 
 /// The name of a container's directory in the making.
@@ -166,19 +178,30 @@ impl Shelf {
             Err(Errno::EXIST) => {}
             other => return other.context("create link", name),
         }
-        // Somebody has it, or had it and was killed.
-        let _list = self.lock_names()?;
-        if let Some(owner) = self.name_owner(name)? {
-            return Err(Error::Conflict(format!(
-                "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
-                 You have to remove (or rename) that container to be able to reuse that name."
-            )));
+        // Somebody has it, or is about to, or was killed.
+        let deadline = clock::monotonic() + PATIENCE_NS;
+        loop {
+            let list = self.lock_names()?;
+            match self.name_owner(name)? {
+                Owner::Nobody => {
+                    match rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty()) {
+                        Ok(()) | Err(Errno::NOENT) => {}
+                        other => return other.context("remove link", name),
+                    }
+                    return rustix::fs::symlinkat(link.as_str(), &self.by_name, name)
+                        .context("create link", name);
+                }
+                // It may be dying, and its children, which hold the lock as well, a moment later.
+                Owner::Making(_) if clock::monotonic() < deadline => drop(list),
+                Owner::Making(owner) | Owner::Container(owner) => {
+                    return Err(Error::Conflict(format!(
+                        "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". \
+                         You have to remove (or rename) that container to be able to reuse that name."
+                    )));
+                }
+            }
+            clock::sleep(1_000_000);
         }
-        match rustix::fs::unlinkat(&self.by_name, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            other => return other.context("remove link", name),
-        }
-        rustix::fs::symlinkat(link.as_str(), &self.by_name, name).context("create link", name)
     }
 
     /// The id that `name` is linked to.
@@ -186,20 +209,20 @@ impl Shelf {
         names::from_link(&file::link_target(&self.by_name, name)?).ok_or(Errno::ILSEQ)
     }
 
-    /// The id that `name` belongs to: of a container that carries it, or of one that is being made under it.
-    fn name_owner(&self, name: &str) -> Result<Option<String>> {
+    fn name_owner(&self, name: &str) -> Result<Owner> {
         let id = match self.linked(name) {
             Ok(id) => id,
-            Err(Errno::NOENT | Errno::INVAL | Errno::ILSEQ) => return Ok(None),
+            Err(Errno::NOENT | Errno::INVAL | Errno::ILSEQ) => return Ok(Owner::Nobody),
             Err(errno) => return Err(Error::os("read link", name, errno)),
         };
         let making = format!("{}/record.json", making(&id));
         if let Ok(record) = file::beneath(&self.containers, making.as_str(), OFlags::RDONLY, Mode::empty())
             && descriptor::is_locked(record.as_fd()).unwrap_or(false)
         {
-            return Ok(Some(id));
+            return Ok(Owner::Making(id));
         }
-        Ok(self.load::<Named>(&id)?.filter(|record| record.name == name).map(|_| id))
+        let carried = self.load::<Named>(&id)?.is_some_and(|record| record.name == name);
+        Ok(if carried { Owner::Container(id) } else { Owner::Nobody })
     }
 
     /// Reads the record of `id` as far as `T` goes; `None` if there is no such container.

@@ -264,9 +264,9 @@ impl Birth {
             set(&shared.order, LEAVE);
             return Err(Errno::CHILD);
         }
-        match Pid::from_raw(born) {
-            Some(pid) if born > 0 => Ok(pid),
-            _ => Err(Errno::from_raw_os_error(-born)),
+        match born {
+            ..0 => Err(Errno::from_raw_os_error(-born)),
+            _ => Ok(Pid::from_raw(born).expect("it is not 0")),
         }
     }
 
@@ -426,7 +426,9 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
     };
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
     set(&shared.born, born as u32);
-    match wait_while(&shared.context, UNKNOWN) {
+    // Without a child there may be nobody either who says what to mount.
+    let context = if born > 0 { wait_while(&shared.context, UNKNOWN) } else { NOWHERE };
+    match context {
         NOWHERE => {}
         context => {
             // SAFETY: whoever named it keeps it open until it has the mount.
