@@ -95,6 +95,8 @@ impl Verb for Ps {
         let mut keys: Vec<&str> = columns.iter().flat_map(|column| column.needs).copied().collect();
         sort::by(&mut keys, Ord::cmp);
         keys.dedup();
+        // Another engine sends more.
+        query(&mut target, "members", &keys.join(","));
         let mut rows: Vec<Value> = Vec::new();
         context.client.each(&target, &keys, &mut |one| {
             rows.push(container(&one.into(), &columns, !self.no_trunc));

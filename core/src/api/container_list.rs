@@ -57,6 +57,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let before = filters.values("before").iter().map(created).collect::<Result<Vec<_>>>()?;
     let since = filters.values("since").iter().map(created).collect::<Result<Vec<_>>>()?;
     let now = Time::now();
+    let wanted: Wanted<'_> = exchange.query.text("members")?;
     let row = |id: &String| -> Result<Option<Vec<u8>>> {
         let Some((record, state)) = engine.listed(id, which)? else { return Ok(None) };
         if !before.iter().all(|time| record.created_ns < *time)
@@ -66,7 +67,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             return Ok(None);
         }
         let mut json = Json::with_room(1024);
-        write(&mut json, &record, &state, now);
+        write(&mut json, &record, &state, now, wanted);
         if with_size {
             write_size(&mut json, engine, &record)?;
         }
@@ -93,7 +94,7 @@ pub(super) fn write_all(json: &mut Json, engine: &Engine, found: &[(Listed, Stat
     let now = Time::now();
     json.open_array();
     for (record, state) in found {
-        write(json, record, state, now);
+        write(json, record, state, now, None);
         write_size(json, engine, record)?;
         json.close_object();
     }
@@ -192,22 +193,44 @@ fn is_port(wanted: &str, key: &str) -> bool {
     }
 }
 
-fn write(json: &mut Json, record: &Listed, state: &State, now: Time) {
-    json.open_object().key("Id").string(&record.id);
-    json.key("Names").open_array().string(&format!("/{}", record.name)).close_array();
-    json.key("Image").string(&record.config.image).key("ImageID").string(&record.image);
-    json.key("Command").string(&command_line(record));
-    json.key("Created").number(record.created_ns.div_euclid(crate::clock::SECOND));
-    json.key("Ports").open_array().close_array();
-    json.key("Labels").value(&record.config.labels);
-    json.key("State").string(state.status.name());
-    json.key("Status").string(&status_text(state, now));
-    json.key("HostConfig").open_object().key("NetworkMode").string(&record.host.network_mode).close_object();
-    json.key("NetworkSettings").open_object().key("Networks");
-    write_networks(json, &record.host.network_mode);
-    json.close_object().key("Mounts");
-    write_mounts(json, &record.mounts, &|place| record.host.tmpfs.contains_key(place));
+/// Opens the object of a container and writes those of its members that are wanted.
+fn write(json: &mut Json, record: &Listed, state: &State, now: Time, wanted: Wanted<'_>) {
+    json.open_object();
+    let networks = |json: &mut Json| {
+        json.open_object().key("Networks");
+        write_networks(json, &record.host.network_mode);
+        json.close_object();
+    };
+    let mode = record.host.network_mode.as_str();
+    let created = record.created_ns.div_euclid(crate::clock::SECOND);
+    let is_tmpfs = |place: &str| record.host.tmpfs.contains_key(place);
+    let members: [Member<'_>; 13] = [
+        ("Id", &|json| _ = json.string(&record.id)),
+        ("Names", &|json| _ = json.open_array().string(&format!("/{}", record.name)).close_array()),
+        ("Image", &|json| _ = json.string(&record.config.image)),
+        ("ImageID", &|json| _ = json.string(&record.image)),
+        ("Command", &|json| _ = json.string(&command_line(record))),
+        ("Created", &|json| _ = json.number(created)),
+        ("Ports", &|json| _ = json.open_array().close_array()),
+        ("Labels", &|json| _ = json.value(&record.config.labels)),
+        ("State", &|json| _ = json.string(state.status.name())),
+        ("Status", &|json| _ = json.string(&status_text(state, now))),
+        ("HostConfig", &|json| _ = json.open_object().key("NetworkMode").string(mode).close_object()),
+        ("NetworkSettings", &networks),
+        ("Mounts", &|json| write_mounts(json, &record.mounts, &is_tmpfs)),
+    ];
+    for (name, write) in members {
+        if wanted.is_none_or(|wanted| wanted.split(',').any(|one| one == name)) {
+            write(json.key(name));
+        }
+    }
 }
+
+/// A name, and what writes the value.
+type Member<'a> = (&'a str, &'a dyn Fn(&mut Json));
+
+/// The members that a client of ours wants, separated by commas; all if nothing is said.
+type Wanted<'a> = Option<&'a str>;
 
 /// The time that nanoseconds since 1970 mean, 0 being never.
 pub(super) fn time(ns: i64) -> Time {

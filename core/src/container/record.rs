@@ -1,6 +1,8 @@
 //! What a container was created as: the file `record.json` in its directory. Only `rename` and `update` change it, by
 //! replacing it whole.
 
+mod brief;
+
 use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -93,6 +95,12 @@ impl Listed {
 pub const HOST_IMAGE: &str = "host";
 
 impl Record {
+    /// As it stands in its file: what is as usual is left out.
+    pub fn to_json(&self) -> Vec<u8> {
+        let json = |record: &Record| serde_json::to_vec(record).expect("a record has only string keys");
+        brief::brief(&json(self), &json(&Record::default()))
+    }
+
     /// The first 12 digits of the id.
     pub fn short_id(&self) -> &str {
         names::short(&self.id)
@@ -165,6 +173,20 @@ mod tests {
     use crate::container::config::Empty;
 
     #[test]
+    fn a_record_reads_as_it_was_written() {
+        assert_eq!(Record::default().to_json(), b"{}");
+        let mut record = Record::default();
+        // What differs from the usual only by being said.
+        record.config.entrypoint = Some(vec![]);
+        record.config.labels.insert(String::new(), String::new());
+        record.host.ulimits = vec![];
+        record.host.init = Some(false);
+        record.resources.pids_limit = Some(0);
+        record.mounts.push(MountPoint::default());
+        assert_eq!(serde_json::from_slice::<Record>(&record.to_json()).unwrap(), record);
+    }
+
+    #[test]
     fn what_lists_read_of_a_record_is_what_it_says() {
         let mut record = Record { id: "i".into(), name: "n".into(), created_ns: 7, ..Record::default() };
         record.image = "sha256:1".into();
@@ -177,7 +199,7 @@ mod tests {
         record.host.port_bindings.insert("81/tcp".into(), None);
         record.host.tmpfs.insert("/t".into(), String::new());
         record.mounts.push(MountPoint { destination: "/d".into(), ..MountPoint::default() });
-        let listed: Listed = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
+        let listed: Listed = serde_json::from_slice(&record.to_json()).unwrap();
         assert_eq!((listed.id, listed.name, listed.created_ns), ("i".into(), "n".into(), 7));
         assert_eq!((&listed.image, &listed.config.image), (&record.image, &record.config.image));
         assert_eq!(listed.config.entrypoint, record.config.entrypoint);

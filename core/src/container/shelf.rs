@@ -96,8 +96,7 @@ impl Making<'_> {
     /// # Errors
     /// Of the file system.
     pub fn finish(mut self, record: Record) -> Result<Container> {
-        let json = serde_json::to_vec(&record).expect("a record has only string keys");
-        file::write_all(&self.record, &json).context("write", "record.json")?;
+        file::write_all(&self.record, &record.to_json()).context("write", "record.json")?;
         State::default().create(self.directory(), "state").context("create", "state")?;
         let (containers, making) = (&self.shelf.containers, making(&self.id));
         rustix::fs::renameat(containers, making.as_str(), containers, self.id.as_str())
@@ -419,7 +418,7 @@ impl Shelf {
         let mut record: Record =
             self.load(id)?.ok_or_else(|| Error::NotFound(format!("No such container: {id}")))?;
         change(&mut record)?;
-        let json = serde_json::to_vec(&record).expect("a record has only string keys");
+        let json = record.to_json();
         file::replace(&container.directory, "record.json", &json, 0o600).context("write", "record.json")?;
         container.record = record;
         Ok(())
