@@ -23,9 +23,11 @@ pub mod expand;
 mod fault;
 mod flags;
 mod heredoc;
+pub mod ignore;
 mod instruction;
 pub mod mount;
 mod source;
+pub mod wildcard;
 mod words;
 
 use alloc::vec::Vec;

@@ -11,7 +11,7 @@
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
-//! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] [`nearest`] [`units`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order, misspelt words, amounts |
+//! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] [`nearest`] [`units`] [`glob`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order, misspelt words, amounts, patterns of names |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ pub mod events;
 pub mod file;
 pub mod fork;
 pub mod frame;
+pub mod glob;
 pub mod image;
 pub mod journal;
 pub mod json;
