@@ -17,6 +17,8 @@ pub struct Glob {
     tokens: Vec<Token>,
     /// What every text that fits begins with: the letters before the first token that is none.
     head: Vec<u8>,
+    /// The longest run of letters, which every text that fits has somewhere.
+    needle: Vec<u8>,
     /// There is nothing but the head.
     is_plain: bool,
 }
@@ -45,15 +47,6 @@ enum Token {
     Anything,
 }
 
-/// How a pattern and a path go together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
-    /// The pattern means the path, or a directory that it is in.
-    pub covers: bool,
-    /// It may mean something in it, if the path is a directory.
-    pub reaches_below: bool,
-}
-
 /// Whether a pattern means all of a text.
 ///
 /// # Errors
@@ -74,16 +67,11 @@ impl Glob {
         }
         let tokens = tokens(pattern, stars)
             .ok_or_else(|| Error::Invalid(format!("syntax error in pattern {shown:?}")))?;
-        let letters = tokens.iter().take_while(|token| matches!(token, Token::Letter(_))).count();
-        let mut head = Vec::new();
-        for token in &tokens[..letters] {
-            let Token::Letter(letter) = token else { continue };
-            match char::from_u32(*letter) {
-                Some(letter) => head.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
-                None => head.push((letter - NO_CHARACTER) as u8),
-            }
-        }
-        Ok(Glob { is_plain: letters == tokens.len(), tokens, head })
+        let mut runs = tokens.split(|token| !matches!(token, Token::Letter(_)));
+        let head = written(runs.next().unwrap_or_default());
+        let needle = runs.map(written).max_by_key(Vec::len).unwrap_or_default();
+        let is_plain = tokens.iter().all(|token| matches!(token, Token::Letter(_)));
+        Ok(Glob { tokens, head, needle, is_plain })
     }
 
     /// Whether it means all of a text.
@@ -91,40 +79,50 @@ impl Glob {
         if self.is_plain {
             return text == self.head;
         }
-        text.starts_with(&self.head) && self.run(text, |_| false).has(self.tokens.len())
+        self.may_fit(text) && self.run(text, |_| false).has(self.tokens.len())
     }
 
-    /// How it goes together with a path.
-    pub fn fit(&self, path: &[u8]) -> Fit {
-        let common = path.iter().zip(&self.head).take_while(|(a, b)| a == b).count();
-        if common < self.head.len() {
-            let reaches_below = common == path.len() && self.head[common] == b'/';
-            return Fit { covers: false, reaches_below };
-        }
+    /// Whether it means a path, or a directory that it is in.
+    pub fn covers(&self, path: &[u8]) -> bool {
         if self.is_plain {
-            let covers = path.get(common).is_none_or(|next| *next == b'/');
-            return Fit { covers, reaches_below: false };
+            let rest = path.strip_prefix(self.head.as_slice());
+            return rest.is_some_and(|rest| rest.first().is_none_or(|next| *next == b'/'));
         }
-        let mut covers = false;
+        if !self.may_fit(path) {
+            return false;
+        }
         let end = self.tokens.len();
-        let mut places = self.run(path, |places| {
-            covers |= places.has(end);
+        let mut covers = false;
+        let places = self.run(path, |places| {
+            covers = places.has(end);
             covers
         });
-        covers |= places.has(end);
-        places = self.step(&places, u32::from('/'));
-        Fit { covers, reaches_below: !places.is_empty() }
+        covers || places.has(end)
+    }
+
+    /// Whether it may mean something that is in a directory.
+    pub fn reaches_below(&self, directory: &[u8]) -> bool {
+        let mut below = Places::none(self.tokens.len());
+        self.step(&self.run(directory, |_| false), u32::from('/'), &mut below);
+        !below.is_empty()
+    }
+
+    /// It has the letters that it must have.
+    fn may_fit(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.head) && memchr::memmem::find(text, &self.needle).is_some()
     }
 
     /// The places in the pattern behind a text; `at_slash` sees those before each slash, and ends it all by `true`.
     fn run(&self, text: &[u8], mut at_slash: impl FnMut(&Places) -> bool) -> Places {
         let mut places = Places::none(self.tokens.len());
+        let mut next = Places::none(self.tokens.len());
         self.enter(&mut places, 0);
         for letter in letters(text) {
             if letter == u32::from('/') && at_slash(&places) {
                 break;
             }
-            places = self.step(&places, letter);
+            self.step(&places, letter, &mut next);
+            core::mem::swap(&mut places, &mut next);
             if places.is_empty() {
                 break;
             }
@@ -132,28 +130,28 @@ impl Glob {
         places
     }
 
-    fn step(&self, places: &Places, letter: u32) -> Places {
-        let mut next = Places::none(self.tokens.len());
+    /// The places behind one more letter.
+    fn step(&self, places: &Places, letter: u32, next: &mut Places) {
+        next.clear();
         let is_slash = letter == u32::from('/');
         places.each(|at| match self.tokens.get(at) {
-            Some(Token::Letter(wanted)) if *wanted == letter => self.enter(&mut next, at + 1),
-            Some(Token::One) if !is_slash => self.enter(&mut next, at + 1),
+            Some(Token::Letter(wanted)) if *wanted == letter => self.enter(next, at + 1),
+            Some(Token::One) if !is_slash => self.enter(next, at + 1),
             Some(Token::Class(ranges, negated)) if !is_slash => {
                 if ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter)) != *negated {
-                    self.enter(&mut next, at + 1);
+                    self.enter(next, at + 1);
                 }
             }
-            Some(Token::Star) if !is_slash => self.enter(&mut next, at),
-            Some(Token::Anything) => self.enter(&mut next, at),
+            Some(Token::Star) if !is_slash => self.enter(next, at),
+            Some(Token::Anything) => self.enter(next, at),
             Some(Token::Directories) => {
                 next.add(at);
                 if is_slash {
-                    self.enter(&mut next, at + 1);
+                    self.enter(next, at + 1);
                 }
             }
             _ => {}
         });
-        next
     }
 
     /// A place, and those that are reached from there by reading nothing.
@@ -166,28 +164,38 @@ impl Glob {
     }
 }
 
-/// A set of places in a pattern.
-struct Places(Vec<u64>);
+/// A set of places in a pattern: the first 64 of them, and the rest that few patterns have.
+struct Places {
+    first: u64,
+    more: Vec<u64>,
+}
 
 impl Places {
     fn none(last: usize) -> Self {
-        Places(vec![0; last / 64 + 1])
+        Places { first: 0, more: vec![0; last / 64] }
+    }
+
+    fn clear(&mut self) {
+        self.first = 0;
+        self.more.fill(0);
     }
 
     fn add(&mut self, at: usize) {
-        self.0[at / 64] |= 1 << (at % 64);
+        let word = if at < 64 { &mut self.first } else { &mut self.more[at / 64 - 1] };
+        *word |= 1 << (at % 64);
     }
 
     fn has(&self, at: usize) -> bool {
-        self.0[at / 64] & 1 << (at % 64) != 0
+        let word = if at < 64 { self.first } else { self.more[at / 64 - 1] };
+        word & 1 << (at % 64) != 0
     }
 
     fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+        self.first == 0 && self.more.iter().all(|word| *word == 0)
     }
 
     fn each(&self, mut visit: impl FnMut(usize)) {
-        for (number, word) in self.0.iter().enumerate() {
+        for (number, word) in core::iter::once(&self.first).chain(&self.more).enumerate() {
             let mut word = *word;
             while word != 0 {
                 visit(number * 64 + word.trailing_zeros() as usize);
@@ -206,6 +214,19 @@ fn letters(text: &[u8]) -> impl Iterator<Item = u32> {
         let bad = chunk.invalid().iter().map(|byte| NO_CHARACTER + u32::from(*byte));
         chunk.valid().chars().map(u32::from).chain(bad)
     })
+}
+
+/// Letters as they are in a name.
+fn written(letters: &[Token]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(letters.len());
+    for token in letters {
+        let Token::Letter(letter) = token else { continue };
+        match char::from_u32(*letter) {
+            Some(letter) => name.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => name.push((letter - NO_CHARACTER) as u8),
+        }
+    }
+    name
 }
 
 /// `None` for what is no pattern.

@@ -2,9 +2,9 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
-//! | [`dockerfile`] | the text of a Dockerfile -> typed instructions |
 //! | [`layer`] | the bytes of a tar -> a directory tree |
 //! | [`image`] | bytes -> names, configs |
+//! | [`dockerfile`] | the text of a Dockerfile -> typed instructions |
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`process`] | settings -> a process with its rights, and its end |

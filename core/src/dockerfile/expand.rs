@@ -44,16 +44,16 @@ pub fn words(word: &str, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>
     Ok(out.words)
 }
 
-/// The body of a document: quotes mean nothing in it, escapes do.
+/// The body of a document: quotes mean nothing in it, and a backslash is what escapes in every file.
 ///
 /// # Errors
 /// As [`expand`].
-pub fn body(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
-    if is_plain(text, escape) {
+pub fn body(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+    if is_plain(text, '\\') {
         return Ok(text.into());
     }
     let mut out = Output::new(text, false);
-    let mut expander = Expander::new(text, escape, lookup);
+    let mut expander = Expander::new(text, '\\', lookup);
     expander.has_quotes = false;
     expander.run(None, Escapes::Removed, &mut out).map_err(failed(text))?;
     Ok(out.text)

@@ -49,9 +49,7 @@ impl Patterns {
     /// Whether a directory is left out with everything in it: no pattern can bring something of it back.
     pub fn prunes(&self, directory: &[u8]) -> bool {
         self.decide(directory).is_some_and(|decider| {
-            self.0[decider..]
-                .iter()
-                .all(|later| !later.brings_back || !later.glob.fit(directory).reaches_below)
+            self.0[decider..].iter().all(|later| !later.brings_back || !later.glob.reaches_below(directory))
         })
     }
 
@@ -67,7 +65,7 @@ impl Patterns {
 
     /// The pattern that leaves a path out.
     fn decide(&self, path: &[u8]) -> Option<usize> {
-        let last = self.0.iter().rposition(|pattern| pattern.glob.fit(path).covers)?;
+        let last = self.0.iter().rposition(|pattern| pattern.glob.covers(path))?;
         (!self.0[last].brings_back).then_some(last)
     }
 }
