@@ -17,6 +17,7 @@
 //! # Spec
 //! BuildKit's Dockerfile frontend 1.26; messages are in its words.
 
+pub mod ast;
 pub mod command;
 mod directives;
 pub mod expand;
@@ -27,6 +28,7 @@ pub mod ignore;
 mod instruction;
 pub mod lint;
 pub mod mount;
+mod print;
 mod scope;
 mod source;
 pub mod wildcard;

@@ -42,7 +42,8 @@ pub(super) fn take<'a, 't>(
     lines: &mut Physical<'a>,
 ) -> Result<Vec<Heredoc<'a>>, &'t str> {
     let mut found = Vec::new();
-    if memchr::memmem::find(text.as_bytes(), b"<<").is_none() || !may_have(text, escape) {
+    let Some(first) = memchr::memchr(b'<', text.as_bytes()) else { return Ok(found) };
+    if !text[first..].contains("<<") || !may_have(text, escape) {
         return Ok(found);
     }
     for word in words_of(text) {

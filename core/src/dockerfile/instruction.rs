@@ -59,7 +59,9 @@ const KEYWORDS: [&str; 18] = [
 /// Reads an instruction.
 pub(super) fn parse<'a>(text: &'a str, heredocs: &'a [Heredoc<'a>], escape: char) -> Result<'a, Parsed<'a>> {
     let (written, rest) = words::keyword(text);
-    let Some(keyword) = KEYWORDS.iter().find(|known| known.eq_ignore_ascii_case(written)) else {
+    let initial = written.as_bytes().first().map(u8::to_ascii_uppercase);
+    let is_it = |known: &&&str| initial == Some(known.as_bytes()[0]) && known.eq_ignore_ascii_case(written);
+    let Some(keyword) = KEYWORDS.iter().find(is_it) else {
         return Err(unknown(written));
     };
     let flags: &[(&str, Kind)] = match *keyword {

@@ -2,7 +2,7 @@
 //!
 //! A line that stands for itself is a slice of the file; only a continued one is copied.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::{
     directives::{Directives, setting},
@@ -97,9 +97,9 @@ impl<'a> Source<'a> {
         loop {
             let start = lines.at;
             let Some(line) = lines.next() else { return Ok(()) };
-            let line = line.trim_start();
+            let line = words::trim_start(line);
             if let Some(comment) = line.strip_prefix('#') {
-                comments = if comment.trim_ascii().is_empty() { None } else { comments.or(Some(start)) };
+                comments = if comment.trim().is_empty() { None } else { comments.or(Some(start)) };
             } else if !line.is_empty() {
                 let first = lines.number;
                 lines.at = start;
@@ -165,10 +165,16 @@ fn logical<'a>(lines: &mut Physical<'a>, escape: char) -> Line<'a> {
     let mut pieces = Pieces::new(lines.clone(), escape);
     let mut text = Cow::Borrowed("");
     while let Some(piece) = pieces.next() {
-        if text.is_empty() {
-            text = Cow::Borrowed(piece);
-        } else {
-            text.to_mut().push_str(piece);
+        match &mut text {
+            Cow::Owned(text) => text.push_str(piece),
+            Cow::Borrowed("") => text = Cow::Borrowed(piece),
+            Cow::Borrowed(first) => {
+                // Few lines have less than four pieces if they have two.
+                let mut joined = String::with_capacity(4 * first.len() + piece.len());
+                joined.push_str(first);
+                joined.push_str(piece);
+                text = Cow::Owned(joined);
+            }
         }
     }
     *lines = pieces.lines;
@@ -197,7 +203,11 @@ impl<'a> Iterator for Physical<'a> {
         let end = memchr::memchr(b'\n', rest.as_bytes());
         self.at += end.map_or(rest.len(), |end| end + 1);
         self.number += 1;
-        Some(rest[..end.unwrap_or(rest.len())].trim_end_matches('\r'))
+        let mut line = &rest[..end.unwrap_or(rest.len())];
+        while let Some(before) = line.strip_suffix('\r') {
+            line = before;
+        }
+        Some(line)
     }
 }
 
@@ -221,7 +231,7 @@ impl<'a> Pieces<'a> {
     fn next(&mut self) -> Option<&'a str> {
         while self.is_open {
             let line = self.lines.next()?;
-            let content = line.trim_start();
+            let content = words::trim_start(line);
             if content.starts_with('#') {
                 continue;
             }
@@ -231,7 +241,7 @@ impl<'a> Pieces<'a> {
             }
             let (piece, is_open) = continued(line, self.escape);
             self.is_open = is_open;
-            let piece = if self.has_begun { piece } else { piece.trim_start() };
+            let piece = if self.has_begun { piece } else { words::trim_start(piece) };
             self.has_begun |= !piece.is_empty();
             return Some(piece);
         }
@@ -242,8 +252,14 @@ impl<'a> Pieces<'a> {
 /// A line without the escape character that continues it, and whether there is one. The character does not count behind
 /// another one, however many there are.
 pub(super) fn continued(line: &str, escape: char) -> (&str, bool) {
-    match line.trim_end_matches([' ', '\t']).strip_suffix(escape) {
-        Some(piece) if !piece.ends_with(escape) => (piece, true),
+    let (bytes, escape) = (line.as_bytes(), escape as u8);
+    let mut end = bytes.len();
+    while end > 0 && matches!(bytes[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    match bytes[..end] {
+        [.., before, last] if last == escape && before != escape => (&line[..end - 1], true),
+        [last] if last == escape => (&line[..0], true),
         _ => (line, false),
     }
 }

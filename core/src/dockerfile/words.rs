@@ -5,42 +5,87 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use serde::de::IgnoredAny;
 
-const BLANKS: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
+/// What splits an instruction into words.
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
+}
+
+/// As `str::trim_start`, quick where white space is ASCII.
+pub(super) fn trim_start(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && (is_blank(bytes[at]) || bytes[at] == b'\n') {
+        at += 1;
+    }
+    if bytes.get(at).is_some_and(|byte| !byte.is_ascii()) { text.trim_start() } else { &text[at..] }
+}
+
+/// As `str::trim_end`.
+pub(super) fn trim_end(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let mut end = bytes.len();
+    while end > 0 && (is_blank(bytes[end - 1]) || bytes[end - 1] == b'\n') {
+        end -= 1;
+    }
+    if end > 0 && !bytes[end - 1].is_ascii() { text.trim_end() } else { &text[..end] }
+}
 
 /// The first word and the rest, without the blanks around them.
 pub(super) fn keyword(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let (word, rest) = text.split_once(BLANKS).unwrap_or((text, ""));
-    (word, rest.trim_start())
+    let text = trim_end(trim_start(text));
+    let end = text.bytes().position(is_blank).unwrap_or(text.len());
+    (&text[..end], trim_start(&text[end..]))
 }
 
 /// Words between blanks; quotes mean nothing.
 pub(super) fn plain(text: &str) -> impl Iterator<Item = &str> {
-    text.split(BLANKS).filter(|word| !word.is_empty())
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        let begin = rest.bytes().position(|byte| !is_blank(byte))?;
+        let end = rest[begin..].bytes().position(is_blank).map_or(rest.len(), |length| begin + length);
+        let word = &rest[begin..end];
+        rest = &rest[end..];
+        Some(word)
+    })
 }
 
 /// Words between blanks that are not quoted; quotes and escapes are kept. An escape at the very end is dropped.
 pub(super) fn quoted(text: &str, escape: char) -> Vec<&str> {
-    let (mut words, mut begin, mut quote) = (Vec::new(), None, None);
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        if letter.is_whitespace() && quote.is_none() {
+    let (bytes, escape) = (text.as_bytes(), escape as u8);
+    let (mut words, mut begin, mut quote, mut at) = (Vec::new(), None, None, 0);
+    while let Some(&byte) = bytes.get(at) {
+        if quote.is_none()
+            && let Some(length) = white_space(text, at)
+        {
             words.extend(begin.take().map(|begin| &text[begin..at]));
+            at += length;
             continue;
         }
         let start = *begin.get_or_insert(at);
-        match letter {
-            '\'' | '"' if quote == Some(letter) => quote = None,
-            '\'' | '"' if quote.is_none() => quote = Some(letter),
-            _ if letter == escape && quote != Some('\'') && letters.next().is_none() => {
+        if byte == escape && quote != Some(b'\'') {
+            if at + 1 == bytes.len() {
                 words.extend((at > start).then_some(&text[start..at]));
                 begin = None;
             }
-            _ => {}
+            at += 1;
+        } else if quote == Some(byte) {
+            quote = None;
+        } else if matches!(byte, b'\'' | b'"') && quote.is_none() {
+            quote = Some(byte);
         }
+        at += 1;
     }
     words.extend(begin.map(|begin| &text[begin..]));
     words
+}
+
+/// The length of the white space character at a place, if there is one.
+fn white_space(text: &str, at: usize) -> Option<usize> {
+    match text.as_bytes()[at] {
+        byte if is_blank(byte) || byte == b'\n' => Some(1),
+        byte if byte.is_ascii() || !text.is_char_boundary(at) => None,
+        _ => text[at..].chars().next().filter(|c| c.is_whitespace()).map(char::len_utf8),
+    }
 }
 
 /// A flag before the arguments.
@@ -56,11 +101,11 @@ pub(super) struct Flag<'a> {
 
 /// The flags that a text begins with, and the rest. A bare `--` ends them.
 pub(super) fn flags(text: &str, escape: char) -> (Vec<Flag<'_>>, &str) {
-    let (mut found, mut rest) = (Vec::new(), text.trim());
+    let (mut found, mut rest) = (Vec::new(), trim_end(trim_start(text)));
     while rest.starts_with("--") {
         let (word, length) = flag_word(rest, escape);
         let written = &rest[..length];
-        rest = rest[length..].trim_start();
+        rest = trim_start(&rest[length..]);
         if word == "--" {
             break;
         }
@@ -76,9 +121,11 @@ pub(super) fn flags(text: &str, escape: char) -> (Vec<Flag<'_>>, &str) {
 
 /// The first word without quotes and escapes, and its length with them.
 fn flag_word(text: &str, escape: char) -> (Cow<'_, str>, usize) {
-    let is_plain = |c: &char| !c.is_whitespace() && !matches!(c, '\'' | '"') && *c != escape;
-    let plain: usize = text.chars().take_while(is_plain).map(char::len_utf8).sum();
-    if text[plain..].chars().next().is_none_or(char::is_whitespace) {
+    let is_special = |byte: u8| {
+        matches!(byte, b'\'' | b'"' | b'\n') || byte == escape as u8 || is_blank(byte) || !byte.is_ascii()
+    };
+    let plain = text.bytes().position(is_special).unwrap_or(text.len());
+    if text.as_bytes().get(plain).is_none_or(|byte| is_blank(*byte)) {
         return (Cow::Borrowed(&text[..plain]), plain);
     }
     let (mut word, mut quote) = (String::from(&text[..plain]), None);
@@ -128,7 +175,10 @@ pub(super) fn json(text: &str) -> Json<'_> {
 }
 
 fn strings(text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let skip = |text: &mut &str| *text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let skip = |text: &mut &str| {
+        let blank = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        *text = &text[blank..];
+    };
     let mut rest = text.strip_prefix('[')?;
     let mut list = Vec::new();
     skip(&mut rest);
