@@ -6,6 +6,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use serde::de::IgnoredAny;
 
 /// What splits an instruction into words.
+#[inline(always)]
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
 }
@@ -33,19 +34,35 @@ pub(super) fn trim_end(text: &str) -> &str {
 /// The first word and the rest, without the blanks around them.
 pub(super) fn keyword(text: &str) -> (&str, &str) {
     let text = trim_end(trim_start(text));
-    let end = text.bytes().position(is_blank).unwrap_or(text.len());
+    let end = word_end(text, 0);
     (&text[..end], trim_start(&text[end..]))
+}
+
+/// Where the blanks begin that are next from a place on.
+fn word_end(text: &str, mut at: usize) -> usize {
+    let bytes = text.as_bytes();
+    while at < bytes.len() && !is_blank(bytes[at]) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the next word begins.
+fn word_begin(text: &str, mut at: usize) -> usize {
+    let bytes = text.as_bytes();
+    while at < bytes.len() && is_blank(bytes[at]) {
+        at += 1;
+    }
+    at
 }
 
 /// Words between blanks; quotes mean nothing.
 pub(super) fn plain(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
+    let mut at = 0;
     core::iter::from_fn(move || {
-        let begin = rest.bytes().position(|byte| !is_blank(byte))?;
-        let end = rest[begin..].bytes().position(is_blank).map_or(rest.len(), |length| begin + length);
-        let word = &rest[begin..end];
-        rest = &rest[end..];
-        Some(word)
+        let begin = word_begin(text, at);
+        at = word_end(text, begin);
+        (begin < at).then(|| &text[begin..at])
     })
 }
 
@@ -53,7 +70,13 @@ pub(super) fn plain(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn quoted(text: &str, escape: char) -> Vec<&str> {
     let (bytes, escape) = (text.as_bytes(), escape as u8);
     let (mut words, mut begin, mut quote, mut at) = (Vec::new(), None, None, 0);
-    while let Some(&byte) = bytes.get(at) {
+    while at < bytes.len() {
+        let byte = bytes[at];
+        let is_plain = byte > b' ' && byte != escape && byte != b'"' && byte != b'\'' && byte < 0x80;
+        if is_plain && begin.is_some() {
+            at += 1;
+            continue;
+        }
         if quote.is_none()
             && let Some(length) = white_space(text, at)
         {
