@@ -137,10 +137,11 @@ impl Glob {
         places.each(|at| match self.tokens.get(at) {
             Some(Token::Letter(wanted)) if *wanted == letter => self.enter(next, at + 1),
             Some(Token::One) if !is_slash => self.enter(next, at + 1),
-            Some(Token::Class(ranges, negated)) if !is_slash => {
-                if ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter)) != *negated {
-                    self.enter(next, at + 1);
-                }
+            Some(Token::Class(ranges, negated))
+                if !is_slash
+                    && ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter)) != *negated =>
+            {
+                self.enter(next, at + 1);
             }
             Some(Token::Star) if !is_slash => self.enter(next, at),
             Some(Token::Anything) => self.enter(next, at),

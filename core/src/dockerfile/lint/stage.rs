@@ -126,8 +126,8 @@ impl<'l> Lint<'l> {
         }
         (state.is_known, state.has_shell) = (true, base.has_shell);
         let expected = (self.context.argument)("TARGETPLATFORM").unwrap_or_default();
-        let same = |n| expected.split('/').nth(n) == base.platform.split('/').nth(n);
-        if !base.platform.is_empty() && !expected.is_empty() && !(same(0) && same(1)) {
+        let differs = |n| expected.split('/').nth(n) != base.platform.split('/').nth(n);
+        if !base.platform.is_empty() && !expected.is_empty() && (differs(0) || differs(1)) {
             let message = format!(
                 "Base image {image} was pulled with platform {:?}, expected {expected:?} for current build",
                 base.platform
