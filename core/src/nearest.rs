@@ -40,7 +40,7 @@ mod tests {
         for (wrong, meant) in [
             ("FORM", Some("FROM")),
             ("ENTRYPOIN", Some("ENTRYPOINT")),
-            ("EVN", Some("ENV")),
+            ("ENVV", Some("ENV")),
             ("RU", Some("RUN")),
             ("FROM", None),
             ("VOLUME", None),
