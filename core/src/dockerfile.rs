@@ -34,7 +34,7 @@ mod source;
 pub mod wildcard;
 mod words;
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use command::{Command, Word};
 pub use directives::Directives;
@@ -118,6 +118,29 @@ impl<'a> Dockerfile<'a> {
     /// The stage of a name: the last of several.
     pub fn stage(&self, name: &str) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.is_named(name))
+    }
+
+    /// The names of all stages, for many questions.
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        for (number, stage) in self.stages.iter().enumerate() {
+            if let Some(name) = stage.name {
+                names.0.entry(name.to_ascii_lowercase()).or_default().push(number);
+            }
+        }
+        names
+    }
+}
+
+/// Stages by name.
+#[derive(Debug, Default)]
+pub struct Names(BTreeMap<String, Vec<usize>>);
+
+impl Names {
+    /// What a stage of that number means by a name: the last one before it that has it.
+    pub fn before(&self, number: usize, name: &str) -> Option<usize> {
+        let same = self.0.get(&name.to_ascii_lowercase())?;
+        same[..same.partition_point(|other| *other < number)].last().copied()
     }
 }
 

@@ -220,12 +220,16 @@ pub fn outline<'a>(file: &'a Dockerfile<'_>, target: usize) -> Outline<'a> {
         ..Outline::default()
     };
     let needed = needed(file, target);
-    let from = |word: &str| needed.iter().any(|number| mentions(&file.stages[*number], word));
+    let mut used: BTreeSet<&str> = file.args.iter().flat_map(|one| defaults(&one.command)).collect();
+    for stage in needed.iter().map(|number| &file.stages[*number]) {
+        used.extend(variables(stage.image).chain(variables(stage.platform.as_deref().unwrap_or_default())));
+    }
+    let mut known = BTreeSet::new();
     for one in &file.args {
-        outline.args(one, |name| from(name) || file.args.iter().any(|other| uses(&other.command, name)));
+        outline.args(one, &mut known, |name| used.contains(name));
     }
     for one in needed.iter().flat_map(|number| &file.stages[*number].instructions) {
-        outline.args(one, |_| true);
+        outline.args(one, &mut known, |_| true);
         if let Command::Run(run) = &one.command {
             let mounts = run.mounts.iter().filter_map(|mount| Mount::parse(mount, |v| Ok(v.into())).ok());
             mounts.for_each(|mount| outline.mount(&mount, one.line.first));
@@ -236,11 +240,16 @@ pub fn outline<'a>(file: &'a Dockerfile<'_>, target: usize) -> Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    fn args(&mut self, one: &'a Instruction<'_>, is_used: impl Fn(&str) -> bool) {
+    fn args(
+        &mut self,
+        one: &'a Instruction<'_>,
+        known: &mut BTreeSet<&'a str>,
+        is_used: impl Fn(&str) -> bool,
+    ) {
         let Command::Arg(args) = &one.command else { return };
         for arg in args.iter().filter(|arg| is_used(arg.key)) {
             // `ARG NAME` in a stage is that of the whole file.
-            if arg.value.is_none() && self.args.iter().any(|known| known.name == arg.key) {
+            if !known.insert(arg.key) && arg.value.is_none() {
                 continue;
             }
             self.args.push(ArgOutline {
@@ -273,14 +282,14 @@ fn needed(file: &Dockerfile<'_>, target: usize) -> BTreeSet<usize> {
     let escape = file.directives.escape;
     let (values, _) = globals(file.args.iter().map(|one| &one.command), escape, &|_| None);
     let lookup = |name: &str| values.get(name).map(String::as_str);
+    let names = file.names();
     let mut needed = BTreeSet::new();
     let mut open = Vec::from([target]);
     while let Some(number) = open.pop() {
         if !needed.insert(number) {
             continue;
         }
-        let earlier = &file.stages[..number];
-        let named = |name: &str| earlier.iter().rposition(|stage| stage.is_named(name));
+        let named = |name: &str| names.before(number, name);
         let stage = &file.stages[number];
         open.extend(expand::expand(stage.image, escape, &lookup).ok().and_then(|image| named(&image)));
         for one in &stage.instructions {
@@ -300,23 +309,18 @@ fn needed(file: &Dockerfile<'_>, target: usize) -> BTreeSet<usize> {
     needed
 }
 
-/// A stage's `FROM` has a variable of that name.
-fn mentions(stage: &Stage<'_>, name: &str) -> bool {
-    has_variable(stage.image, name)
-        || stage.platform.as_deref().is_some_and(|platform| has_variable(platform, name))
+/// The variables that an argument's default has.
+fn defaults<'a>(command: &'a Command<'_>) -> impl Iterator<Item = &'a str> {
+    let args = if let Command::Arg(args) = command { args.as_slice() } else { &[] };
+    args.iter().filter_map(|arg| arg.value).flat_map(variables)
 }
 
-/// Another argument's default has it.
-fn uses(command: &Command<'_>, name: &str) -> bool {
-    let Command::Arg(args) = command else { return false };
-    args.iter().any(|arg| arg.value.is_some_and(|value| has_variable(value, name)))
-}
-
-fn has_variable(word: &str, name: &str) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    word.match_indices('$').any(|(at, _)| {
-        let rest = word[at + 1..].trim_start_matches('{');
-        rest.strip_prefix(name).is_some_and(|behind| !behind.as_bytes().first().is_some_and(is_name))
+/// The names behind each `$` of a word.
+fn variables(word: &str) -> impl Iterator<Item = &str> {
+    word.split('$').skip(1).map(|rest| {
+        let rest = rest.trim_start_matches('{');
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
     })
 }
 

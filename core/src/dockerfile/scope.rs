@@ -15,6 +15,9 @@ use super::{
 /// So much of a value is kept: enough to tell what a substitution does.
 const KEPT: usize = 1024;
 
+/// So many stages in a row are looked through; an image has no more layers either.
+const DEEPEST: usize = 128;
+
 /// The variables before the first stage that are there without an `ARG`, but are for `FROM` only.
 pub(super) const PLATFORM_ARGS: [&str; 11] = [
     "BUILDPLATFORM",
@@ -70,6 +73,7 @@ impl<'a> Scopes<'a> {
             next = scope.base;
             Some(scope)
         })
+        .take(DEEPEST)
     }
 
     /// The value of a variable in a stage.

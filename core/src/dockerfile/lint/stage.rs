@@ -41,12 +41,13 @@ impl<'l> Lint<'l> {
         let (defaults, _) = globals(args(), escape, &platform);
         let (values, declared) =
             globals(args(), escape, &|name| (context.argument)(name).or_else(|| platform(name)));
+        let names = file.names();
         let mut scopes = Scopes(Vec::with_capacity(file.stages.len()));
         let mut states: Vec<State> = Vec::with_capacity(file.stages.len());
         for (number, stage) in file.stages.iter().enumerate() {
             self.default_image(stage, &defaults);
             let image = self.from(stage, &values, &declared);
-            let base = file.stages[..number].iter().rposition(|earlier| earlier.is_named(&image));
+            let base = names.before(number, &image);
             let mut scope = Scope::on(base);
             let mut state = base.map_or_else(State::default, |base| states[base]);
             if base.is_none() {
