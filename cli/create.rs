@@ -6,7 +6,7 @@ pub mod environment;
 pub mod flags;
 pub mod mounts;
 pub mod policies;
-pub mod units;
+pub use skiff_core::units;
 
 use alloc::{string::String, vec::Vec};
 

@@ -1,6 +1,8 @@
 //! What the fuzzer checks, on every run of the tests: the seeds, what it once failed on (`fuzz/regressions/TARGET/`), and
 //! a few thousand damaged seeds.
 
+#[path = "../fuzz/src/dockerfile.rs"]
+mod dockerfile;
 #[path = "../fuzz/src/profile.rs"]
 mod profile;
 #[path = "../fuzz/src/properties.rs"]
@@ -116,4 +118,19 @@ fn an_archive_changes_nothing_beside_its_tree_and_comes_back() {
 #[test]
 fn an_entry_reads_as_it_was_written() {
     check("emit", tree::emit);
+}
+
+#[test]
+fn a_dockerfile_reads_as_it_is_printed() {
+    check("dockerfile", dockerfile::dockerfile);
+}
+
+#[test]
+fn a_word_expands_to_what_it_may() {
+    check("expand", dockerfile::expand);
+}
+
+#[test]
+fn what_is_ignored_is_what_a_slow_matcher_ignores() {
+    check("ignore", dockerfile::ignore);
 }

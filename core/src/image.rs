@@ -6,7 +6,6 @@ pub mod archive;
 pub mod change;
 pub mod config;
 pub mod contents;
-pub mod glob;
 pub mod manifest;
 pub mod pack;
 pub mod reference;

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`layer`] | the bytes of a tar -> a directory tree |
 //! | [`image`] | bytes -> names, configs |
+//! | [`dockerfile`] | the text of a Dockerfile -> typed instructions |
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
 //! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
-//! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order |
+//! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] [`nearest`] [`units`] [`glob`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order, misspelt words, amounts, patterns of names |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,18 +25,22 @@ pub mod clock;
 pub mod container;
 pub mod crew;
 pub mod digest;
+pub mod dockerfile;
 pub mod engine;
 pub mod error;
 pub mod events;
 pub mod file;
 pub mod fork;
 pub mod frame;
+pub mod glob;
 pub mod image;
 pub mod journal;
 pub mod json;
 pub mod layer;
+pub mod nearest;
 pub mod process;
 pub mod sort;
 pub mod store;
+pub mod units;
 
 pub use error::{Context, Error, Result};

@@ -5,9 +5,9 @@
 #![allow(dead_code)]
 
 use skiff_core::{
+    glob,
     image::{
         config::ImageConfig,
-        glob,
         manifest::{self, Document},
         reference::Reference,
     },

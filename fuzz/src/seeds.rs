@@ -18,12 +18,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "seccomp" => texts(&PROFILES),
         "template" => texts(&TEMPLATES),
         "flags" => texts(&FLAGS),
+        "dockerfile" => texts(&DOCKERFILES),
+        "expand" => texts(&WORDS),
+        "ignore" => texts(&IGNORES),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 13] = [
+pub const TARGETS: [&str; 16] = [
     "layer",
     "emit",
     "tar",
@@ -37,6 +40,9 @@ pub const TARGETS: [&str; 13] = [
     "seccomp",
     "template",
     "flags",
+    "dockerfile",
+    "expand",
+    "ignore",
 ];
 
 const REFERENCES: [&str; 10] = [
@@ -123,6 +129,50 @@ const TEMPLATES: [&str; 16] = [
     "{{end}}",
     "{{range}}{{end}}{{template \"x\"}}",
     "{{if .Name}}{{range .Env}}{{with .}}",
+];
+
+const DOCKERFILES: [&str; 12] = [
+    "# syntax=docker/dockerfile:1\n# escape=`\n# check=skip=all;error=true\n\nARG V=1 W\nFROM --platform=$P a:${V} AS b\n",
+    "FROM a\nRUN x \\\n# c\n\n  y\\\\\nRUN [\"a\", \"b\\u00e9\"]\nCMD [\"x\"] y\nENTRYPOINT x\n",
+    "FROM a\nRUN --mount=type=cache,target=/c,sharing=locked --network=none <<-'E' 3<<F\n\tx\n\tE\ny\nF\n",
+    "FROM a\nCOPY --from=b --chown=1:2 --chmod=755 --link --parents --exclude=*.o c d /e/\nCOPY <<E <<\"G H\" /x/\nE\ni\nG H\n",
+    "FROM a\nADD --checksum=sha256:x --keep-git-dir=true --unpack=false https://x /y\nADD [\"a b\", \"/c\"]\n",
+    "FROM a\nENV A=\"b c\" D='e'\\ f\nENV g h i\nLABEL x=y \"z w\"=1\nARG q r=s\n",
+    "FROM a\nHEALTHCHECK --interval=1m --timeout=3s --retries=2 --start-period=1ms CMD [\"x\"]\nHEALTHCHECK NONE\n",
+    "FROM a\nONBUILD RUN <<E\nx\nE\nONBUILD COPY a b\nSHELL [\"b\", \"-c\"]\nEXPOSE 80 $P/udp\nVOLUME /a b\n",
+    "FROM a\r\nWORKDIR /a b\r\nUSER x:y\r\nSTOPSIGNAL SIGTERM\r\nMAINTAINER z\r\n",
+    "# a\n#\n# V the v\nARG V\n# check=skip=StageNameCasing\nFROM a:$V as B\nfrom b AS c\nrun x \\",
+    "FROM a\nRUN --device=a/b=c,required --security=insecure --mount=type=secret,id=s,env=E,required x\nRUN y \\ \\",
+    "\\\n FROM a AS scratch\nFORM x",
+];
+
+/// A backtick in front makes it the one that escapes.
+const WORDS: [&str; 12] = [
+    "$A${B}x$1$@${E}",
+    "\"$A \\\"b\\\" 'c'\" '$A' \\$A",
+    "${A:-x}${N-y}${E:+z}${A+w}",
+    "${N:-${E:-\"a}\"}}",
+    "${A:?no}${N?gone}",
+    "${A#a*/}${A##*/}${A%.*}${A%%.*}",
+    "${A/b*./x}${A//a?/\\/}",
+    "${A#\\*}${A%\\}}",
+    "`a`$A${A#`*}",
+    "${A:=x}",
+    "${",
+    "${A:-'",
+];
+
+const IGNORES: [&str; 10] = [
+    "a\n!a/b\n\0a/b/c",
+    "**/*.o\n!x/**\n\0x/y.o",
+    "*\n!*.md\0a.md",
+    "# c\n /a/../b/ \n\0b/c",
+    "**.log\0a/b.log",
+    "a**b/*\0a/x/b/c",
+    "[a-c]?\\*\0bx*",
+    "[^a\\]]x\0bx",
+    "a/**\n!a/*/c\0a/b/c",
+    "!\n[\0",
 ];
 
 /// A letter says what is read.

@@ -8,7 +8,8 @@ use crate::{
     clock::Time,
     digest::ImageId,
     engine::{Engine, image::list::ListedImage},
-    image::{glob, reference::Reference},
+    glob,
+    image::reference::Reference,
     store::{Image, Name},
 };
 

@@ -11,7 +11,7 @@ use rustix::{
     thread::{CapabilitySet as KernelSet, capability_is_in_bounding_set},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, nearest};
 
 bitflags::bitflags! {
     /// Capabilities, each at the bit that the kernel gives it: see capabilities(7).
@@ -201,27 +201,7 @@ fn nearest(wrong: &str) -> Option<String> {
     if wrong == "ALL" {
         return Some("ALL".to_string());
     }
-    CapabilitySet::all()
-        .iter_names()
-        .map(|(name, _)| (distance(wrong.as_bytes(), name.as_bytes()), name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, name)| name.to_string())
-}
-
-/// How many letters have to be put in, taken out or changed to make `to` of `from`.
-fn distance(from: &[u8], to: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
+    nearest::nearest(wrong, CapabilitySet::all().iter_names().map(|(name, _)| name)).map(String::from)
 }
 
 #[cfg(test)]

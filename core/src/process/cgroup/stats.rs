@@ -106,8 +106,9 @@ impl Stats {
     /// # Errors
     /// As read(2), except for files that are not there.
     pub fn read(group: &Group) -> Result<Stats> {
-        let number =
-            |name: &str| Ok(group.read(name)?.and_then(|text| text.trim_ascii().parse::<u64>().ok()));
+        let number = |name: &str| -> Result<_> {
+            Ok(group.read(name)?.and_then(|text| text.trim_ascii().parse::<u64>().ok()))
+        };
         let mut stats = Stats { read: Time::now(), ..Stats::default() };
         if let Ok(text) = file::read(file::CWD, "/proc/stat", 1 << 20) {
             (stats.system_nanos, stats.online_cpus) = machine(core::str::from_utf8(&text).unwrap_or(""));

@@ -1,7 +1,7 @@
 //! What people write for amounts -> numbers: memory sizes (`512m`, `1.5g`), processors (`1.5`), durations (`1m30s`).
-//! The forms are those of Docker's command line. Fractions are decimal, so no floating point is involved.
+//! The forms are those of Docker's command line. Fractions are decimal, so no floating point is involved. Pure.
 
-use alloc::string::String;
+use alloc::{format, string::String};
 
 /// A number with up to 18 decimals as its integer part and its fraction in units of `10^-18`.
 fn decimal(text: &str) -> Option<(u64, u64)> {
@@ -25,6 +25,9 @@ fn scaled((whole, atto): (u64, u64), unit: u64) -> Option<i64> {
 }
 
 /// Bytes: a decimal number and b, k, m, g, t or p (powers of 1024; also `kb`, `KiB`, with a space before it).
+///
+/// # Errors
+/// What is wrong, in words.
 pub fn size(text: &str) -> Result<i64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number = decimal(&text[..end]).ok_or_else(|| format!("invalid size: '{text}'"))?;
@@ -44,11 +47,17 @@ pub fn size(text: &str) -> Result<i64, String> {
 }
 
 /// Bytes, or -1 for no limit.
+///
+/// # Errors
+/// What is wrong, in words.
 pub fn size_or_unlimited(text: &str) -> Result<i64, String> {
     if text == "-1" { Ok(-1) } else { size(text) }
 }
 
 /// Processors in units of a billionth.
+///
+/// # Errors
+/// What is wrong, in words.
 pub fn processors(text: &str) -> Result<i64, String> {
     let number = decimal(text).ok_or_else(|| format!("'{text}' is not a decimal number"))?;
     if number.1 % 1_000_000_000 != 0 {
@@ -58,6 +67,9 @@ pub fn processors(text: &str) -> Result<i64, String> {
 }
 
 /// A whole number.
+///
+/// # Errors
+/// What is wrong, in words.
 pub fn integer(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
