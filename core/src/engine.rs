@@ -2,6 +2,7 @@
 //! runs the verbs of one client on it.
 
 pub mod attach;
+pub mod build;
 pub mod changes;
 pub mod commit;
 pub mod copy;

@@ -21,6 +21,7 @@ extern crate std;
 
 pub mod api;
 pub mod base64;
+pub mod build;
 pub mod clock;
 pub mod container;
 pub mod crew;

@@ -1,0 +1,48 @@
+//! A Dockerfile and a context -> the layers and the config of an image.
+//!
+//! | module | what comes in -> what goes out |
+//! |---|---|
+//! | [`plan`] | a Dockerfile and the build's arguments -> the stages that are needed, in order |
+//! | [`state`] | an image's config and an instruction -> the config after it |
+//! | [`context`] | a directory and its `.dockerignore` -> what may be copied from it |
+//! | [`transfer`] | `COPY` and `ADD`: sources -> the digest of what they are, and files in a tree |
+//! | [`cache`] | everything that a step depends on -> its key; a key -> what came of the step the last time |
+//! | [`progress`] | what a build tells while it goes on |
+//!
+//! The engine's verb ([`engine::build`](crate::engine)) runs the steps, one process a stage.
+
+pub mod context;
+pub mod progress;
+
+use alloc::{string::String, vec::Vec};
+
+/// What a user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The stage that is the result; the last one if empty.
+    pub target: String,
+    /// Names of the image, as they were given.
+    pub tags: Vec<String>,
+    /// `--build-arg`, in order: a name, and its value.
+    pub args: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// Where the image is to run, `linux/amd64`; this machine if empty.
+    pub platform: String,
+    /// No step's result is taken from the cache.
+    pub no_cache: bool,
+    /// None of these stages' is.
+    pub no_cache_filter: Vec<String>,
+    /// The network of a `RUN`: `none`, `host`, or the default, which is `none` for now.
+    pub network: String,
+    /// `--add-host`: `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// `--shm-size` in bytes; 0 is the default.
+    pub shm_size: u64,
+    /// `--secret`: id and content.
+    pub secrets: Vec<(String, Vec<u8>)>,
+    /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
+    pub epoch: Option<i64>,
+    /// Say of each step why it was or was not taken from the cache.
+    pub explain: bool,
+}
