@@ -11,8 +11,12 @@
 //!
 //! The engine's verb ([`engine::build`](crate::engine)) runs the steps, one process a stage.
 
+pub mod cache;
 pub mod context;
+pub mod plan;
 pub mod progress;
+pub mod state;
+pub mod transfer;
 
 use alloc::{string::String, vec::Vec};
 

@@ -27,6 +27,7 @@ mod images;
 mod layers;
 mod names;
 mod publish;
+mod steps;
 pub mod volumes;
 mod writeback;
 
@@ -46,6 +47,7 @@ pub use self::{
     layers::{LayerFacts, Scratch},
     names::Name,
     publish::Publication,
+    steps::{CachedStep, StepRecord},
     writeback::Writeback,
 };
 use crate::{Context, Error, Result, file};

@@ -68,6 +68,11 @@ impl Source<'_> {
 }
 
 impl Fault {
+    /// Of a line as a whole, which was found wrong when it was to be done.
+    pub fn of_line(source: &Source<'_>, line: &Line<'_>, message: String) -> Self {
+        source.fault(line, Problem::new(message, &line.text))
+    }
+
     /// Of a file as a whole; there is nothing to show.
     pub(super) fn of_file(file: &str, message: &str, line: u32) -> Self {
         Fault { file: file.into(), line, column: 1, message: message.into(), excerpt: String::new() }

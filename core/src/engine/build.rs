@@ -1,10 +1,36 @@
 //! `build`: the steps of a Dockerfile, run or taken from the cache, become an image.
 
-use super::Engine;
+mod layer;
+mod run;
+mod stage;
+
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use self::stage::Done;
+use super::{Engine, import::new_name};
 use crate::{
     Error, Result,
-    build::{Options, context::Context, progress::Event},
-    digest::ImageId,
+    build::{
+        Options,
+        context::Context,
+        plan::{self, Plan, Wrong},
+        progress::{Event, Number},
+        state::{Said, State},
+        transfer::Hashes,
+    },
+    clock::Time,
+    digest::{DiffId, ImageId},
+    dockerfile::{Dockerfile, Fault, Line, Source},
+    image::{
+        config::{ARCHITECTURE, ImageConfig, LAYER_LIMIT, RootFs},
+        reference::Reference,
+    },
+    store::ImageRecord,
 };
 
 /// A Dockerfile.
@@ -19,6 +45,22 @@ pub struct File<'a> {
 /// Takes what is to be told. An error ends the build.
 pub type Tell<'a> = dyn FnMut(Event) -> Result<()> + 'a;
 
+/// A build at work.
+struct Build<'a> {
+    engine: &'a Engine,
+    source: &'a Source<'a>,
+    file: &'a Dockerfile<'a>,
+    said: Said<'a>,
+    options: &'a Options,
+    context: &'a Context,
+    hashes: Hashes,
+    tell: &'a mut Tell<'a>,
+    /// The number of the next step.
+    next: Number,
+    /// The stages that are finished.
+    done: BTreeMap<usize, Done>,
+}
+
 impl Engine {
     /// Builds an image.
     ///
@@ -26,11 +68,112 @@ impl Engine {
     /// [`Error::Invalid`] for the Dockerfile and the options; what went wrong in a step. Finished steps stay in the cache.
     pub fn build(
         &self,
-        _file: &File<'_>,
-        _context: &Context,
-        _options: &Options,
-        _tell: &mut Tell<'_>,
+        file: &File<'_>,
+        context: &Context,
+        options: &Options,
+        tell: &mut Tell<'_>,
     ) -> Result<ImageId> {
-        Err(Error::Unsupported("build is not there yet".into()))
+        let names = options.tags.iter().map(|tag| new_name(tag, "")).collect::<Result<Vec<_>>>()?;
+        let source = Source::read(file.name, file.bytes)?;
+        let parsed = Dockerfile::parse(&source)?;
+        let wrong = |(message, line): Wrong| match line.and_then(|line| source.lines.get(line)) {
+            Some(line) => Fault::of_line(&source, line, message).into(),
+            None => Error::Invalid(message),
+        };
+        let said = plan::said(&source, &parsed, options).map_err(wrong)?;
+        let Plan { stages, target } = plan::plan(&source, &parsed, &said, options).map_err(wrong)?;
+        self.sweep_store();
+        let mut build = Build {
+            engine: self,
+            source: &source,
+            file: &parsed,
+            said,
+            options,
+            context,
+            hashes: Hashes::load(&self.data),
+            tell: &mut *tell,
+            next: 0,
+            done: BTreeMap::new(),
+        };
+        for (&number, base) in &stages {
+            let done = build.stage(number, base, number == target)?;
+            build.done.insert(number, done);
+        }
+        build.hashes.save();
+        let done = build.done.remove(&target).expect("the plan has the target");
+        if done.on_host {
+            let stage = &parsed.stages[target];
+            let message = "the result cannot be built on this machine's own root".into();
+            return Err(Error::from(Fault::of_line(&source, stage.line, message))
+                .hint("copy what is needed into a stage FROM scratch: COPY --from=..."));
+        }
+        self.publish_built(done.state, options, &names)
+    }
+
+    /// Puts the image on its shelf, under its names.
+    fn publish_built(&self, state: State, options: &Options, names: &[Reference]) -> Result<ImageId> {
+        let State { mut config, layers, history, author, .. } = state;
+        for (key, value) in &options.labels {
+            config.labels.insert(key.clone(), value.clone());
+        }
+        if layers.len() > LAYER_LIMIT {
+            return Err(Error::Invalid(format!(
+                "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
+            )));
+        }
+        let created = match options.epoch {
+            Some(epoch) => Time::from_unix(epoch, 0),
+            None => Time::now(),
+        };
+        let image = ImageConfig {
+            architecture: ARCHITECTURE.into(),
+            os: "linux".into(),
+            author,
+            config,
+            created: Some(created.to_string()),
+            history,
+            rootfs: RootFs { kind: "layers".into(), diff_ids: layers },
+            ..ImageConfig::default()
+        };
+        let locked = self.store.share()?;
+        let size_bytes = self.size_of(&image.rootfs.diff_ids)?;
+        let record = ImageRecord { size_bytes, added: Time::now() };
+        let (mut publication, id) = self.store.publication(&locked)?.image(&image.to_json(), &record)?;
+        for name in names {
+            publication = publication.name(name, &id)?;
+        }
+        publication.commit()?;
+        for name in names {
+            self.tell_image(&id, "tag", &name.familiar());
+        }
+        Ok(id)
+    }
+
+    /// Bytes of file content in these layers; whatever was removed meanwhile is missed here.
+    fn size_of(&self, layers: &[DiffId]) -> Result<u64> {
+        layers.iter().map(|layer| Ok(self.store.layer_facts(layer)?.size_bytes)).sum()
+    }
+}
+
+impl Build<'_> {
+    fn tell(&mut self, event: Event) -> Result<()> {
+        (self.tell)(event)
+    }
+
+    /// What is wrong with a line, as an error that shows it.
+    fn wrong(&self, line: &Line<'_>, message: String) -> Error {
+        // A trigger's line is no line of the file.
+        if self.source.lines.iter().any(|one| core::ptr::eq(one, line)) {
+            Fault::of_line(self.source, line, message).into()
+        } else {
+            Error::Invalid(message)
+        }
+    }
+
+    fn created(&self) -> Time {
+        match self.options.epoch {
+            Some(epoch) => Time::from_unix(epoch, 0),
+            None => Time::now(),
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Context, Error, Result,
     clock::Time,
-    container::{config::Config, record::Record, shelf::Container, state::Status},
+    container::{config::Config, record::Record, state::Status},
     digest::{DiffId, Digest, ImageId},
     file,
     fork::{self, work::Work},
@@ -32,7 +32,7 @@ use crate::{
         pack::{Form, Pack},
         unpack::Unpacked,
     },
-    store::{ImageRecord, Scratch},
+    store::{ImageRecord, Scratch, Store},
 };
 
 /// What a user says of the new image.
@@ -82,7 +82,9 @@ impl Engine {
 
         let running = self.shelf.state(&record.id)?.status == Status::Running;
         let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };
-        let layer = self.layer_of(&container, said.epoch);
+        let layer = self
+            .changed_directories(&container)
+            .and_then(|changed| layer_of(&self.store, changed, said.epoch));
         drop(frozen);
         let (scratch, unpacked) = layer?;
 
@@ -147,36 +149,43 @@ impl Engine {
         self.pause(id)?;
         Ok(frozen)
     }
+}
 
-    /// The layer of what a container has written, ready to be published.
-    fn layer_of(&self, container: &Container, epoch: Option<Time>) -> Result<(Scratch, Unpacked)> {
-        let (upper, lower) = self.changed_directories(container)?;
-        let (archive, to_archive) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
-        let _ = rustix::pipe::fcntl_setpipe_size(&to_archive, 1 << 20);
-        let walker = Work::begin(&[upper.as_fd(), lower.as_fd(), to_archive.as_fd()], || {
-            let lower = lower.try_clone().context("duplicate", "lower directory")?;
-            let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
-            let mut pack = Pack::new(&mut sink, Form::Layer(lower));
-            if let Some(epoch) = epoch {
-                pack.clamp_times(epoch.unix());
-            }
-            pack.content(upper.as_fd())?;
-            pack.finish()
-        })?;
-        drop(to_archive);
-        let mut source = |buffer: &mut [u8]| loop {
-            match rustix::io::read(&archive, &mut *buffer) {
-                Err(Errno::INTR) => {}
-                other => return other.context("read", "pipe"),
-            }
-        };
-        let unpacked = unpack_layer(&self.store, &mut source);
-        drop(archive);
-        match walker.end() {
-            // It broke off because nobody read any more.
-            Err(Error::Os { errno: Errno::PIPE, .. }) if unpacked.is_err() => unpacked,
-            ended => ended.and(unpacked),
+/// The layer of what was written to an upper directory, with what lies below it, ready to be published. No time in it is
+/// later than `epoch`.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn layer_of(
+    store: &Store,
+    (upper, lower): (OwnedFd, OwnedFd),
+    epoch: Option<Time>,
+) -> Result<(Scratch, Unpacked)> {
+    let (archive, to_archive) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
+    let _ = rustix::pipe::fcntl_setpipe_size(&to_archive, 1 << 20);
+    let walker = Work::begin(&[upper.as_fd(), lower.as_fd(), to_archive.as_fd()], || {
+        let lower = lower.try_clone().context("duplicate", "lower directory")?;
+        let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
+        let mut pack = Pack::new(&mut sink, Form::Layer(lower));
+        if let Some(epoch) = epoch {
+            pack.clamp_times(epoch.unix());
         }
+        pack.content(upper.as_fd())?;
+        pack.finish()
+    })?;
+    drop(to_archive);
+    let mut source = |buffer: &mut [u8]| loop {
+        match rustix::io::read(&archive, &mut *buffer) {
+            Err(Errno::INTR) => {}
+            other => return other.context("read", "pipe"),
+        }
+    };
+    let unpacked = unpack_layer(store, &mut source);
+    drop(archive);
+    match walker.end() {
+        // It broke off because nobody read any more.
+        Err(Error::Os { errno: Errno::PIPE, .. }) if unpacked.is_err() => unpacked,
+        ended => ended.and(unpacked),
     }
 }
 

@@ -27,6 +27,11 @@ pub struct Root {
 }
 
 impl Root {
+    /// Of these layers, the top one first, and a directory with `upper` and `work`.
+    pub(super) fn new(layers: Vec<OwnedFd>, changes: OwnedFd) -> Root {
+        Root { layers, changes }
+    }
+
     /// Paths of the layers, the top one first.
     pub fn lowers(&self) -> Vec<String> {
         self.layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect()
@@ -60,27 +65,13 @@ impl Engine {
             (layers, directory.try_clone().context("duplicate", "directory")?)
         };
         let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
-        // The upper directory is the root that the container sees.
-        let stat = rustix::fs::fstat(top).context("stat", "the image's root")?;
-        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-        for name in ["upper", "work"] {
-            match rustix::fs::mkdirat(&changes, name, Mode::from_raw_mode(0o700)) {
-                Ok(()) => {}
-                Err(Errno::EXIST) => continue,
-                other => other.context("create directory", name)?,
-            }
-            let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
-            let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::chownat(changes.as_fd(), name, Some(uid), Some(gid), nofollow)
-                .context("chown", name)?;
-            rustix::fs::chmodat(changes.as_fd(), name, mode, AtFlags::empty()).context("chmod", name)?;
-        }
+        make_changes(&changes, top)?;
         Ok(Root { layers, changes })
     }
 
     /// What every image stands on, as its lowest layer: the places of the standard mounts, for images that lack them, so
     /// that making them is no change of the container's.
-    fn foundation(&self) -> Result<OwnedFd, Errno> {
+    pub(super) fn foundation(&self) -> Result<OwnedFd, Errno> {
         let made = |result| match result {
             Err(Errno::EXIST) => Ok(()),
             other => other,
@@ -112,6 +103,28 @@ impl Engine {
         let _ = file::remove_tree(&run, CHANGES);
         file::subdirectory(&run, CHANGES, 0o700).context("create directory", CHANGES)
     }
+}
+
+/// Makes the directories `upper` and `work` of an overlay above `top`, unless they are there.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn make_changes(changes: &OwnedFd, top: &OwnedFd) -> Result<()> {
+    // The upper directory is the root that the container sees.
+    let stat = rustix::fs::fstat(top).context("stat", "the image's root")?;
+    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+    for name in ["upper", "work"] {
+        match rustix::fs::mkdirat(changes, name, Mode::from_raw_mode(0o700)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => continue,
+            other => other.context("create directory", name)?,
+        }
+        let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(changes.as_fd(), name, Some(uid), Some(gid), nofollow).context("chown", name)?;
+        rustix::fs::chmodat(changes.as_fd(), name, mode, AtFlags::empty()).context("chmod", name)?;
+    }
+    Ok(())
 }
 
 /// The directory of the data root for [`Engine::foundation`].

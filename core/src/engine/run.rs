@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
-    fn write_network_files(&self, record: &Record, lock: &Lock) -> Result<()> {
+    pub(super) fn write_network_files(&self, record: &Record, lock: &Lock) -> Result<()> {
         if self.copy_network_files(record, lock)? {
             return Ok(());
         }

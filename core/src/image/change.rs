@@ -227,7 +227,7 @@ pub fn set_variable(env: &mut Vec<String>, key: &str, value: &str) {
 }
 
 /// `80`, `80/udp`, `8000-8002/tcp` -> each port with its protocol.
-fn ports(word: &str) -> Result<Vec<String>, String> {
+pub fn ports(word: &str) -> Result<Vec<String>, String> {
     let (range, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
     let protocol = protocol.to_ascii_lowercase();
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
@@ -244,7 +244,7 @@ fn ports(word: &str) -> Result<Vec<String>, String> {
 }
 
 /// A relative directory is one below the old one.
-fn join(old: &str, new: &str) -> String {
+pub fn join(old: &str, new: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let old = if new.starts_with('/') { "" } else { old };
     for part in old.split('/').chain(new.split('/')) {

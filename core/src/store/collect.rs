@@ -66,7 +66,7 @@ impl Store {
         Ok(Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() })
     }
 
-    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` needs. While the config of one of
+    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs. While the config of one of
     /// these can't be read nothing is taken away, since it can't be known what it needs.
     ///
     /// # Errors
@@ -82,6 +82,7 @@ impl Store {
             }
             blobs.insert(id.config_blob());
         }
+        layers.extend(self.steps()?.iter().filter_map(|step| step.record.layer));
         for name in self.listed("blobs/sha256")? {
             if let Some(blob) = Digest::from_hex(&name).map(BlobDigest)
                 && !blobs.contains(&blob)

@@ -1,0 +1,96 @@
+//! The key of a build step: a hash of everything that it depends on. Pure.
+//!
+//! The step's kind stands in front, and each input comes with its name and its length, so that no two different lists of
+//! inputs give the same bytes.
+
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use crate::digest::{Digest, Hasher};
+
+/// Changes when what is hashed changes its meaning, so that nothing of an older skiff is taken for something else.
+const VERSION: &[u8] = b"skiff build 1";
+
+/// Longest value that is kept as it is, for people; of a longer one its hash.
+const SHOWN: usize = 200;
+
+/// A key in the making.
+pub struct Key {
+    hash: Hasher,
+    inputs: Vec<(String, String)>,
+}
+
+impl core::fmt::Debug for Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Key").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// Of a step of this kind.
+    pub fn new(kind: &str) -> Key {
+        let mut key = Key { hash: Hasher::new(), inputs: Vec::new() };
+        key.hash(VERSION);
+        key.hash(kind.as_bytes());
+        key
+    }
+
+    /// Something that it depends on. The order counts.
+    pub fn add(&mut self, name: &str, value: &[u8]) {
+        self.hash(name.as_bytes());
+        self.hash(value);
+        let shown = match core::str::from_utf8(value) {
+            Ok(text) if text.len() <= SHOWN => text.into(),
+            _ => Digest::of(value).to_string(),
+        };
+        self.inputs.push((name.into(), shown));
+    }
+
+    fn hash(&mut self, bytes: &[u8]) {
+        self.hash.update(&(bytes.len() as u64).to_le_bytes());
+        self.hash.update(bytes);
+    }
+
+    /// The key, and its inputs for people.
+    pub fn finish(self) -> (Digest, Vec<(String, String)>) {
+        (self.hash.finish(), self.inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kind: &str, inputs: &[(&str, &[u8])]) -> Digest {
+        let mut key = Key::new(kind);
+        for (name, value) in inputs {
+            key.add(name, value);
+        }
+        key.finish().0
+    }
+
+    #[test]
+    fn every_input_counts_and_so_does_where_it_ends() {
+        let all = [
+            key("run", &[]),
+            key("copy", &[]),
+            key("run", &[("a", b"bc")]),
+            key("run", &[("ab", b"c")]),
+            key("run", &[("a", b"b"), ("c", b"")]),
+            key("run", &[("a", b""), ("b", b"c")]),
+            key("run", &[("a", b"b"), ("a", b"c")]),
+            key("run", &[("a", b"c"), ("a", b"b")]),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| other != one));
+        }
+    }
+
+    #[test]
+    fn keys_are_the_same_on_every_machine_and_in_every_version() {
+        let known = key("run", &[("parent", b"sha256:00"), ("env", b"A=1")]);
+        assert_eq!(known.hex().as_str(), "da2f854dc1c0b1b1fe3c4543e059ccf6cd19dc991feb0108939c681eb13db159");
+    }
+}

@@ -1,0 +1,104 @@
+//! The tree that a step works on, and the layer that comes of it.
+
+use alloc::{format, string::String, vec::Vec};
+
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+
+use super::super::{
+    Engine,
+    commit::layer_of,
+    root::{self, Root},
+};
+use crate::{
+    Context, Result,
+    clock::Time,
+    digest::{DiffId, Digest},
+    file,
+    layer::unpack::Unpacked,
+    process::rootfs::{self, Durability},
+    store::Scratch,
+};
+
+/// The layers of a stage below a directory for changes.
+pub(super) struct Bench {
+    scratch: Scratch,
+    layers: Vec<OwnedFd>,
+}
+
+impl Bench {
+    /// Above these layers, the lowest first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] if one is missing; of the file system.
+    pub fn new(engine: &Engine, layers: &[DiffId]) -> Result<Bench> {
+        let locked = engine.store.share()?;
+        let scratch = engine.store.scratch(&locked)?;
+        let mut layers = engine.store.open_layers(layers)?;
+        if layers.is_empty() {
+            layers.push(file::subdirectory(scratch.directory(), "empty", 0o755).context("create", "empty")?);
+        }
+        root::make_changes(scratch.directory(), &layers[0])?;
+        Ok(Bench { scratch, layers })
+    }
+
+    fn lowers(&self) -> Vec<String> {
+        self.layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect()
+    }
+
+    /// All of it as one tree, mounted nowhere.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn view(&self) -> Result<OwnedFd> {
+        let changes = |name| format!("/proc/self/fd/{}/{name}", self.scratch.directory().as_raw_fd());
+        rootfs::overlay(&self.lowers(), &changes("upper"), &changes("work"), Durability::ThrownAway)
+    }
+
+    /// What lies below the changes, as one tree.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub fn lower(&self) -> Result<OwnedFd> {
+        match self.layers.as_slice() {
+            [one] => one.try_clone().context("duplicate", "layer"),
+            _ => rootfs::stacked(&self.lowers()),
+        }
+    }
+
+    /// The root file system of a container that runs on it.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn root(&self, engine: &Engine) -> Result<Root> {
+        let copy = |fd: &OwnedFd| fd.try_clone().context("duplicate", "directory");
+        let mut layers = self.layers.iter().map(copy).collect::<Result<Vec<_>>>()?;
+        layers.push(engine.foundation().context("prepare", "foundation")?);
+        Ok(Root::new(layers, copy(self.scratch.directory())?))
+    }
+
+    /// The directory with the changes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn upper(&self) -> Result<OwnedFd> {
+        file::directory(self.scratch.directory(), "upper").context("open", "upper")
+    }
+
+    /// Makes a layer of the changes; `None` if there are none.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn layer(&self, engine: &Engine, epoch: Option<Time>) -> Result<Option<(Scratch, Unpacked)>> {
+        let upper = rustix::fs::openat(
+            self.scratch.directory().as_fd(),
+            "upper",
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .context("open", "upper")?;
+        let lower = self.lower()?;
+        let (scratch, unpacked) = layer_of(&engine.store, (upper, lower), epoch)?;
+        let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
+        Ok((!is_empty).then_some((scratch, unpacked)))
+    }
+}

@@ -1,0 +1,249 @@
+//! `RUN`: a command in a container of its own on what the stage has so far. What it changes becomes a layer.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fd::{AsFd, OwnedFd},
+    io::Errno,
+};
+
+use super::{Build, layer::Bench, stage::Done};
+use crate::{
+    Context, Error, Result,
+    build::{
+        progress::{Event, Number},
+        state::PROXY_ARGS,
+    },
+    container::{
+        config::{Config, HostConfig},
+        names,
+        record::Record,
+        shelf::{Container, Lock},
+    },
+    dockerfile::{
+        Line,
+        command::{self, CommandLine, Network, Security},
+    },
+    fork::{self, Ended},
+    image::change::set_variable,
+};
+
+/// Most bytes that are taken from the command at once.
+const PIECE: usize = 16 << 10;
+/// What a build's containers are called inside.
+const HOSTNAME: &str = "buildkitsandbox";
+
+impl Build<'_> {
+    /// Runs a command, or finds what came of it.
+    pub(super) fn run(
+        &mut self,
+        stage: usize,
+        line: &Line<'_>,
+        run: &command::Run<'_>,
+        done: &mut Done,
+        title: &str,
+    ) -> Result<()> {
+        let unsupported = [
+            (!run.mounts.is_empty(), "RUN --mount is not there yet"),
+            (!run.devices.is_empty(), "RUN --device is not there yet"),
+            (
+                run.security == Security::Insecure,
+                "RUN --security=insecure is not allowed: it needs an entitlement",
+            ),
+            (done.on_host, "RUN on this machine's own root is not there yet"),
+        ];
+        if let Some((_, why)) = unsupported.iter().find(|(asked, _)| *asked) {
+            return Err(self.wrong(line, (*why).into()));
+        }
+        let words = self.words_of(run, done);
+        if words.is_empty() {
+            return Err(self.wrong(line, "RUN has no command".into()));
+        }
+        let environment = done.state.environment();
+        let network = match run.network {
+            Network::None => "none",
+            Network::Host => "host",
+            Network::Default => match self.options.network.as_str() {
+                "" | "default" => "none",
+                other => other,
+            },
+        };
+        if run.network == Network::Host && self.options.network != "host" {
+            let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
+            return Err(self.wrong(line, why.into()));
+        }
+        let mut key = self.key("run", done);
+        for word in &words {
+            key.add("command", word.as_bytes());
+        }
+        for variable in &environment {
+            key.add("environment", variable.as_bytes());
+        }
+        let config = &done.state.config;
+        let settings = [
+            ("directory", config.working_dir.as_str()),
+            ("user", config.user.as_str()),
+            ("network", network),
+        ];
+        for (name, value) in settings {
+            key.add(name, value.as_bytes());
+        }
+        key.add("shared memory", &self.options.shm_size.to_le_bytes());
+        let created_by = self.created_by(&words, done);
+        let network = network.to_string();
+        self.step(stage, done, title, key, created_by, |build, step, done, bench| {
+            let ended = build.contain(step, done, bench, words, environment, &network)?;
+            match ended {
+                Ended::Exited(0) => Ok(()),
+                ended => {
+                    let code = ended.code();
+                    let shown = match &run.command {
+                        CommandLine::Shell(text) => text.trim(),
+                        CommandLine::Exec(_) => line.text.trim(),
+                    };
+                    let why = format!("process {shown:?} did not complete successfully: exit code: {code}");
+                    Err(build.wrong(line, why))
+                }
+            }
+        })
+    }
+
+    fn words_of(&self, run: &command::Run<'_>, done: &Done) -> Vec<String> {
+        let CommandLine::Shell(text) = run.command else { return done.state.words(&run.command) };
+        let is_document = |text: &str| {
+            let text = text.trim();
+            !text.contains(char::is_whitespace)
+                && text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with("<<")
+        };
+        match run.heredocs {
+            [] => done.state.words(&run.command),
+            // Nothing but a document: it is the script.
+            [one] if is_document(text) => done.state.in_shell(&one.content()),
+            several => {
+                let mut all = String::from(text);
+                for heredoc in several {
+                    for part in ["\n", heredoc.body, &heredoc.name] {
+                        all.push_str(part);
+                    }
+                }
+                all.push('\n');
+                done.state.in_shell(&all)
+            }
+        }
+    }
+
+    /// As the history tells it.
+    fn created_by(&self, words: &[String], done: &Done) -> String {
+        let arguments = done.state.arguments();
+        let mut text = String::from("RUN ");
+        if !arguments.is_empty() {
+            text.push_str(&format!("|{} {} ", arguments.len(), arguments.join(" ")));
+        }
+        text.push_str(&words.join(" "));
+        text.push_str(" # buildkit");
+        text
+    }
+
+    /// Runs the words in a container.
+    fn contain(
+        &mut self,
+        step: Number,
+        done: &Done,
+        bench: &Bench,
+        words: Vec<String>,
+        mut environment: Vec<String>,
+        network: &str,
+    ) -> Result<Ended> {
+        let engine = self.engine;
+        for name in PROXY_ARGS {
+            if let Some(value) = self.said.arg(name) {
+                set_variable(&mut environment, name, value);
+            }
+        }
+        let record = Record {
+            id: names::new_id()?,
+            image: "build".into(),
+            config: Config {
+                hostname: HOSTNAME.into(),
+                cmd: Some(words),
+                env: environment,
+                user: done.state.config.user.clone(),
+                working_dir: done.state.config.working_dir.clone(),
+                ..Config::default()
+            },
+            host: HostConfig {
+                network_mode: network.into(),
+                auto_remove: true,
+                extra_hosts: self.options.extra_hosts.clone(),
+                shm_size: i64::try_from(self.options.shm_size).unwrap_or(i64::MAX),
+                ..HostConfig::default()
+            },
+            ..Record::default()
+        };
+        let lock = engine.shelf.lock_new(&record.id)?;
+        let id = record.id.clone();
+        let ended = self.contain_locked(step, bench, record, &lock);
+        engine.shelf.forget_run_directory(&id, lock);
+        ended
+    }
+
+    fn contain_locked(&mut self, step: Number, bench: &Bench, record: Record, lock: &Lock) -> Result<Ended> {
+        let engine = self.engine;
+        let container = Container { record, directory: bench.upper()? };
+        let prepared = engine.prepare(&container.record)?;
+        let root = match bench.root(engine) {
+            Ok(root) => root,
+            Err(error) => {
+                prepared.abandon();
+                return Err(error);
+            }
+        };
+        let running = engine.launch(&container, lock, &root, prepared)?;
+        let started = &running.started;
+        let mut streams = vec![(&started.stdout, false)];
+        streams.extend(started.stderr.as_ref().map(|stderr| (stderr, true)));
+        let pumped = self.pump(step, &streams);
+        if pumped.is_err() {
+            let _ = rustix::process::pidfd_send_signal(&started.pidfd, rustix::process::Signal::KILL);
+        }
+        let ended = fork::wait(&started.pidfd).context("wait for", "the command");
+        super::super::prepare::end_group(&running.group);
+        pumped.and(ended)
+    }
+
+    /// Tells what is written until all ends are closed.
+    fn pump(&mut self, step: Number, streams: &[(&OwnedFd, bool)]) -> Result<()> {
+        let mut open: Vec<(&OwnedFd, bool)> = streams.to_vec();
+        let mut buffer = vec![0; PIECE];
+        while !open.is_empty() {
+            let mut polled: Vec<PollFd<'_>> =
+                open.iter().map(|(fd, _)| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)).collect();
+            match poll(&mut polled, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::os("poll", "the command's output", errno)),
+            }
+            let ready: Vec<bool> = polled.iter().map(|one| !one.revents().is_empty()).collect();
+            let mut ended = Vec::new();
+            for (at, &(fd, error)) in open.iter().enumerate().filter(|(at, _)| ready[*at]) {
+                match rustix::io::read(fd, &mut buffer) {
+                    Ok(0) => ended.push(at),
+                    Ok(count) => {
+                        self.tell(Event::Output { step, error, bytes: buffer[..count].to_vec() })?;
+                    }
+                    Err(Errno::INTR | Errno::AGAIN) => {}
+                    Err(errno) => return Err(Error::os("read", "the command's output", errno)),
+                }
+            }
+            for at in ended.into_iter().rev() {
+                open.remove(at);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,358 @@
+//! One stage: its instructions in their order, each from the cache or anew.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use rustix::fd::{AsFd, OwnedFd};
+
+use super::{Build, layer::Bench};
+use crate::{
+    Context, Error, Result,
+    build::{
+        cache::Key,
+        plan::{self, Base},
+        progress::{Event, Number},
+        state::State,
+        transfer::{self, Request},
+    },
+    clock,
+    container::record::HOST_IMAGE,
+    dockerfile::{
+        Instruction, Line, Source,
+        command::{Command, Transfer},
+        ignore::Patterns,
+        triggers,
+    },
+    file,
+    image::{change::join, config::Step},
+    process::rootfs,
+    store::StepRecord,
+};
+
+/// A finished stage.
+pub(super) struct Done {
+    /// What it has come to.
+    pub state: State,
+    /// It stands on this machine's own root.
+    pub on_host: bool,
+}
+
+impl Build<'_> {
+    /// Runs the instructions of the stage of this number.
+    pub(super) fn stage(&mut self, number: usize, base: &Base, is_target: bool) -> Result<Done> {
+        let file = self.file;
+        let stage = &file.stages[number];
+        let name = match stage.name {
+            Some(name) => format!("{name} "),
+            None if file.stages.len() > 1 => format!("stage-{number} "),
+            None => String::new(),
+        };
+        let makes_layers = |command: &Command<'_>| {
+            matches!(command, Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_))
+        };
+        let count = 1 + stage.instructions.iter().filter(|one| makes_layers(&one.command)).count();
+
+        let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
+
+        let begun = self.begin(title(1, &stage.line.text))?;
+        let mut done = match base {
+            Base::Scratch => Done { state: State::on(None), on_host: false },
+            Base::Stage(below) => {
+                let below = &self.done[below];
+                Done { state: below.state.below(), on_host: below.on_host }
+            }
+            Base::Image(image) if image == HOST_IMAGE => Done { state: State::on(None), on_host: true },
+            Base::Image(image) => {
+                let found = self.engine.store.resolve(image).map_err(|error| match error {
+                    Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
+                        "only images of this machine can be built on: skiff load or skiff import brings one",
+                    ),
+                    error => error,
+                })?;
+                Done { state: State::on(Some(found.config)), on_host: false }
+            }
+        };
+        self.end(begun, true, None)?;
+
+        // What the base image has left for its children to do.
+        let left = done.state.config.on_build.take().unwrap_or_default();
+        for text in &left {
+            let fragment = Source::fragment("ONBUILD", text)?;
+            for instruction in triggers(&fragment)? {
+                self.instruction(number, &instruction, &mut done, &title(1, &instruction.line.text))?;
+            }
+        }
+        let mut index = 1;
+        for instruction in &stage.instructions {
+            if makes_layers(&instruction.command) {
+                index += 1;
+            }
+            self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text))?;
+        }
+        Ok(done)
+    }
+
+    fn instruction(
+        &mut self,
+        stage: usize,
+        instruction: &Instruction<'_>,
+        done: &mut Done,
+        title: &str,
+    ) -> Result<()> {
+        let line = instruction.line;
+        done.state.apply(&instruction.command, &self.said).map_err(|why| self.wrong(line, why))?;
+        match &instruction.command {
+            Command::Run(run) => self.run(stage, line, run, done, title),
+            Command::Copy(copy) => {
+                let from = copy.from.as_deref();
+                self.transfer(stage, line, &copy.transfer, from, (copy.parents, false), done, title)
+            }
+            Command::Add(add) => {
+                if add.checksum.is_some() || add.keep_git_dir.is_some() {
+                    let why =
+                        "ADD --checksum and --keep-git-dir are for remote sources, which are not there yet";
+                    return Err(self.wrong(line, why.into()));
+                }
+                let unpack = add.unpack.unwrap_or(true);
+                self.transfer(stage, line, &add.transfer, None, (false, unpack), done, title)
+            }
+            Command::Workdir(_) => self.workdir(line, done, title),
+            _ => {
+                let created_by = line.text.to_string();
+                self.remember(&mut done.state, created_by, true);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds to the history.
+    pub(super) fn remember(&self, state: &mut State, created_by: String, empty_layer: bool) {
+        let created = Some(self.created().to_string());
+        let comment = "buildkit.dockerfile.v0".into();
+        state.history.push(Step { created, created_by, comment, empty_layer, ..Step::default() });
+    }
+
+    pub(super) fn begin(&mut self, title: String) -> Result<(Number, i64)> {
+        let step = self.next;
+        self.next += 1;
+        self.tell(Event::Begun { step, title })?;
+        Ok((step, clock::monotonic()))
+    }
+
+    pub(super) fn end(
+        &mut self,
+        (step, begun): (Number, i64),
+        cached: bool,
+        why: Option<String>,
+    ) -> Result<()> {
+        self.tell(Event::Done { step, cached, took_ns: clock::monotonic() - begun, why })
+    }
+
+    /// Takes what comes of a step from the cache, or has it made. `make` gets a bench, and leaves the changes on it.
+    pub(super) fn step(
+        &mut self,
+        stage: usize,
+        done: &mut Done,
+        title: &str,
+        key: Key,
+        created_by: String,
+        make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
+    ) -> Result<()> {
+        let begun = self.begin(title.into())?;
+        let engine = self.engine;
+        let (key, inputs) = key.finish();
+        let name = self.file.stages[stage].name.unwrap_or_default();
+        let fresh = self.options.no_cache
+            || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
+        let cached = found.is_some();
+        let layer = match found {
+            Some(record) => record.layer,
+            None => {
+                let made = self.make(begun, done, make);
+                let (scratch, record) = match made {
+                    Ok(made) => made,
+                    Err(error) => {
+                        self.tell(Event::Failed { step: begun.0 })?;
+                        return Err(error);
+                    }
+                };
+                let took_ns = clock::monotonic() - begun.1;
+                let record = StepRecord { instruction: created_by.clone(), inputs, took_ns, ..record };
+                let locked = engine.store.share()?;
+                let mut publication = engine.store.publication(&locked)?;
+                if let (Some((scratch, facts)), Some(layer)) = (&scratch, &record.layer) {
+                    publication = publication.layer(layer, scratch, facts)?;
+                }
+                publication.step(&key, &record)?.commit()?;
+                record.layer
+            }
+        };
+        done.state.layers.extend(layer);
+        self.remember(&mut done.state, created_by, layer.is_none());
+        self.end(begun, cached, None)
+    }
+
+    fn make(
+        &mut self,
+        begun: (Number, i64),
+        done: &mut Done,
+        make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
+    ) -> Result<(Option<(crate::store::Scratch, crate::store::LayerFacts)>, StepRecord)> {
+        let bench = Bench::new(self.engine, &done.state.layers)?;
+        make(self, begun.0, done, &bench)?;
+        let epoch = self.options.epoch.map(|_| self.created());
+        let layer = bench.layer(self.engine, epoch)?;
+        let mut record =
+            StepRecord { created_ns: crate::clock::Time::now().unix_nanos(), ..StepRecord::default() };
+        let scratch = layer.map(|(scratch, unpacked)| {
+            record.layer = Some(unpacked.layer);
+            record.size_bytes = unpacked.applied.facts.size_bytes;
+            (scratch, unpacked.applied.facts)
+        });
+        Ok((scratch, record))
+    }
+
+    /// The beginning of every key: what the step works on.
+    pub(super) fn key(&self, kind: &str, done: &Done) -> Key {
+        let mut key = Key::new(kind);
+        for layer in &done.state.layers {
+            key.add("parent", layer.to_string().as_bytes());
+        }
+        if let Some(epoch) = self.options.epoch {
+            key.add("epoch", &epoch.to_le_bytes());
+        }
+        key
+    }
+
+    fn workdir(&mut self, line: &Line<'_>, done: &mut Done, title: &str) -> Result<()> {
+        let path = done.state.config.working_dir.clone();
+        let created_by = format!("WORKDIR {path}");
+        if done.on_host {
+            return Err(self.wrong(line, "WORKDIR on this machine's own root is not there yet".into()));
+        }
+        let mut key = self.key("workdir", done);
+        key.add("path", path.as_bytes());
+        self.step(0, done, title, key, created_by, |_, _, _, bench| {
+            let view = bench.view()?;
+            file::make_directories(&view, path.as_bytes()).context("create directory", &path).map(drop)
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "COPY and ADD are the same but for a few words")]
+    fn transfer(
+        &mut self,
+        stage: usize,
+        line: &Line<'_>,
+        what: &Transfer<'_>,
+        from: Option<&str>,
+        (parents, unpack): (bool, bool),
+        done: &mut Done,
+        title: &str,
+    ) -> Result<()> {
+        let request = self.request(what, (parents, unpack), from.is_some(), done);
+        let request = request.map_err(|why| self.wrong(line, why))?;
+        let (tree, ignore) = match from {
+            None => {
+                let root = self.context.root.try_clone().context("duplicate", "context")?;
+                (root, Some(&self.context.ignore))
+            }
+            Some(from) => {
+                let base = plan::from(self.file, stage, from).map_err(|why| self.wrong(line, why))?;
+                (self.tree_of(&base, line)?, None)
+            }
+        };
+        let selection = transfer::select(tree.as_fd(), ignore, &request)
+            .map_err(|error| self.wrong(line, error.to_string()))?;
+        let mut key = self.key("copy", done);
+        request.describe(&mut |name, value| key.add(name, value));
+        let digest =
+            selection.digest(&mut self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
+        key.add("files", digest.to_string().as_bytes());
+        let created_by = format!("{} # buildkit", line.text);
+        if done.on_host {
+            return Err(self.wrong(line, "COPY onto this machine's own root is not there yet".into()));
+        }
+        self.step(stage, done, title, key, created_by, |_, _, _, bench| selection.copy(bench.view()?.as_fd()))
+            .map_err(|error| match error {
+                Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
+                error => error,
+            })
+    }
+
+    fn request(
+        &self,
+        what: &Transfer<'_>,
+        (parents, unpack): (bool, bool),
+        keep_owner: bool,
+        done: &Done,
+    ) -> Result<Request, String> {
+        let state = &done.state;
+        let word = |word: &str| state.expand(word, &self.said);
+        let mut sources = Vec::new();
+        for source in &what.sources {
+            let source = word(source)?;
+            if transfer::is_remote(&source) {
+                return Err(format!("{source}: remote sources are not there yet; copy it into the context"));
+            }
+            sources.push(source);
+        }
+        let mut documents = Vec::new();
+        for heredoc in &what.heredocs {
+            let content = heredoc.content();
+            let content = if heredoc.expands { state.expand_body(&content)? } else { content.into_owned() };
+            documents.push((heredoc.name.clone(), content));
+        }
+        let destination = word(&what.destination)?;
+        let mut absolute = join(&state.config.working_dir, &destination);
+        if (destination.ends_with('/') || destination.ends_with("/.") || destination == ".")
+            && absolute != "/"
+        {
+            absolute.push('/');
+        }
+        let excludes = what.excludes.iter().map(|pattern| pattern.as_bytes());
+        Ok(Request {
+            sources,
+            documents,
+            destination: absolute,
+            chown: what.chown.as_deref().map(word).transpose()?,
+            chmod: what.chmod.as_deref().map(word).transpose()?,
+            link: what.link,
+            parents,
+            excludes: Patterns::of(excludes).map_err(|error| error.to_string())?,
+            unpack,
+            keep_owner,
+            epoch: self.options.epoch,
+        })
+    }
+
+    /// The files of a stage or an image, as one tree.
+    pub(super) fn tree_of(&self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
+        let engine = self.engine;
+        let layers = match base {
+            Base::Scratch => Vec::new(),
+            Base::Stage(number) => self.done[number].state.layers.clone(),
+            Base::Image(image) if image == HOST_IMAGE => {
+                return file::directory(file::CWD, "/").context("open", "/");
+            }
+            Base::Image(image) => {
+                let found = engine.store.resolve(image);
+                found.map_err(|error| self.wrong(line, error.to_string()))?.config.rootfs.diff_ids
+            }
+        };
+        let open = engine.store.open_layers(&layers)?;
+        match open.as_slice() {
+            [] => Err(self.wrong(line, "there is nothing in it to copy".into())),
+            [one] => one.try_clone().context("duplicate", "layer"),
+            several => {
+                use rustix::fd::AsRawFd;
+                let paths: Vec<String> =
+                    several.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
+                rootfs::stacked(&paths)
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What came of build steps, each under its key: a hash of everything that the step depends on. Their layers stay as long
+//! as they do.
+
+use alloc::{format, string::String, vec::Vec};
+
+use rustix::fs::{AtFlags, Timestamps};
+use rustix::time::Timespec;
+use serde::{Deserialize, Serialize};
+
+use super::{Locked, Publication, Store, collect::Removed};
+use crate::{
+    Context, Error, Result,
+    clock::Time,
+    digest::{DiffId, Digest},
+    file,
+};
+
+/// The directory of the data root.
+const CACHE: &str = "cache";
+/// Longest record of a step, in bytes.
+const RECORD_LIMIT: usize = 1 << 20;
+
+/// What came of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepRecord {
+    /// Its layer, unless it changed nothing.
+    pub layer: Option<DiffId>,
+    /// Bytes of file content in that.
+    pub size_bytes: u64,
+    /// What is shown of it.
+    pub instruction: String,
+    /// When it was made, nanoseconds since 1970.
+    pub created_ns: i64,
+    /// How long that took.
+    pub took_ns: i64,
+    /// What it depended on: names, and what they were, or a hash of it.
+    pub inputs: Vec<(String, String)>,
+}
+
+/// A step on the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedStep {
+    /// Its key.
+    pub key: Digest,
+    /// What came of it.
+    pub record: StepRecord,
+    /// When it was last of use.
+    pub used: Time,
+}
+
+fn path(key: &Digest) -> String {
+    format!("{CACHE}/{}", key.hex().as_str())
+}
+
+impl Store {
+    /// What came of the step with this key the last time, if that is all still there.
+    pub fn step(&self, _locked: &Locked, key: &Digest) -> Option<StepRecord> {
+        let path = path(key);
+        let record: StepRecord = self.read_step(&path).ok()?;
+        if record.layer.is_some_and(|layer| !self.has_layer(&layer)) {
+            return None;
+        }
+        let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        let _ = rustix::fs::utimensat(&self.root, path.as_str(), &times, AtFlags::SYMLINK_NOFOLLOW);
+        Some(record)
+    }
+
+    fn read_step(&self, path: &str) -> Result<StepRecord> {
+        let bytes = file::read(&self.root, path, RECORD_LIMIT).context("read", path)?;
+        crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
+    }
+
+    /// All steps, in no order. Those that can't be read are left out.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn steps(&self) -> Result<Vec<CachedStep>> {
+        let mut steps = Vec::new();
+        for name in self.listed(CACHE)? {
+            let Some(key) = Digest::from_hex(&name) else { continue };
+            let path = path(&key);
+            let stat = rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+            if let (Ok(stat), Ok(record)) = (stat, self.read_step(&path)) {
+                steps.push(CachedStep { key, record, used: Time::from_unix(stat.st_mtime, 0) });
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Takes a step off the shelf. What only it needed goes with the next collection.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn forget_step(&self, _alone: &Locked, key: &Digest, removed: &mut Removed) -> Result<()> {
+        removed.take(&path(key))
+    }
+}
+
+impl Publication<'_> {
+    /// What came of a step.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn step(self, key: &Digest, record: &StepRecord) -> Result<Self> {
+        self.file(&path(key), &serde_json::to_vec(record).expect("plain values"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{LayerFacts, tests::ScratchStore};
+
+    #[test]
+    fn a_step_keeps_its_layer_until_it_is_forgotten() {
+        let scratch = ScratchStore::new("steps");
+        let store = &scratch.store;
+        let locked = store.share().unwrap();
+        let tree = store.scratch(&locked).unwrap();
+        file::subdirectory(tree.directory(), "tree", 0o755).unwrap();
+        let (layer, key) = (DiffId(Digest::of(b"layer")), Digest::of(b"key"));
+        let record = StepRecord { layer: Some(layer), instruction: "RUN x".into(), ..StepRecord::default() };
+        assert_eq!(store.step(&locked, &key), None);
+        let publication = store.publication(&locked).unwrap().layer(&layer, &tree, &LayerFacts::default());
+        publication.unwrap().step(&key, &record).unwrap().commit().unwrap();
+        assert_eq!(store.step(&locked, &key), Some(record.clone()));
+        assert_eq!(store.steps().unwrap()[0].record, record);
+        drop(locked);
+        let alone = store.alone().unwrap();
+        let mut removed = store.removal(&alone).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
+        assert!(removed.layers.is_empty() && store.has_layer(&layer));
+        store.forget_step(&alone, &key, &mut removed).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
+        assert_eq!((removed.layers.as_slice(), store.has_layer(&layer)), (&[layer][..], false));
+        // Without its layer a step is worth nothing.
+        let publication = store.publication(&alone).unwrap().step(&key, &record).unwrap();
+        publication.commit().unwrap();
+        assert_eq!(store.step(&alone, &key), None);
+    }
+}
