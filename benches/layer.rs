@@ -148,6 +148,8 @@ fn at(place: &Path, mut command: Command) -> Command {
     // The run root is on a tmpfs wherever /run is.
     let run = Path::new("/dev/shm").join(format!("skiff-bench-{}", std::process::id()));
     command.env("SKIFF_ROOT", place.join("data")).env("SKIFF_RUN", run);
+    // That is for the docker beside it.
+    command.env_remove("DOCKER_HOST");
     command
 }
 

@@ -164,6 +164,7 @@ pub const VERBS: &[Entry] = &[
     entry::<info::Info>("info|system info", "[OPTIONS]", 0),
     entry::<df::Df>("system df", "[OPTIONS]", 0),
     entry::<prune::System>("system prune", "[OPTIONS]", 0),
+    entry::<prune::Builder>("builder prune", "[OPTIONS]", 0),
     entry::<version::Version>("version", "[OPTIONS]", 0),
     entry::<serve::Serve>("serve", "[OPTIONS]", 0),
 ];

@@ -1,11 +1,11 @@
-//! `skiff container|image|volume|system prune`: POST /containers|images|volumes/prune -> what was removed.
+//! `skiff container|image|volume|builder|system prune`: POST /containers|images|volumes|build/prune -> what was removed.
 
 use argh::prelude::*;
 use serde_json::Value;
 
 use super::{Context, Verb, confirmed, filters, items, number};
 use crate::{
-    client::{path, query},
+    client::query,
     failure::{Failure, Outcome},
     output,
     table::size,
@@ -46,6 +46,20 @@ pub struct Volumes {
     #[argh(switch, short = 'f')]
     force: bool,
     /// remove only what fits the condition (label=...)
+    #[argh(option, arg_name = "filter")]
+    filter: Vec<String>,
+}
+
+/// remove build steps that no image needs
+#[derive(FromArgs, ArgsInfo)]
+pub struct Builder {
+    /// all steps, and the caches of RUN --mount=type=cache
+    #[argh(switch, short = 'a')]
+    all: bool,
+    /// don't ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+    /// remove only what fits the condition (until=...)
     #[argh(option, arg_name = "filter")]
     filter: Vec<String>,
 }
@@ -107,6 +121,17 @@ impl Verb for Volumes {
     }
 }
 
+impl Verb for Builder {
+    fn run(self, context: &Context) -> Outcome {
+        let wanted = filters(&self.filter)?;
+        let which = if self.all { "all" } else { "all dangling" };
+        if !self.force && !confirmed(&format!("This will remove {which} build cache."))? {
+            return Ok(0);
+        }
+        show(context, &[(build_cache(self.all), wanted)])
+    }
+}
+
 impl Verb for System {
     fn run(self, context: &Context) -> Outcome {
         let wanted = filters(&self.filter)?;
@@ -123,7 +148,7 @@ impl Verb for System {
             all.push((VOLUMES, wanted.clone()));
         }
         all.push((IMAGES, of_images(&self.filter, self.all)?));
-        all.push((BUILD_CACHE, wanted));
+        all.push((build_cache(self.all), wanted));
         show(context, &all)
     }
 }
@@ -159,17 +184,21 @@ fn of_images(given: &[String], all: bool) -> Result<String, Failure> {
 /// A kind of things: where it is asked for, where the answer lists them, what stands above them.
 type Kind = [&'static str; 3];
 
-const CONTAINERS: Kind = ["containers", "ContainersDeleted", "Deleted Containers:"];
-const NETWORKS: Kind = ["networks", "NetworksDeleted", "Deleted Networks:"];
-const VOLUMES: Kind = ["volumes", "VolumesDeleted", "Deleted Volumes:"];
-const IMAGES: Kind = ["images", "ImagesDeleted", "Deleted Images:"];
-const BUILD_CACHE: Kind = ["build", "CachesDeleted", "Deleted build cache objects:"];
+const CONTAINERS: Kind = ["containers/prune", "ContainersDeleted", "Deleted Containers:"];
+const NETWORKS: Kind = ["networks/prune", "NetworksDeleted", "Deleted Networks:"];
+const VOLUMES: Kind = ["volumes/prune", "VolumesDeleted", "Deleted Volumes:"];
+const IMAGES: Kind = ["images/prune", "ImagesDeleted", "Deleted Images:"];
+
+/// Steps of builds: all, or only those that no image needs.
+fn build_cache(all: bool) -> Kind {
+    [if all { "build/prune?all=1" } else { "build/prune" }, "CachesDeleted", "Deleted build cache objects:"]
+}
 
 /// Asks the engine to prune all these kinds with their filters, and shows what is gone and how much room that made.
 fn show(context: &Context, kinds: &[(Kind, String)]) -> Outcome {
     let mut bytes = 0_u64;
     for ([kind, key, heading], wanted) in kinds {
-        let mut target = path(&[kind, "prune"]);
+        let mut target = format!("/{kind}");
         if !wanted.is_empty() {
             query(&mut target, "filters", wanted);
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
+//! | [`change`] | the instructions of `--change` -> a changed config |
 //! | [`plan`] | a Dockerfile and the build's arguments -> the stages that are needed, in order |
 //! | [`state`] | an image's config and an instruction -> the config after it |
 //! | [`context`] | a directory and its `.dockerignore` -> what may be copied from it |
@@ -12,6 +13,7 @@
 //! The engine's verb ([`engine::build`](crate::engine)) runs the steps, one process a stage.
 
 pub mod cache;
+pub mod change;
 pub mod context;
 pub mod plan;
 pub mod progress;

@@ -8,6 +8,7 @@ mod directories;
 pub mod emit;
 pub mod header;
 pub mod inflate;
+pub mod keep;
 pub mod name;
 pub mod pack;
 pub mod pax;

@@ -98,6 +98,26 @@ fn a_layout_is_loaded_as_tar_and_as_directory_and_its_index_chooses_the_machine(
 }
 
 #[test]
+fn an_image_that_only_the_docker_manifest_names_has_that_name() {
+    let scratch = Scratch::new();
+    let layer = Tar::default().file("a", "1").end();
+    let mut layout = Layout::default();
+    let manifest = layout.image(&[(&layer, &layer)]) + "}";
+    let config = Digest::of(config(&[Digest::of(&layer)]).as_bytes());
+    let path = format!("blobs/sha256/{}", config.hex().as_str());
+    let tar = layout
+        .files(&[manifest])
+        .into_iter()
+        .fold(Tar::default(), |tar, (name, content)| tar.file(&name, content));
+    let saved =
+        docker(&path, "[\"both:1\"]", &format!("[\"blobs/sha256/{}\"]", Digest::of(&layer).hex().as_str()));
+    let archive = tar.file("manifest.json", saved).end();
+    std::fs::write(scratch.path("both.tar"), archive).unwrap();
+    scratch.text(&["load", "-i", scratch.path("both.tar").to_str().unwrap()]);
+    assert_eq!(scratch.text(&["images", "--format", "{{.Repository}}:{{.Tag}}"]), "both:1\n");
+}
+
+#[test]
 fn a_name_that_moves_to_another_image_is_told() {
     let scratch = Scratch::new();
     let archive = |content| {

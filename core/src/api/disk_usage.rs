@@ -2,8 +2,17 @@
 
 use alloc::format;
 
-use super::{container_list, exchange::Exchange, image_list, json::Json, target::ApiVersion};
-use crate::{Error, Result, engine::Engine};
+use super::{
+    container_list, exchange::Exchange, filters::Filters, image_list, json::Json, target::ApiVersion,
+};
+use crate::{
+    Error, Result,
+    clock::Time,
+    engine::{
+        Engine,
+        build::prune::{Doomed, Entry},
+    },
+};
 
 /// The kinds of things, as requests name them.
 const TYPES: [&str; 4] = ["container", "image", "volume", "build-cache"];
@@ -63,8 +72,7 @@ pub(super) fn usage(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
     }
     json.key("BuildCache");
     if build_cache {
-        // Nothing is built here, and nothing kept of it.
-        json.open_array().close_array();
+        write_build_cache(&mut json, engine)?;
     } else {
         json.null();
     }
@@ -72,9 +80,32 @@ pub(super) fn usage(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
     exchange.reply(200, json)
 }
 
-/// `POST /build/prune`: there is nothing that could go.
-pub(super) fn prune_build_cache(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+fn write_build_cache(json: &mut Json, engine: &Engine) -> Result<()> {
+    json.open_array();
+    for Entry { step, is_shared } in engine.build_cache()? {
+        let made = container_list::time(step.record.created_ns);
+        json.open_object().key("ID").string(step.key.hex().as_str()).key("Type").string("regular");
+        json.key("Description").string(&step.record.instruction).key("InUse").boolean(false);
+        json.key("Shared").boolean(is_shared).key("Size").unsigned(step.record.size_bytes);
+        json.key("CreatedAt").string(&format!("{made}")).key("LastUsedAt").string(&format!("{}", step.used));
+        json.key("UsageCount").number(1).close_object();
+    }
+    json.close_array();
+    Ok(())
+}
+
+/// The filters of `POST /build/prune`.
+const PRUNE_FILTERS: [&str; 3] = ["until", "label", "label!"];
+
+/// `POST /build/prune`
+pub(super) fn prune_build_cache(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let filters = Filters::parse(exchange.query.text("filters")?, &PRUNE_FILTERS)?;
+    let doomed = Doomed { all: exchange.query.flag("all"), until: filters.until(Time::now())? };
+    // No step has a label.
+    let labelled = ["label", "label!"].iter().any(|name| !filters.values(name).is_empty());
+    let (gone, bytes) = if labelled { Default::default() } else { engine.prune_build_cache(doomed)? };
     let mut json = Json::new();
-    json.open_object().key("CachesDeleted").null().key("SpaceReclaimed").unsigned(0).close_object();
+    json.open_object().key("CachesDeleted").value(&(!gone.is_empty()).then_some(gone));
+    json.key("SpaceReclaimed").unsigned(bytes).close_object();
     exchange.reply(200, json)
 }

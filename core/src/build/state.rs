@@ -19,10 +19,7 @@ use crate::{
         command::{self, Command, CommandLine, Pair},
         expand,
     },
-    image::{
-        change::{join, ports, set_variable},
-        config::{ImageConfig, Step},
-    },
+    image::config::{ImageConfig, Step},
 };
 
 /// Where programs are looked for if the base image doesn't say.
@@ -51,6 +48,12 @@ pub struct Said<'a> {
     pub args: &'a [(String, String)],
     /// The arguments before the first stage, and those of the platform.
     pub globals: BTreeMap<String, String>,
+}
+
+impl Default for Said<'_> {
+    fn default() -> Self {
+        Said { escape: '\\', args: &[], globals: BTreeMap::new() }
+    }
 }
 
 impl Said<'_> {
@@ -82,17 +85,21 @@ pub struct State {
 impl State {
     /// The beginning of a stage on an image, or on nothing.
     pub fn on(image: Option<ImageConfig>) -> State {
-        let ImageConfig { config, rootfs, history, author, .. } = image.unwrap_or_default();
-        let mut state = State { config, layers: rootfs.diff_ids, history, author, ..State::default() };
-        if !state.config.env.iter().any(|one| one.starts_with("PATH=")) {
-            set_variable(&mut state.config.env, "PATH", PATH);
+        let ImageConfig { mut config, rootfs, history, author, .. } = image.unwrap_or_default();
+        if !config.env.iter().any(|one| one.starts_with("PATH=")) {
+            set_variable(&mut config.env, "PATH", PATH);
         }
-        if state.config.working_dir.is_empty() {
-            state.config.working_dir = "/".into();
+        if config.working_dir.is_empty() {
+            config.working_dir = "/".into();
         }
-        let pairs = state.config.env.iter().filter_map(|one| one.split_once('='));
-        state.variables = pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        state
+        State { layers: rootfs.diff_ids, history, author, ..State::of(config) }
+    }
+
+    /// Settings that are to be changed.
+    pub fn of(config: Config) -> State {
+        let pairs = config.env.iter().filter_map(|one| one.split_once('='));
+        let variables = pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        State { config, variables, ..State::default() }
     }
 
     /// The beginning of a stage on this one.
@@ -272,6 +279,47 @@ impl State {
         let value = |name: &String| self.variables.get(name).map(|value| format!("{name}={value}"));
         self.args.iter().filter_map(value).collect()
     }
+}
+
+/// Gives a variable its value, in its old place if it has one.
+pub fn set_variable(env: &mut Vec<String>, key: &str, value: &str) {
+    let entry = format!("{key}={value}");
+    let is_it = |old: &&mut String| old.split_once('=').is_some_and(|(name, _)| name == key);
+    match env.iter_mut().find(is_it) {
+        Some(old) => *old = entry,
+        None => env.push(entry),
+    }
+}
+
+/// `80`, `80/udp`, `8000-8002/tcp` -> each port with its protocol.
+pub fn ports(word: &str) -> Result<Vec<String>, String> {
+    let (range, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
+    let protocol = protocol.to_ascii_lowercase();
+    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(format!("invalid proto: {protocol}"));
+    }
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => {
+            Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+        }
+        _ => Err(format!("invalid containerPort: {word}")),
+    }
+}
+
+/// A relative directory is one below the old one.
+pub fn join(old: &str, new: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let old = if new.starts_with('/') { "" } else { old };
+    for part in old.split('/').chain(new.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use crate::{Error, Result, digest::Digest, dockerfile::ignore::Patterns};
 
 /// What is asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     pub sources: Vec<String>,
     pub documents: Vec<(String, String)>,

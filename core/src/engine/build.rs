@@ -1,6 +1,8 @@
 //! `build`: the steps of a Dockerfile, run or taken from the cache, become an image.
 
 mod layer;
+mod mounts;
+pub mod prune;
 mod run;
 mod stage;
 
@@ -96,7 +98,7 @@ impl Engine {
             done: BTreeMap::new(),
         };
         for (&number, base) in &stages {
-            let done = build.stage(number, base, number == target)?;
+            let done = build.stage(number, base)?;
             build.done.insert(number, done);
         }
         build.hashes.save();

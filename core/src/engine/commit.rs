@@ -19,15 +19,13 @@ use super::{
 };
 use crate::{
     Context, Error, Result,
+    build::change,
     clock::Time,
     container::{config::Config, record::Record, state::Status},
     digest::{DiffId, Digest, ImageId},
     file,
     fork::{self, work::Work},
-    image::{
-        change,
-        config::{ImageConfig, LAYER_LIMIT, Step},
-    },
+    image::config::{ImageConfig, LAYER_LIMIT, Step},
     layer::{
         pack::{Form, Pack},
         unpack::Unpacked,

@@ -7,11 +7,11 @@ use rustix::fd::AsFd;
 use super::Engine;
 use crate::{
     Error, Result,
+    build::change,
     clock::Time,
     container::{config::Config, record::HOST_IMAGE},
     digest::ImageId,
     image::{
-        change,
         config::{ARCHITECTURE, ImageConfig, RootFs, Step},
         reference::Reference,
     },

@@ -81,6 +81,7 @@ pub fn images(archive: &mut Archive) -> Result<Vec<Packed>> {
         manifest::layout(&layout)?;
         let mut found = Vec::new();
         follow(archive, &index, &[], 0, &mut found)?;
+        name_as_saved(archive, &mut found)?;
         found.into_iter().map(|(_, image)| image).collect()
     } else if let Some(json) = archive.document("manifest.json")? {
         let saved = manifest::saved(&json)?;
@@ -164,6 +165,27 @@ fn follow(
     Ok(())
 }
 
+/// Gives images that the index has no names for those that `manifest.json` has, in an archive that is both.
+fn name_as_saved(archive: &mut Archive, found: &mut [(ImageId, Packed)]) -> Result<()> {
+    if found.iter().all(|(_, image)| !image.names.is_empty()) {
+        return Ok(());
+    }
+    let Some(json) = archive.document("manifest.json")? else { return Ok(()) };
+    for saved in manifest::saved(&json)? {
+        let config = saved.config.strip_prefix("blobs/sha256/").and_then(Digest::from_hex);
+        for (id, image) in found.iter_mut() {
+            if Some(id.0) == config && image.names.is_empty() {
+                image.names = names_of(&saved);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names_of(saved: &Saved) -> Vec<String> {
+    saved.repo_tags.iter().filter(|name| *name != "<none>:<none>").cloned().collect()
+}
+
 fn oci(archive: &Archive, names: Vec<String>, config: Vec<u8>, blobs: &[Descriptor]) -> Result<Packed> {
     let diff_ids = layers_of(&config, blobs.len())?;
     let mut layers = Vec::with_capacity(blobs.len());
@@ -207,13 +229,13 @@ fn docker(archive: &mut Archive, saved: Saved) -> Result<Packed> {
     if told(&saved.config).is_some_and(|digest| digest.0 != Digest::of(&config)) {
         return Err(Error::Corrupt(format!("read archive: {} is not what its name says", saved.config)));
     }
+    let names = names_of(&saved);
     let diff_ids = layers_of(&config, saved.layers.len())?;
     let mut layers = Vec::with_capacity(diff_ids.len());
     for (path, layer) in saved.layers.into_iter().zip(diff_ids) {
         archive.part(&path)?.ok_or_else(|| missing(&path))?;
         layers.push(PackedLayer { blob: told(&path), path, layer: Some(layer) });
     }
-    let names = saved.repo_tags.into_iter().filter(|name| name != "<none>:<none>").collect();
     Ok(Packed { names, config: PackedConfig::Whole(config), layers })
 }
 

@@ -2,7 +2,10 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::{
+    fd::{AsFd, AsRawFd, OwnedFd},
+    fs::{Mode, OFlags},
+};
 
 use super::super::{
     Engine,
@@ -14,7 +17,7 @@ use crate::{
     clock::Time,
     digest::{DiffId, Digest},
     file,
-    layer::unpack::Unpacked,
+    layer::{keep::keep, unpack::Unpacked},
     process::rootfs::{self, Durability},
     store::Scratch,
 };
@@ -81,23 +84,30 @@ impl Bench {
     /// # Errors
     /// Of the file system.
     pub fn upper(&self) -> Result<OwnedFd> {
-        file::directory(self.scratch.directory(), "upper").context("open", "upper")
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.scratch.directory(), "upper", flags, Mode::empty()).context("open", "upper")
     }
 
-    /// Makes a layer of the changes; `None` if there are none.
+    /// Makes a layer of the changes; `None` if there are none. The times in it are clamped to `epoch` if one is said.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn layer(&self, engine: &Engine, epoch: Option<Time>) -> Result<Option<(Scratch, Unpacked)>> {
-        let upper = rustix::fs::openat(
-            self.scratch.directory().as_fd(),
-            "upper",
-            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .context("open", "upper")?;
+    pub fn layer(self, engine: &Engine, epoch: Option<Time>) -> Result<Option<(Scratch, Unpacked)>> {
         let lower = self.lower()?;
-        let (scratch, unpacked) = layer_of(&engine.store, (upper, lower), epoch)?;
+        let (scratch, unpacked) = match epoch {
+            Some(_) => layer_of(&engine.store, (self.upper()?, lower), epoch)?,
+            // What was written stays where it is.
+            None => {
+                let scratch = self.scratch;
+                for name in ["work", "empty"] {
+                    let _ = file::remove_tree(scratch.directory(), name);
+                }
+                let directory = scratch.directory();
+                rustix::fs::renameat(directory, "upper", directory, "tree").context("rename", "upper")?;
+                let unpacked = keep(directory.as_fd(), lower)?;
+                (scratch, unpacked)
+            }
+        };
         let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
         Ok((!is_empty).then_some((scratch, unpacked)))
     }

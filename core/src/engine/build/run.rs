@@ -18,7 +18,7 @@ use crate::{
     Context, Error, Result,
     build::{
         progress::{Event, Number},
-        state::PROXY_ARGS,
+        state::{PROXY_ARGS, set_variable},
     },
     container::{
         config::{Config, HostConfig},
@@ -29,10 +29,21 @@ use crate::{
     dockerfile::{
         Line,
         command::{self, CommandLine, Network, Security},
+        mount::Mount,
     },
     fork::{self, Ended},
-    image::change::set_variable,
 };
+
+/// A command that is to be run in a container.
+struct Contained<'a> {
+    /// The number of its stage.
+    stage: usize,
+    line: &'a Line<'a>,
+    words: Vec<String>,
+    environment: Vec<String>,
+    network: String,
+    mounts: Vec<Mount>,
+}
 
 /// Most bytes that are taken from the command at once.
 const PIECE: usize = 16 << 10;
@@ -50,7 +61,6 @@ impl Build<'_> {
         title: &str,
     ) -> Result<()> {
         let unsupported = [
-            (!run.mounts.is_empty(), "RUN --mount is not there yet"),
             (!run.devices.is_empty(), "RUN --device is not there yet"),
             (
                 run.security == Security::Insecure,
@@ -61,6 +71,7 @@ impl Build<'_> {
         if let Some((_, why)) = unsupported.iter().find(|(asked, _)| *asked) {
             return Err(self.wrong(line, (*why).into()));
         }
+        let mounts = self.mounts(line, run, done)?;
         let words = self.words_of(run, done);
         if words.is_empty() {
             return Err(self.wrong(line, "RUN has no command".into()));
@@ -95,10 +106,12 @@ impl Build<'_> {
             key.add(name, value.as_bytes());
         }
         key.add("shared memory", &self.options.shm_size.to_le_bytes());
+        self.describe_mounts(stage, line, &mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
         self.step(stage, done, title, key, created_by, |build, step, done, bench| {
-            let ended = build.contain(step, done, bench, words, environment, &network)?;
+            let command = Contained { stage, line, words, environment, network, mounts };
+            let ended = build.contain(step, done, bench, command)?;
             match ended {
                 Ended::Exited(0) => Ok(()),
                 ended => {
@@ -150,23 +163,16 @@ impl Build<'_> {
         text
     }
 
-    /// Runs the words in a container.
-    fn contain(
-        &mut self,
-        step: Number,
-        done: &Done,
-        bench: &Bench,
-        words: Vec<String>,
-        mut environment: Vec<String>,
-        network: &str,
-    ) -> Result<Ended> {
+    /// Runs a command in a container.
+    fn contain(&mut self, step: Number, done: &Done, bench: &Bench, command: Contained<'_>) -> Result<Ended> {
         let engine = self.engine;
+        let Contained { stage, line, words, mut environment, network, mounts } = command;
         for name in PROXY_ARGS {
             if let Some(value) = self.said.arg(name) {
                 set_variable(&mut environment, name, value);
             }
         }
-        let record = Record {
+        let mut record = Record {
             id: names::new_id()?,
             image: "build".into(),
             config: Config {
@@ -178,7 +184,7 @@ impl Build<'_> {
                 ..Config::default()
             },
             host: HostConfig {
-                network_mode: network.into(),
+                network_mode: network,
                 auto_remove: true,
                 extra_hosts: self.options.extra_hosts.clone(),
                 shm_size: i64::try_from(self.options.shm_size).unwrap_or(i64::MAX),
@@ -188,7 +194,17 @@ impl Build<'_> {
         };
         let lock = engine.shelf.lock_new(&record.id)?;
         let id = record.id.clone();
-        let ended = self.contain_locked(step, bench, record, &lock);
+        let run = || {
+            let mut opened = self.open_mounts(stage, line, &mounts, &lock)?;
+            record.mounts = core::mem::take(&mut opened.points);
+            for (name, value) in &opened.variables {
+                set_variable(&mut record.config.env, name, value);
+            }
+            let ended = self.contain_locked(step, bench, record, &lock)?;
+            self.forget_places(bench, &mounts)?;
+            Ok(ended)
+        };
+        let ended = run();
         engine.shelf.forget_run_directory(&id, lock);
         ended
     }

@@ -15,7 +15,7 @@ use crate::{
         cache::Key,
         plan::{self, Base},
         progress::{Event, Number},
-        state::State,
+        state::{State, join},
         transfer::{self, Request},
     },
     clock,
@@ -27,7 +27,7 @@ use crate::{
         triggers,
     },
     file,
-    image::{change::join, config::Step},
+    image::config::Step,
     process::rootfs,
     store::StepRecord,
 };
@@ -42,7 +42,7 @@ pub(super) struct Done {
 
 impl Build<'_> {
     /// Runs the instructions of the stage of this number.
-    pub(super) fn stage(&mut self, number: usize, base: &Base, is_target: bool) -> Result<Done> {
+    pub(super) fn stage(&mut self, number: usize, base: &Base) -> Result<Done> {
         let file = self.file;
         let stage = &file.stages[number];
         let name = match stage.name {
