@@ -1,6 +1,6 @@
 //! What happens to containers after their creation: kill, stop, pause, rename, wait, remove, prune.
 
-use alloc::{format, string::String};
+use alloc::string::String;
 
 use super::{exchange::Exchange, filters::Filters, json::Json};
 use crate::{
