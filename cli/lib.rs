@@ -13,6 +13,7 @@ extern crate std;
 
 mod arguments;
 mod attached;
+mod build;
 mod client;
 pub mod create;
 mod download;

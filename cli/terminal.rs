@@ -1,6 +1,9 @@
 //! The client's own terminal: raw mode, which ends however the command ends, and the size of the window.
 
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::{
+    fd::BorrowedFd,
+    termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
+};
 use skiff_syscalls::{
     descriptor,
     last_words::{self, Once},
@@ -49,11 +52,20 @@ pub fn stdout_is_terminal() -> bool {
 
 /// Rows and columns of the window that stdout is shown in; `None` if it is no terminal.
 pub fn size() -> Option<[u16; 2]> {
-    let size = tcgetwinsize(descriptor::standard()[1]).ok()?;
+    size_of(descriptor::standard()[1])
+}
+
+fn size_of(terminal: BorrowedFd<'_>) -> Option<[u16; 2]> {
+    let size = tcgetwinsize(terminal).ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then_some([size.ws_row, size.ws_col])
 }
 
 /// Whether stderr is a terminal.
 pub fn stderr_is_terminal() -> bool {
     isatty(descriptor::standard()[2])
+}
+
+/// Rows and columns of the window that stderr is shown in; `None` if it is no terminal.
+pub fn stderr_size() -> Option<[u16; 2]> {
+    size_of(descriptor::standard()[2])
 }

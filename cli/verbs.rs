@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub mod attach;
+pub mod build;
 pub mod commit;
 pub mod cp;
 pub mod df;
@@ -148,6 +149,13 @@ pub const VERBS: &[Entry] = &[
         1,
     ),
     entry::<images::Images>("images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", 0),
+    Entry {
+        names: "build|image build|builder build",
+        usage: "[OPTIONS] PATH | -",
+        least: 1,
+        info: crate::build::flags::info,
+        start: build::start,
+    },
     entry::<import::Import>("import|image import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]", 1),
     entry::<load::Load>("load|image load", "[OPTIONS]", 0),
     entry::<save::Save>("save|image save", "[OPTIONS] IMAGE [IMAGE...]", 1),

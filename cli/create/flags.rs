@@ -15,27 +15,32 @@ const fn row(
 }
 
 /// Present or not.
-const fn switch(long: &'static str, short: Option<char>, description: &'static str) -> FlagInfo<'static> {
+pub const fn switch(long: &'static str, short: Option<char>, description: &'static str) -> FlagInfo<'static> {
     row(long, short, FlagInfoKind::Switch, Optionality::Optional, description)
 }
 
 /// One value; the last one counts.
-const fn one(long: &'static str, arg_name: &'static str, description: &'static str) -> FlagInfo<'static> {
+pub const fn one(long: &'static str, arg_name: &'static str, description: &'static str) -> FlagInfo<'static> {
     row(long, None, FlagInfoKind::Option { arg_name }, Optionality::Optional, description)
 }
 
 /// Any number of values.
-const fn many(long: &'static str, arg_name: &'static str, description: &'static str) -> FlagInfo<'static> {
+pub const fn many(
+    long: &'static str,
+    arg_name: &'static str,
+    description: &'static str,
+) -> FlagInfo<'static> {
     row(long, None, FlagInfoKind::Option { arg_name }, Optionality::Repeating, description)
 }
 
-const fn with_short(mut flag: FlagInfo<'static>, short: char) -> FlagInfo<'static> {
+/// The same with a letter.
+pub const fn with_short(mut flag: FlagInfo<'static>, short: char) -> FlagInfo<'static> {
     flag.short = Some(short);
     flag
 }
 
 /// A flag of docker's that is understood, but not served: using it is an error that gives the reason.
-const fn refused(long: &'static str, short: Option<char>, reason: &'static str) -> FlagInfo<'static> {
+pub const fn refused(long: &'static str, short: Option<char>, reason: &'static str) -> FlagInfo<'static> {
     let mut flag =
         row(long, short, FlagInfoKind::Option { arg_name: REFUSED }, Optionality::Repeating, reason);
     flag.hidden = true;
@@ -43,9 +48,21 @@ const fn refused(long: &'static str, short: Option<char>, reason: &'static str) 
 }
 
 /// The same for a flag without a value.
-const fn refused_switch(long: &'static str, short: Option<char>, reason: &'static str) -> FlagInfo<'static> {
+pub const fn refused_switch(
+    long: &'static str,
+    short: Option<char>,
+    reason: &'static str,
+) -> FlagInfo<'static> {
     let mut flag =
         row(long, short, FlagInfoKind::Option { arg_name: "bool" }, Optionality::Repeating, reason);
+    flag.hidden = true;
+    flag
+}
+
+/// The same for a flag that asks for nothing if its value is `false`.
+pub const fn refused_unless_false(long: &'static str, reason: &'static str) -> FlagInfo<'static> {
+    let mut flag =
+        row(long, None, FlagInfoKind::Option { arg_name: "false" }, Optionality::Repeating, reason);
     flag.hidden = true;
     flag
 }
@@ -200,23 +217,36 @@ fn info(description: &'static str, flags: &'static [FlagInfo<'static>]) -> Comma
 /// The flags that were given, in order.
 #[derive(Debug, Default)]
 pub struct Flags {
+    table: &'static [FlagInfo<'static>],
     given: Vec<(&'static str, String)>,
 }
 
 impl Flags {
-    /// Reads words that are sorted out already: `--long`, `--long value`, then `--`. Gives the flags and what is after.
+    /// Those of `run` and `create`.
     pub fn collect(words: &[&str]) -> Result<(Flags, Vec<String>), String> {
-        let mut flags = Flags::default();
+        Self::collect_of(FLAGS, words)
+    }
+
+    /// Reads words that are sorted out already: `--long`, `--long value`, then `--`. Gives the flags and what is after.
+    pub fn collect_of(
+        table: &'static [FlagInfo<'static>],
+        words: &[&str],
+    ) -> Result<(Flags, Vec<String>), String> {
+        let mut flags = Flags { table, given: Vec::new() };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
-            let Some(row) = FLAGS.iter().find(|row| row.long == *word) else { break };
-            if row.hidden {
-                return Err(format!("{}: {}", row.long, row.description));
-            }
-            let value = match row.kind {
+            let Some(row) = table.iter().find(|row| row.long == *word) else { break };
+            let value: String = match row.kind {
                 FlagInfoKind::Switch => String::new(),
                 FlagInfoKind::Option { .. } => rest.next().copied().unwrap_or_default().into(),
             };
+            if row.hidden {
+                // What is switched off asks for nothing.
+                if value == "false" && row.kind != (FlagInfoKind::Option { arg_name: REFUSED }) {
+                    continue;
+                }
+                return Err(format!("{}: {}", row.long, row.description));
+            }
             flags.given.push((row.long, value));
         }
         Ok((flags, rest.copied().map(String::from).collect()))
@@ -224,7 +254,10 @@ impl Flags {
 
     /// The flag's values, in order.
     pub fn all<'a>(&'a self, long: &'static str) -> impl Iterator<Item = &'a str> {
-        debug_assert!(FLAGS.iter().any(|row| row.long == long && !row.hidden), "{long} is not in the table");
+        debug_assert!(
+            self.table.iter().any(|row| row.long == long && !row.hidden),
+            "{long} is not in the table"
+        );
         self.given.iter().filter(move |(name, _)| *name == long).map(|(_, value)| value.as_str())
     }
 

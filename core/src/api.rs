@@ -8,6 +8,7 @@
 mod archive;
 mod attach;
 pub mod body;
+mod build;
 mod changes;
 pub mod client;
 mod commit;

@@ -43,6 +43,54 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Bytes as a member of a JSON object.
+pub mod bytes {
+    use alloc::{string::String, vec::Vec};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// As text.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::encode(bytes))
+    }
+
+    /// From text.
+    ///
+    /// # Errors
+    /// The deserializer's; it is not base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        super::decode(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not base64"))
+    }
+}
+
+/// Names and bytes as a list in JSON: `[["name", "bytes"]]`.
+pub mod pairs {
+    use alloc::{string::String, vec::Vec};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// As text.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(pairs: &[(String, Vec<u8>)], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(pairs.iter().map(|(name, bytes)| [name.clone(), super::encode(bytes)]))
+    }
+
+    /// From text.
+    ///
+    /// # Errors
+    /// The deserializer's; it is not base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Vec<u8>)>, D::Error> {
+        let pairs: Vec<(String, String)> = Vec::deserialize(from)?;
+        let read = |(name, text): (String, String)| super::decode(&text).map(|bytes| (name, bytes));
+        pairs.into_iter().map(read).collect::<Option<_>>().ok_or_else(|| D::Error::custom("not base64"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,21 +9,26 @@
 //! | [`transfer`] | `COPY` and `ADD`: sources -> the digest of what they are, and files in a tree |
 //! | [`cache`] | everything that a step depends on -> its key; a key -> what came of the step the last time |
 //! | [`progress`] | what a build tells while it goes on |
+//! | [`request`] | what a client asks for, and what it is answered, as JSON |
 //!
-//! The engine's verb ([`engine::build`](crate::engine)) runs the steps, one process a stage.
+//! The engine's verb ([`engine::build`](crate::engine)) runs the steps.
 
 pub mod cache;
 pub mod change;
 pub mod context;
 pub mod plan;
 pub mod progress;
+pub mod request;
 pub mod state;
 pub mod transfer;
 
 use alloc::{string::String, vec::Vec};
 
+use serde::{Deserialize, Serialize};
+
 /// What a user asks for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The stage that is the result; the last one if empty.
     pub target: String,
@@ -46,6 +51,7 @@ pub struct Options {
     /// `--shm-size` in bytes; 0 is the default.
     pub shm_size: u64,
     /// `--secret`: id and content.
+    #[serde(with = "crate::base64::pairs")]
     pub secrets: Vec<(String, Vec<u8>)>,
     /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
     pub epoch: Option<i64>,

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod build;
 pub mod changes;
 pub mod commit;
+pub mod context;
 pub mod copy;
 pub mod create;
 mod devices;

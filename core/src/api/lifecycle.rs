@@ -1,6 +1,6 @@
 //! What happens to containers after their creation: kill, stop, pause, rename, wait, remove, prune.
 
-use alloc::{format, string::String};
+use alloc::string::String;
 
 use super::{exchange::Exchange, filters::Filters, json::Json};
 use crate::{
@@ -107,10 +107,4 @@ pub(super) fn top(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     }
     json.close_array().close_object();
     exchange.reply(200, json)
-}
-
-/// The requests that later versions answer, so that a client hears more than "not found".
-pub(super) fn not_yet(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    let (method, path) = (exchange.method().name(), exchange.segments.join("/"));
-    Err(Error::Unsupported(format!("{method} /{path} is not there yet")))
 }

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    archive, attach, changes, commit, container_list, create, disk_usage, events, exec,
+    archive, attach, build, changes, commit, container_list, create, disk_usage, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, image_load, image_save, image_verify, inspect, lifecycle, logs, network,
     route::Route,
@@ -54,7 +54,8 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Head, "containers/{}/archive", archive::get),
     always(Put, "containers/{}/archive", archive::put),
     always(Post, "commit", commit::commit),
-    always(Post, "build", lifecycle::not_yet),
+    always(Post, "build", build::from_archive),
+    always(Post, "skiff/build", build::from_directory),
     always(Post, "build/prune", disk_usage::prune_build_cache),
     always(Delete, "containers/{}", lifecycle::remove),
     always(Get, "images/json", image_list::list),

@@ -1,14 +1,24 @@
 //! What a build tells while it goes on: [`Event`]s, in the order in which they happen. Steps of stages that are built side
 //! by side may be mixed.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
 
 /// A step, by its number in the build, from 0.
 pub type Number = u32;
 
 /// Something to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
+    /// Nothing has happened for a while: whoever listens can say that it is gone. Told about once a second while a step
+    /// runs.
+    Idle,
+    /// The build will have so many steps, if none fails; told before the first one.
+    Planned {
+        /// How many.
+        steps: Number,
+    },
     /// A step has begun.
     Begun {
         /// Which.
@@ -23,7 +33,8 @@ pub enum Event {
         /// To stderr, not stdout.
         error: bool,
         /// Bytes as they came.
-        bytes: alloc::vec::Vec<u8>,
+        #[serde(with = "crate::base64::bytes")]
+        bytes: Vec<u8>,
     },
     /// A step is done.
     Done {

@@ -41,6 +41,13 @@ impl Patterns {
         patterns.map(Pattern::parse).collect::<Result<_>>().map(Patterns)
     }
 
+    /// These, and then those.
+    #[must_use]
+    pub fn and(mut self, then: Patterns) -> Self {
+        self.0.extend(then.0);
+        self
+    }
+
     /// Whether a path, relative to the context and without `.` and `..`, is left out.
     pub fn matches(&self, path: &[u8]) -> bool {
         self.decide(path).is_some()

@@ -250,7 +250,7 @@ pub(super) fn suggested<'n>(
 }
 
 /// The fields of one line of CSV.
-pub(super) fn fields(text: &str) -> Result<Vec<String>, String> {
+pub fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {

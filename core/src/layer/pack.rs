@@ -19,7 +19,7 @@ use super::{
     pax::{Moment, Xattr},
     tar::{Entry, Kind},
 };
-use crate::{Context, Error, Result, file};
+use crate::{Context, Error, Result, dockerfile::ignore::Patterns, file};
 
 /// Takes the archive, part by part.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -53,6 +53,8 @@ pub struct Pack<'a> {
     held: Vec<Entry>,
     /// No time is later.
     latest: i64,
+    /// What is not in it.
+    left_out: Patterns,
 }
 
 /// A directory on the way down.
@@ -78,7 +80,38 @@ impl<'a> Pack<'a> {
             xattrs: vec![0; XATTR_BYTES],
             held: Vec::new(),
             latest: i64::MAX,
+            left_out: Patterns::default(),
         }
+    }
+
+    /// Leaves out what these patterns mean, by the names in the archive.
+    pub fn leave_out(&mut self, patterns: Patterns) {
+        self.left_out = patterns;
+    }
+
+    /// Adds a file with this content.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn text(&mut self, path: &[u8], content: &[u8]) -> Result<()> {
+        let entry = Entry {
+            kind: Kind::File,
+            path: path.into(),
+            link: Vec::new(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: content.len() as u64,
+            sparse: false,
+            mtime: Moment::default(),
+            atime: None,
+            device: (0, 0),
+            xattrs: Vec::new(),
+        };
+        self.head(&entry)?;
+        self.out.extend_from_slice(content);
+        emit::pad(entry.size, &mut self.out);
+        Ok(())
     }
 
     /// Writes no time that is later than this one, in seconds since 1970.
@@ -139,6 +172,9 @@ impl<'a> Pack<'a> {
                 continue;
             };
             let path = [frame.prefix.as_slice(), name.to_bytes()].concat();
+            if self.left_out.prunes(&path) {
+                continue;
+            }
             let lower = frame.lower.as_ref().map(AsFd::as_fd);
             if let Some(deeper) = self.node(frame.directory.as_fd(), name.to_bytes(), path, lower)? {
                 stack.push(deeper);
@@ -175,6 +211,9 @@ impl<'a> Pack<'a> {
             // Nobody listens on a copy of a socket.
             _ => return Ok(None),
         };
+        if self.left_out.matches(&path) {
+            return Ok(None);
+        }
         let identity = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1
             && let Some(first) = self.links.get(&identity)
@@ -261,6 +300,9 @@ impl<'a> Pack<'a> {
             } else {
                 self.head(&entry)?;
             }
+        } else if self.left_out.matches(&prefix[..prefix.len() - 1]) {
+            // Something in it may come back.
+            self.held.push(entry);
         } else {
             self.head(&entry)?;
         }

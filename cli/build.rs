@@ -1,0 +1,27 @@
+//! What `skiff build` is made of.
+//!
+//! | module | what comes in -> what goes out |
+//! |---|---|
+//! | [`flags`] | what was typed -> the options of a build, or why one is not there |
+//! | [`secrets`] | `--secret` -> an id and its content |
+//! | [`source`] | PATH and `--file` -> the Dockerfile and the context |
+//! | [`upload`] | a directory -> the tar of a context, for an engine that can't see it |
+//! | [`show`] | the stream of a build -> a view's text on stderr, and the image's id |
+//! | [`plain`], [`live`], [`raw`], [`quiet`] | events -> text: the views |
+//! | [`steps`], [`text`] | what the views know of steps; bytes of programs -> text that is safe to show |
+//! | [`check`], [`describe`], [`sarif`] | `--call`: a Dockerfile -> what is wrong with it and what is in it |
+
+pub mod check;
+pub mod describe;
+pub mod flags;
+mod live;
+mod plain;
+mod quiet;
+mod raw;
+mod sarif;
+mod secrets;
+pub mod show;
+pub mod source;
+mod steps;
+mod text;
+pub mod upload;

@@ -1,0 +1,163 @@
+//! The query of `POST /build` -> what the build is asked for. Pure. What asks for something that is not there is refused;
+//! what clients always send and what asks for nothing is not.
+
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::super::target::Query;
+use crate::{Error, Result, build::Options, clock::Time};
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The path of the Dockerfile in the context.
+    pub dockerfile: String,
+    /// Nothing is told but the image's id.
+    pub is_quiet: bool,
+    /// The rest.
+    pub options: Options,
+}
+
+const LIMITS: &str = "steps have no limits of their own";
+const NO_REGISTRY: &str = "registries are not supported yet; images have to be here";
+
+/// Parameters that are refused, the values that ask for nothing, and the reason.
+const REFUSED: &[(&str, &[&str], &str)] = &[
+    ("cachefrom", &["[]", "null"], NO_REGISTRY),
+    ("cgroupparent", &[], LIMITS),
+    ("cpuperiod", &["0"], LIMITS),
+    ("cpuquota", &["0"], LIMITS),
+    ("cpusetcpus", &[], LIMITS),
+    ("cpusetmems", &[], LIMITS),
+    ("cpushares", &["0"], LIMITS),
+    ("isolation", &["default"], "only for containers on Windows"),
+    ("memory", &["0"], LIMITS),
+    ("memswap", &["0", "-1"], LIMITS),
+    ("outputs", &["[]", "null"], "the result is an image; skiff save writes it to a file"),
+    ("pull", &["0", "false", "no", "none"], NO_REGISTRY),
+    ("remote", &[], "the context has to be the request's own body"),
+    ("securityopt", &["[]", "null"], "steps run with the usual restrictions"),
+    ("squash", &["0", "false", "no", "none"], "layers are not squashed"),
+    ("ulimits", &["[]", "{}", "null"], LIMITS),
+    ("version", &["1"], "BuildKit's protocol is not spoken; set DOCKER_BUILDKIT=0"),
+];
+
+impl Asked {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what can't be read, [`Error::Unsupported`] for what is not there.
+    pub fn read(query: &Query) -> Result<Self> {
+        for (key, nothing, reason) in REFUSED {
+            if let Some(value) = query.text(key)?
+                && !nothing.iter().any(|nothing| nothing.eq_ignore_ascii_case(value.trim()))
+            {
+                return Err(Error::Unsupported(format!("build with {key}={value}: {reason}")));
+            }
+        }
+        let text = |key| query.text(key).map(|value| value.unwrap_or("").to_string());
+        let args: BTreeMap<String, Option<String>> = map(query, "buildargs")?;
+        let labels: BTreeMap<String, String> = map(query, "labels")?;
+        let options = Options {
+            target: text("target")?,
+            tags: list(query, "t")?,
+            args: args.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            labels: labels.into_iter().collect(),
+            platform: text("platform")?,
+            no_cache: query.flag("nocache"),
+            network: text("networkmode")?,
+            extra_hosts: list(query, "extrahosts")?,
+            shm_size: match query.integer("shmsize")?.unwrap_or(0) {
+                size @ 0.. => size as u64,
+                size => return Err(Error::Invalid(format!("invalid shmsize {size}: it is negative"))),
+            },
+            // Not of Docker's.
+            epoch: query.text("epoch")?.map(Time::parse_unix).transpose()?.map(Time::unix),
+            ..Options::default()
+        };
+        let dockerfile = query.text("dockerfile")?.unwrap_or("Dockerfile").to_string();
+        Ok(Asked { dockerfile, is_quiet: query.flag("q"), options })
+    }
+}
+
+/// All values of a key that are not empty.
+fn list(query: &Query, key: &str) -> Result<Vec<String>> {
+    let text = |value: &[u8]| match core::str::from_utf8(value) {
+        Ok(value) => Ok(value.to_string()),
+        Err(_) => Err(Error::Invalid(format!("parse query: {key} is not valid UTF-8"))),
+    };
+    query.all(key).filter(|value| !value.is_empty()).map(text).collect()
+}
+
+/// A JSON object, or `null`, or nothing.
+fn map<T: DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T> {
+    let Some(json) = query.text(key)? else { return Ok(T::default()) };
+    let read: Result<Option<T>, _> = crate::json::from_slice(json.as_bytes());
+    Ok(read.map_err(|reason| Error::Invalid(format!("error reading {key}: {reason}")))?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Asked> {
+        Asked::read(&Query::parse(query).unwrap())
+    }
+
+    #[test]
+    fn a_query_is_read_as_clients_write_it() {
+        let asked = read(
+            "buildargs=%7B%22A%22%3A%221%22%2C%22B%22%3Anull%7D&cachefrom=%5B%5D&cgroupparent=&cpuperiod=0&cpuquota=0\
+             &cpusetcpus=&cpushares=0&dockerfile=sub%2FD&labels=%7B%22l%22%3A%22v%22%7D&memory=0&memswap=0\
+             &networkmode=default&rm=1&forcerm=1&shmsize=65536&t=a&t=b%3A1&target=x&ulimits=null&version=1&nocache=1\
+             &extrahosts=h%3A1.2.3.4&pull=False&q=1&epoch=12",
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((asked.dockerfile.as_str(), asked.is_quiet), ("sub/D", true));
+        let expected = Options {
+            target: "x".into(),
+            tags: ["a".into(), "b:1".into()].into(),
+            args: [("A".into(), "1".into())].into(),
+            labels: [("l".into(), "v".into())].into(),
+            no_cache: true,
+            network: "default".into(),
+            extra_hosts: ["h:1.2.3.4".into()].into(),
+            shm_size: 65536,
+            epoch: Some(12),
+            ..Options::default()
+        };
+        assert_eq!(asked.options, expected);
+        let plain = read("").unwrap();
+        assert_eq!(
+            (plain.dockerfile.as_str(), plain.is_quiet, plain.options),
+            ("Dockerfile", false, Options::default())
+        );
+        assert_eq!(read("buildargs=null&labels=").unwrap().options, Options::default());
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        for (query, status, words) in [
+            ("squash=1", 501, "build with squash=1: layers are not squashed"),
+            ("remote=https://x/y.git", 501, "the request's own body"),
+            ("version=2", 501, "DOCKER_BUILDKIT=0"),
+            ("cachefrom=%5B%22a%22%5D", 501, "registries"),
+            ("memory=5", 501, "limits"),
+            ("pull=1", 501, "registries"),
+            ("buildargs=x", 400, "error reading buildargs"),
+            ("labels=%5B%5D", 400, "error reading labels"),
+            ("shmsize=-1", 400, "negative"),
+            ("shmsize=x", 400, "not a number"),
+        ] {
+            let error = read(query).unwrap_err();
+            assert_eq!(error.status(), status, "{query}: {error}");
+            assert!(error.to_string().contains(words), "{query}: {error}");
+        }
+    }
+}

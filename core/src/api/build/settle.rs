@@ -1,0 +1,90 @@
+//! What a build is asked for, checked and in one form.
+
+use alloc::{format, string::String, vec::Vec};
+
+use crate::{
+    Error, Result,
+    build::Options,
+    engine::import::new_name,
+    image::{config::ARCHITECTURE, reference::Reference},
+};
+
+/// Checks what can be checked before anything is read, and brings it into one form: the network is empty, `none` or
+/// `host`, the platform `linux/...` or empty. Gives the names that the image is to get.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is malformed, [`Error::Unsupported`] for other machines and other networks.
+pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
+    match options.network.as_str() {
+        "default" => options.network.clear(),
+        "" | "none" | "host" => {}
+        other => {
+            return Err(Error::Unsupported(format!("build network {other}: it is none, host or default")));
+        }
+    }
+    if !options.platform.is_empty() {
+        options.platform = own_platform(&options.platform)?;
+    }
+    options.tags.iter().map(|tag| new_name(tag, "")).collect()
+}
+
+/// This machine's platform, if that is what the text means.
+fn own_platform(text: &str) -> Result<String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let processor = match parts[..] {
+        ["linux"] => ARCHITECTURE,
+        ["linux", processor] | [processor] => processor,
+        ["linux", processor, variant]
+            if matches!((processor, variant), ("amd64", "v1") | ("arm64", "v8")) =>
+        {
+            processor
+        }
+        _ => "",
+    };
+    let processor = match processor {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    if processor != ARCHITECTURE {
+        return Err(Error::Unsupported(format!(
+            "build for platform {text}: only this machine's, linux/{ARCHITECTURE}, is there"
+        )));
+    }
+    Ok(format!("linux/{ARCHITECTURE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn options_are_settled_before_a_build() {
+        let settled = |platform: &str, network: &str, tag: &str| {
+            let mut options = Options {
+                platform: platform.into(),
+                network: network.into(),
+                tags: [tag.into()].into(),
+                ..Options::default()
+            };
+            let names = settle(&mut options).map_err(|error| error.to_string())?;
+            Ok::<_, String>([options.platform, options.network, names[0].familiar()].join(" "))
+        };
+        let own = format!("linux/{ARCHITECTURE}");
+        assert_eq!(settled("", "default", "box"), Ok("  box:latest".into()));
+        assert_eq!(settled(ARCHITECTURE, "host", "box:1"), Ok(format!("{own} host box:1")));
+        assert_eq!(settled("linux", "none", "x.io/b"), Ok(format!("{own} none x.io/b:latest")));
+        for (platform, network, tag) in [
+            ("linux/s390x", "", "b"),
+            ("windows/amd64", "", "b"),
+            ("linux/amd64,linux/arm64", "", "b"),
+            ("", "bridge", "b"),
+            ("", "", "B"),
+            ("", "", ""),
+        ] {
+            assert!(settled(platform, network, tag).is_err(), "{platform} {network} {tag}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `POST /build` and the clients that speak it.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    daemon::{Daemon, has_docker},
+    pack::Tar,
+    support,
+};
+
+/// Sends a tar; gives the status, and the lines of the answer or its message.
+fn post(daemon: &Daemon, query: &str, tar: &[u8]) -> (u16, Vec<serde_json::Value>) {
+    let mut child = Command::new("curl")
+        .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
+        .arg(daemon.socket())
+        .args(["-H", "Content-Type: application/x-tar", "--data-binary", "@-"])
+        .arg(format!("http://d/v1.41/build?{query}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(tar).unwrap();
+    let text = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    let lines = body.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap());
+    (status.parse().unwrap(), lines.collect())
+}
+
+fn box_in(daemon: &Daemon) {
+    let scratch = support::with_box(&[]);
+    let archive = scratch.path("box.tar").display().to_string();
+    scratch.text(&["save", "-o", &archive, "box"]);
+    assert!(daemon.skiff(&["load", "-q", "-i", &archive]).output().unwrap().status.success());
+}
+
+fn streamed(lines: &[serde_json::Value]) -> String {
+    lines.iter().filter_map(|line| line["stream"].as_str()).collect()
+}
+
+#[test]
+fn what_is_wrong_is_an_error_before_the_stream() {
+    let daemon = Daemon::start();
+    let tar = Tar::default().file("x", "").end();
+    for (query, status, words) in [
+        ("", 400, "Cannot locate specified Dockerfile: Dockerfile"),
+        ("squash=1", 501, "layers are not squashed"),
+        ("version=2", 501, "DOCKER_BUILDKIT=0"),
+        ("buildargs=x", 400, "error reading buildargs"),
+        ("t=UPPER", 400, "invalid reference format"),
+        ("platform=linux/s390x", 501, "only this machine's"),
+    ] {
+        let (code, lines) = post(&daemon, query, &tar);
+        let message = lines[0]["message"].as_str().unwrap_or_default();
+        assert!(code == status && message.contains(words), "{query}: {code} {message}");
+    }
+    let (code, lines) = post(&daemon, "", b"no tar at all");
+    assert!(code >= 400 && lines[0]["message"].is_string(), "{code} {lines:?}");
+    let left = std::fs::read_dir(daemon.data().join("tmp")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "something is left of the contexts");
+}
+
+#[test]
+fn a_hostile_context_stays_in_its_directory() {
+    let daemon = Daemon::start();
+    let outside = daemon.data().join("../outside");
+    let tar = Tar::default()
+        .entry(b'2', "link", daemon.data().join("..").to_str().unwrap(), b"")
+        .file("link/outside", "x")
+        .file("../../../outside", "x")
+        .end();
+    post(&daemon, "", &tar);
+    assert!(!outside.exists());
+}
+
+#[test]
+fn a_build_is_told_as_the_classic_builder_tells_it() {
+    let daemon = Daemon::start();
+    box_in(&daemon);
+    let tar = Tar::default().file("dockerfile", "FROM box\nARG A\nRUN echo out $A\n").end();
+    let (code, lines) = post(&daemon, "t=made&buildargs=%7B%22A%22%3A%221%22%7D", &tar);
+    let text = streamed(&lines);
+    assert_eq!(code, 200, "{text}");
+    assert!(
+        text.starts_with("Step 1/") && text.contains(" : FROM box\n") && text.contains("out 1\n"),
+        "{text}"
+    );
+    let id = lines.iter().find_map(|line| line["aux"]["ID"].as_str()).unwrap();
+    let short = &id["sha256:".len()..][..12];
+    assert!(
+        text.ends_with(&format!("Successfully built {short}\nSuccessfully tagged made:latest\n")),
+        "{text}"
+    );
+    let (_, lines) = post(&daemon, "t=made&buildargs=%7B%22A%22%3A%221%22%7D", &tar);
+    assert!(streamed(&lines).contains(" ---> Using cache\n"));
+    let (_, lines) = post(&daemon, "q=1", &Tar::default().file("Dockerfile", "FROM box\n").end());
+    assert!(lines.len() == 1 && streamed(&lines).starts_with("sha256:"), "{lines:?}");
+    let tar = Tar::default().file("Dockerfile", "FROM box\nRUN exit 3\n").end();
+    let (code, lines) = post(&daemon, "", &tar);
+    let last = lines.last().unwrap();
+    assert_eq!((code, &last["errorDetail"]["code"]), (200, &3.into()), "{last}");
+    assert_eq!(last["error"], last["errorDetail"]["message"]);
+    let (code, lines) = post(&daemon, "", &Tar::default().file("Dockerfile", "FROM box\nRUNN\n").end());
+    assert!(
+        code == 400 && lines[0]["message"].as_str().unwrap().contains("unknown instruction: RUNN"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn the_stock_command_line_builds() {
+    if !has_docker() {
+        return;
+    }
+    let daemon = Daemon::start();
+    box_in(&daemon);
+    let directory = daemon.data().join("../context");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("Dockerfile"), "FROM box\nCOPY f /f\nRUN cat /f\n").unwrap();
+    std::fs::write(directory.join("f"), "file\n").unwrap();
+    let path = directory.display().to_string();
+    let output = Command::new("docker")
+        .args(["build", "-t", "made", &path])
+        .env("DOCKER_HOST", daemon.address())
+        .env("DOCKER_BUILDKIT", "0")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("file\n") && text.ends_with("Successfully tagged made:latest\n"), "{text}");
+    // The same through this command line.
+    let address = daemon.address();
+    let output = daemon.skiff(&["-H", &address, "build", "-q", &path]).output().unwrap();
+    let id = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && id.starts_with("sha256:"), "{id}");
+}

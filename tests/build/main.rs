@@ -1,0 +1,40 @@
+//! `build` as its users see it: the command line, the API, and Docker's own clients.
+
+mod api;
+mod call;
+mod command_line;
+#[path = "../api/daemon.rs"]
+#[allow(dead_code)]
+mod daemon;
+#[path = "../exchange/pack.rs"]
+#[allow(dead_code)]
+mod pack;
+mod refused;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{fs, path::PathBuf, process::Output};
+
+use support::Scratch;
+
+/// Makes a context with these files; the path is the directory's.
+fn context(scratch: &Scratch, files: &[(&str, &str)]) -> PathBuf {
+    let directory = scratch.path("context");
+    for (name, content) in files {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    directory
+}
+
+/// Builds the context `context`: exit code, stdout, stderr.
+fn build(scratch: &Scratch, flags: &[&str]) -> (i32, String, String) {
+    let path = scratch.path("context").display().to_string();
+    ended(scratch.skiff(&[&["build"], flags, &[path.as_str()]].concat()).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
