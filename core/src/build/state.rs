@@ -10,6 +10,7 @@ use alloc::{
 };
 
 use crate::{
+    clock::Time,
     container::{
         config::{Config, Empty, Healthcheck},
         signals,
@@ -74,6 +75,8 @@ pub struct State {
     pub history: Vec<Step>,
     /// Who made it.
     pub author: String,
+    /// When the last of its layers was made, so that what comes from the cache is the same image again.
+    pub created: Time,
     /// Variables and arguments with their values.
     pub variables: BTreeMap<String, String>,
     /// Arguments in force, in the order in which they were declared.
@@ -84,15 +87,16 @@ pub struct State {
 
 impl State {
     /// The beginning of a stage on an image, or on nothing.
-    pub fn on(image: Option<ImageConfig>) -> State {
-        let ImageConfig { mut config, rootfs, history, author, .. } = image.unwrap_or_default();
+    pub fn on(image: Option<ImageConfig>, now: Time) -> State {
+        let ImageConfig { mut config, rootfs, history, author, created, .. } = image.unwrap_or_default();
+        let created = created.and_then(|time| Time::parse(&time).ok()).unwrap_or(now);
         if !config.env.iter().any(|one| one.starts_with("PATH=")) {
             set_variable(&mut config.env, "PATH", PATH);
         }
         if config.working_dir.is_empty() {
             config.working_dir = "/".into();
         }
-        State { layers: rootfs.diff_ids, history, author, ..State::of(config) }
+        State { layers: rootfs.diff_ids, history, author, created, ..State::of(config) }
     }
 
     /// Settings that are to be changed.
@@ -334,7 +338,7 @@ mod tests {
 
     fn after(text: &str, args: &[(String, String)]) -> State {
         let source = Source::fragment("Dockerfile", text).unwrap();
-        let mut state = State::on(None);
+        let mut state = State::on(None, Time::default());
         for instruction in triggers(&source).unwrap() {
             state.apply(&instruction.command, &said(args)).unwrap();
         }

@@ -114,7 +114,7 @@ impl Engine {
 
     /// Puts the image on its shelf, under its names.
     fn publish_built(&self, state: State, options: &Options, names: &[Reference]) -> Result<ImageId> {
-        let State { mut config, layers, history, author, .. } = state;
+        let State { mut config, layers, history, author, created, .. } = state;
         for (key, value) in &options.labels {
             config.labels.insert(key.clone(), value.clone());
         }
@@ -123,10 +123,6 @@ impl Engine {
                 "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
             )));
         }
-        let created = match options.epoch {
-            Some(epoch) => Time::from_unix(epoch, 0),
-            None => Time::now(),
-        };
         let image = ImageConfig {
             architecture: ARCHITECTURE.into(),
             os: "linux".into(),

@@ -13,7 +13,13 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Locked, Store, blobs::blob_path, held, layers::layer_path, publish};
+use super::{
+    Locked, Store,
+    blobs::blob_path,
+    held,
+    layers::{FRESH, boot, fresh_path, layer_path},
+    publish,
+};
 use crate::{
     Context, Error, Result,
     digest::{BlobDigest, DiffId, Digest, ImageId},
@@ -88,6 +94,21 @@ impl Store {
                 && !blobs.contains(&blob)
             {
                 removed.take(&blob_path(&blob))?;
+            }
+        }
+        // What another boot has left may be damaged.
+        for name in self.listed(FRESH)? {
+            if name != boot() {
+                removed.take(&format!("{FRESH}/{name}"))?;
+            }
+        }
+        for name in self.listed(&format!("{FRESH}/{}", boot()))? {
+            if let Some(layer) = Digest::from_hex(&name).map(DiffId)
+                && !layers.contains(&layer)
+            {
+                removed.size_bytes += self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
+                removed.take(&fresh_path(&layer))?;
+                removed.layers.push(layer);
             }
         }
         for name in self.listed("layers")? {

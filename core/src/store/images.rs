@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use rustix::{fd::OwnedFd, io::Errno};
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, Publication, Removed, Store, blobs::blob_path, publish};
+use super::{Locked, Publication, Removed, Store, blobs::blob_path, layers::layer_path, publish};
 use crate::{
     Error, Result,
     clock::Time,
@@ -147,8 +147,12 @@ impl Publication<'_> {
     pub fn image(self, config_json: &[u8], record: &ImageRecord) -> Result<(Self, ImageId)> {
         let id = ImageId(Digest::of(config_json));
         let json = serde_json::to_vec(record).expect("plain values");
+        let layers = ImageConfig::parse(config_json).map(|config| config.rootfs.diff_ids).unwrap_or_default();
+        let store = self.store;
+        let fresh = layers.iter().filter_map(|layer| Some((store.fresh_place(layer)?, layer_path(layer))));
+        let publication = fresh.fold(self, |publication, (from, to)| publication.moved(from, to));
         let publication =
-            self.file(&blob_path(&id.config_blob()), config_json)?.file(&record_path(&id), &json)?;
+            publication.file(&blob_path(&id.config_blob()), config_json)?.file(&record_path(&id), &json)?;
         Ok((publication, id))
     }
 }

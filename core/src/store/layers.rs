@@ -1,4 +1,7 @@
 //! Extracted layers, each under its DiffID and shared by all images that have it.
+//!
+//! Those of build steps come to a shelf of the present boot first, which a power cut may leave damaged and which is worth
+//! nothing in the next boot. They move to the others when the first image with them is published, which syncs them.
 
 use alloc::{
     format,
@@ -82,7 +85,20 @@ impl Store {
 
     /// Whether the layer is there.
     pub fn has_layer(&self, layer: &DiffId) -> bool {
-        rustix::fs::statat(&self.root, layer_path(layer).as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.layer_place(layer).is_some()
+    }
+
+    /// Where the layer lies below the data root.
+    fn layer_place(&self, layer: &DiffId) -> Option<String> {
+        let exists = |path: &str| rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let (kept, fresh) = (layer_path(layer), fresh_path(layer));
+        // It may move from there to here meanwhile.
+        [&kept, &fresh, &kept].into_iter().find(|path| exists(path)).cloned()
+    }
+
+    /// The layer's place, if it is only on the shelf of this boot.
+    pub(super) fn fresh_place(&self, layer: &DiffId) -> Option<String> {
+        self.layer_place(layer).filter(|place| *place == fresh_path(layer))
     }
 
     /// The layer's sizes.
@@ -90,7 +106,8 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] if the layer is missing or damaged.
     pub fn layer_facts(&self, layer: &DiffId) -> Result<LayerFacts> {
-        let path = format!("{}/layer.json", layer_path(layer));
+        let place = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
+        let path = format!("{place}/layer.json");
         let bytes =
             file::read(&self.root, path.as_str(), 4096).map_err(|errno| missing(layer, &path, errno))?;
         crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
@@ -104,7 +121,7 @@ impl Store {
     pub fn open_layers(&self, layers: &[DiffId]) -> Result<Vec<OwnedFd>> {
         let mut open = Vec::with_capacity(layers.len());
         for layer in layers.iter().rev() {
-            let path = layer_path(layer);
+            let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
             let tree = format!("{path}/tree");
             match file::directory(&self.root, tree.as_str()) {
                 Ok(tree) => open.push(tree),
@@ -138,6 +155,31 @@ impl Publication<'_> {
         file::create(&scratch.directory, "layer.json", &json, 0o600).context("write", "layer.json")?;
         Ok(self.directory(scratch, &layer_path(layer)))
     }
+
+    /// As [`Publication::layer`], onto the shelf of this boot.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn fresh_layer(self, layer: &DiffId, scratch: &Scratch, facts: &LayerFacts) -> Result<Self> {
+        let json = serde_json::to_vec(facts).expect("plain numbers");
+        file::create(&scratch.directory, "layer.json", &json, 0o600).context("write", "layer.json")?;
+        Ok(self.directory(scratch, &fresh_path(layer)))
+    }
+}
+
+/// The directory of the data root with a shelf of each boot.
+pub(super) const FRESH: &str = "fresh";
+
+/// A name of the present boot.
+pub(super) fn boot() -> String {
+    let id = file::read(file::CWD, "/proc/sys/kernel/random/boot_id", 64).unwrap_or_default();
+    let digits = id.into_iter().filter(u8::is_ascii_hexdigit).map(char::from);
+    digits.collect()
+}
+
+/// Where a layer lies that was made in this boot.
+pub(super) fn fresh_path(layer: &DiffId) -> String {
+    format!("{FRESH}/{}/{}", boot(), layer.0.hex().as_str())
 }
 
 /// Where a layer lies below the data root.

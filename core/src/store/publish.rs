@@ -20,7 +20,7 @@ use crate::{Context, Error, Result, file};
 /// Files and directories that appear on the shelves together, in order.
 #[must_use]
 pub struct Publication<'s> {
-    store: &'s Store,
+    pub(super) store: &'s Store,
     steps: Vec<Step>,
     _locked: &'s Locked,
 }
@@ -61,6 +61,20 @@ impl Publication<'_> {
         self
     }
 
+    /// What lies at one path of the data root goes to another.
+    pub(super) fn moved(mut self, from: String, to: String) -> Self {
+        self.steps.push(Step { from, to, directory: true });
+        self
+    }
+
+    /// Makes it all visible, and lets the disk have it when it likes: for what is worth nothing after a power cut.
+    ///
+    /// # Errors
+    /// Of the file system; what was already renamed stays.
+    pub fn show(mut self) -> Result<()> {
+        self.rename().map(drop)
+    }
+
     /// Makes it all durable and visible.
     ///
     /// # Errors
@@ -77,27 +91,34 @@ impl Publication<'_> {
             }
             _ => rustix::fs::syncfs(&synced).context("sync", "data root")?,
         }
-        let mut parents: Vec<&str> = Vec::new();
+        for parent in self.rename()? {
+            open_directory(&self.store.root, &parent).and_then(rustix::fs::fsync).context("sync", &parent)?;
+        }
+        Ok(())
+    }
+
+    /// Puts everything in its place, in order, and gives the directories that it is in.
+    fn rename(&mut self) -> Result<Vec<String>> {
+        let root = &self.store.root;
+        let mut parents: Vec<String> = Vec::new();
         for step in &self.steps {
             let parent = step.to.rsplit_once('/').map_or(".", |(parent, _)| parent);
-            if !parents.contains(&parent) {
-                parents.push(parent);
+            if !parents.iter().any(|known| known == parent) {
+                parents.push(parent.into());
                 file::make_directories(root, parent.as_bytes()).context("create directory", parent)?;
             }
             let flags = if step.directory { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
             match rustix::fs::renameat_with(root, step.from.as_str(), root, step.to.as_str(), flags) {
-                // Its name is its content, so what is there is the same.
+                // Its name is its content, so what is there is the same. Or somebody else has moved it.
+                Err(Errno::NOENT) if step.directory => {}
                 Err(Errno::EXIST) if step.directory => {
                     let _ = file::remove_tree(root, step.from.as_str());
                 }
                 other => other.context("rename", &step.to)?,
             }
         }
-        for parent in parents {
-            open_directory(root, parent).and_then(rustix::fs::fsync).context("sync", parent)?;
-        }
         self.steps.clear();
-        Ok(())
+        Ok(parents)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         state::{State, join},
         transfer::{self, Request},
     },
-    clock,
+    clock::{self, Time},
     container::record::HOST_IMAGE,
     dockerfile::{
         Instruction, Line, Source,
@@ -58,13 +58,14 @@ impl Build<'_> {
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
         let begun = self.begin(title(1, &stage.line.text))?;
+        let now = self.created();
         let mut done = match base {
-            Base::Scratch => Done { state: State::on(None), on_host: false },
+            Base::Scratch => Done { state: State::on(None, now), on_host: false },
             Base::Stage(below) => {
                 let below = &self.done[below];
                 Done { state: below.state.below(), on_host: below.on_host }
             }
-            Base::Image(image) if image == HOST_IMAGE => Done { state: State::on(None), on_host: true },
+            Base::Image(image) if image == HOST_IMAGE => Done { state: State::on(None, now), on_host: true },
             Base::Image(image) => {
                 let found = self.engine.store.resolve(image).map_err(|error| match error {
                     Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
@@ -72,7 +73,7 @@ impl Build<'_> {
                     ),
                     error => error,
                 })?;
-                Done { state: State::on(Some(found.config)), on_host: false }
+                Done { state: State::on(Some(found.config), now), on_host: false }
             }
         };
         self.end(begun, true, None)?;
@@ -130,7 +131,7 @@ impl Build<'_> {
 
     /// Adds to the history.
     pub(super) fn remember(&self, state: &mut State, created_by: String, empty_layer: bool) {
-        let created = Some(self.created().to_string());
+        let created = Some(state.created.to_string());
         let comment = "buildkit.dockerfile.v0".into();
         state.history.push(Step { created, created_by, comment, empty_layer, ..Step::default() });
     }
@@ -169,8 +170,8 @@ impl Build<'_> {
             || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
         let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
         let cached = found.is_some();
-        let layer = match found {
-            Some(record) => record.layer,
+        let (layer, created_ns) = match found {
+            Some(record) => (record.layer, record.created_ns),
             None => {
                 let made = self.make(begun, done, make);
                 let (scratch, record) = match made {
@@ -185,12 +186,15 @@ impl Build<'_> {
                 let locked = engine.store.share()?;
                 let mut publication = engine.store.publication(&locked)?;
                 if let (Some((scratch, facts)), Some(layer)) = (&scratch, &record.layer) {
-                    publication = publication.layer(layer, scratch, facts)?;
+                    publication = publication.fresh_layer(layer, scratch, facts)?;
                 }
-                publication.step(&key, &record)?.commit()?;
-                record.layer
+                publication.step(&key, &record)?.show()?;
+                (record.layer, record.created_ns)
             }
         };
+        if self.options.epoch.is_none() {
+            done.state.created = Time::from_unix(0, 0).plus(created_ns);
+        }
         done.state.layers.extend(layer);
         self.remember(&mut done.state, created_by, layer.is_none());
         self.end(begun, cached, None)
@@ -206,8 +210,7 @@ impl Build<'_> {
         make(self, begun.0, done, &bench)?;
         let epoch = self.options.epoch.map(|_| self.created());
         let layer = bench.layer(self.engine, epoch)?;
-        let mut record =
-            StepRecord { created_ns: crate::clock::Time::now().unix_nanos(), ..StepRecord::default() };
+        let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
         let scratch = layer.map(|(scratch, unpacked)| {
             record.layer = Some(unpacked.layer);
             record.size_bytes = unpacked.applied.facts.size_bytes;
