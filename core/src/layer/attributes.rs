@@ -148,11 +148,13 @@ fn is_kept(name: &[u8]) -> bool {
 /// # Errors
 /// As flistxattr(2) and fgetxattr(2).
 pub fn kept(node: impl AsFd, buffer: &mut Vec<u8>) -> Result<Vec<Xattr>, Errno> {
-    buffer.resize(XATTR_BYTES, 0);
-    let count = match flistxattr(&node, buffer.as_mut_slice()) {
+    // Most nodes have none.
+    match flistxattr(&node, &mut [0_u8; 0]) {
         Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
         other => other?,
     };
+    buffer.resize(XATTR_BYTES, 0);
+    let count = flistxattr(&node, buffer.as_mut_slice())?;
     let mut all: Vec<Xattr> = Vec::new();
     for name in buffer[..count].split(|byte| *byte == 0) {
         if is_kept(name) && !name.contains(&b'=') {
