@@ -66,6 +66,15 @@ pub struct Document {
 }
 
 impl Request {
+    /// What of it decides about the result besides what it selects.
+    pub fn describe(&self, add: &mut dyn FnMut(&str, &[u8])) {
+        add("destination", self.destination.as_bytes());
+        add("chown", self.chown.as_deref().unwrap_or_default().as_bytes());
+        for (name, is_set) in [("apart", self.is_apart()), ("parents", self.parents), ("unpack", self.unpack)] {
+            add(name, &[u8::from(is_set)]);
+        }
+    }
+
     /// Whether it goes into an empty tree that becomes a layer of its own. As with docker, `--chmod` is against it.
     pub fn is_apart(&self) -> bool {
         self.link && self.chmod.is_none()

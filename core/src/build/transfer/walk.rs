@@ -199,7 +199,9 @@ impl Item {
             let kind = node.facts.kind();
             let (full, relative) = (below(&path, name), below(&relative, name));
             let verdict = filter.decide(&full, &relative, kind == FileType::Directory);
-            if verdict == Verdict::Leave || kind == FileType::Socket {
+            // Nobody listens on a copy of a socket, and a whiteout is not there where it is looked at right.
+            let is_whiteout = kind == FileType::CharacterDevice && node.facts.device == 0;
+            if verdict == Verdict::Leave || kind == FileType::Socket || is_whiteout {
                 continue;
             }
             if kind == FileType::Symlink {
