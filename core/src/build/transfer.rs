@@ -2,10 +2,10 @@
 //!
 //! | module | what comes in -> what goes out |
 //! |---|---|
-//! | [`mode`] | `--chmod` -> what becomes of a mode |
+//! | `mode` | `--chmod` -> what becomes of a mode |
 //! | `source` | the sources -> the paths that they mean |
 //! | `walk` | a path -> everything in it that is selected |
-//! | [`hashes`] | a file as the kernel describes it -> its hash, if it was hashed before |
+//! | `hashes` | a file as the kernel describes it -> its hash, if it was hashed before |
 //! | `sum` | what is selected -> its digest |
 //! | `place` | what is selected -> nodes in a tree |
 //! | `archive` | a file -> whether `ADD` unpacks it |
@@ -14,8 +14,8 @@
 //! from may be changing meanwhile.
 
 mod archive;
-pub mod hashes;
-pub mod mode;
+mod hashes;
+mod mode;
 mod place;
 mod source;
 mod sum;
@@ -25,8 +25,12 @@ use alloc::{string::String, vec::Vec};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 
+pub use self::{
+    hashes::Hashes,
+    place::Copied,
+    sum::{Line, changed},
+};
 use self::{mode::Change, walk::Item};
-pub use self::{place::Copied, sum::Line};
 use crate::{Context, Result, dockerfile::ignore::Patterns};
 
 /// What a `COPY` or an `ADD` says, with its variables expanded.
@@ -70,7 +74,8 @@ impl Request {
     pub fn describe(&self, add: &mut dyn FnMut(&str, &[u8])) {
         add("destination", self.destination.as_bytes());
         add("chown", self.chown.as_deref().unwrap_or_default().as_bytes());
-        for (name, is_set) in [("apart", self.is_apart()), ("parents", self.parents), ("unpack", self.unpack)] {
+        for (name, is_set) in [("apart", self.is_apart()), ("parents", self.parents), ("unpack", self.unpack)]
+        {
             add(name, &[u8::from(is_set)]);
         }
     }

@@ -11,18 +11,19 @@
 use alloc::vec::Vec;
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     fs::{FlockOperation, Mode, OFlags, flock, openat},
+    io::Errno,
 };
 
 use super::walk::Facts;
 use crate::{
-    Context, Result,
     clock::{SECOND, Time},
     digest::{self, Digest},
     file,
 };
 
+const DIRECTORY: &str = "cache";
 const NAME: &str = "files";
 const LOCK: &str = "files.lock";
 const MAGIC: &[u8; 16] = b"skiff files 1\n\0\0";
@@ -46,7 +47,8 @@ type Record = [u8; RECORD];
 /// What is remembered.
 #[derive(Debug)]
 pub struct Hashes {
-    directory: OwnedFd,
+    /// None if it can't be had: then nothing is remembered.
+    directory: Option<OwnedFd>,
     /// The file as it was read first, without its head; `None` before that.
     known: Option<Vec<u8>>,
     /// What the file does not have yet.
@@ -55,16 +57,18 @@ pub struct Hashes {
 }
 
 impl Hashes {
-    /// Those of a directory, which has them in a file. Nothing is read yet.
-    pub fn new(directory: OwnedFd) -> Self {
+    /// Those of a data directory. Nothing is read before a hash is asked for.
+    pub fn load(data: impl AsFd) -> Self {
         let today = u32::try_from(Time::now().unix() / 86400).unwrap_or(0);
+        let directory = file::subdirectory(data, DIRECTORY, 0o700).ok();
         Hashes { directory, known: None, fresh: Vec::new(), today }
     }
 
     /// The hash of a file that was hashed when it was like this.
     pub(super) fn find(&mut self, facts: &Facts) -> Option<Digest> {
         let wanted = key(facts);
-        let known = self.known.get_or_insert_with(|| load(&self.directory).unwrap_or_default());
+        let known =
+            self.known.get_or_insert_with(|| self.directory.as_ref().and_then(load).unwrap_or_default());
         let (records, _) = known.as_chunks::<RECORD>();
         let at = records.binary_search_by(|record| record[..NODE].cmp(&wanted[..NODE])).ok()?;
         let record = &records[at];
@@ -88,28 +92,24 @@ impl Hashes {
         self.fresh.push(record);
     }
 
-    /// Writes what was learned, if anything was.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn save(&mut self) -> Result<()> {
-        if self.fresh.is_empty() {
-            return Ok(());
+    /// Writes what was learned, if anything was and if that is possible: nobody depends on it.
+    pub fn save(self) {
+        if let Some(directory) = self.directory.filter(|_| !self.fresh.is_empty()) {
+            let _ = write(&directory, self.fresh, self.today);
         }
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = openat(&self.directory, LOCK, flags, Mode::RUSR | Mode::WUSR).context("open", LOCK)?;
-        flock(&lock, FlockOperation::LockExclusive).context("lock", LOCK)?;
-        let present = load(&self.directory).unwrap_or_default();
-        let (old, _) = present.as_chunks::<RECORD>();
-        let mut fresh = core::mem::take(&mut self.fresh);
-        crate::sort::by(&mut fresh, |a, b| a[..NODE].cmp(&b[..NODE]));
-        let records = bounded(merged(old, &fresh), self.today);
-        let bytes = records.as_flattened();
-        let head = [&MAGIC[..], &digest::fnv1a(bytes.iter().copied()).to_be_bytes()].concat();
-        file::replace(&self.directory, NAME, &[&head, bytes].concat(), 0o600).context("write", NAME)?;
-        self.known = Some(bytes.to_vec());
-        Ok(())
     }
+}
+
+fn write(directory: &OwnedFd, mut fresh: Vec<Record>, today: u32) -> Result<(), Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let present = load(directory).unwrap_or_default();
+    crate::sort::by(&mut fresh, |a, b| a[..NODE].cmp(&b[..NODE]));
+    let records = bounded(merged(present.as_chunks().0, &fresh), today);
+    let bytes = records.as_flattened();
+    let head = [&MAGIC[..], &digest::fnv1a(bytes.iter().copied()).to_be_bytes()].concat();
+    file::replace(directory, NAME, &[&head, bytes].concat(), 0o600)
 }
 
 /// Whether nothing that changes a file now could leave its times as they are.
@@ -208,13 +208,14 @@ mod tests {
         let path = format!("/tmp/skiff-hashes-{name}-{}", rustix::process::getpid().as_raw_nonzero());
         let _ = file::remove_tree(file::CWD, path.as_str());
         let directory = file::make_host_directories(&path, 0o700).unwrap();
+        file::subdirectory(&directory, DIRECTORY, 0o700).unwrap();
         (path, directory)
     }
 
     #[test]
     fn a_hash_is_known_again_as_long_as_nothing_says_that_the_file_changed() {
         let (path, directory) = scratch("known");
-        let open = || Hashes::new(directory.try_clone().unwrap());
+        let open = || Hashes::load(&directory);
         let mut first = open();
         for inode in (0..100).rev() {
             assert_eq!(first.find(&facts(inode)), None);
@@ -224,8 +225,8 @@ mod tests {
         let mut other = open();
         other.put(&facts(7), Digest::of(b"newer"));
         other.put(&facts(200), Digest::of(b"200"));
-        first.save().unwrap();
-        other.save().unwrap();
+        first.save();
+        other.save();
         let mut again = open();
         assert_eq!(again.find(&facts(7)), Some(Digest::of(b"newer")));
         assert_eq!(again.find(&facts(200)), Some(Digest::of(b"200")));
@@ -250,24 +251,25 @@ mod tests {
     #[test]
     fn a_damaged_file_is_none_and_is_written_anew() {
         let (path, directory) = scratch("damaged");
-        let open = || Hashes::new(directory.try_clone().unwrap());
+        let open = || Hashes::load(&directory);
         let mut hashes = open();
         hashes.put(&facts(1), Digest::of(b"1"));
         hashes.put(&facts(2), Digest::of(b"2"));
-        hashes.save().unwrap();
-        let whole = file::read(&directory, NAME, 1000).unwrap();
+        hashes.save();
+        let cache = file::directory(&directory, DIRECTORY).unwrap();
+        let whole = file::read(&cache, NAME, 1000).unwrap();
         assert_eq!(whole.len(), HEAD + 2 * RECORD);
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
-            file::replace(&directory, NAME, &bytes, 0o600).unwrap();
+            file::replace(&cache, NAME, &bytes, 0o600).unwrap();
             assert_eq!(open().find(&facts(1)), None, "{at}");
-            file::replace(&directory, NAME, &whole[..at], 0o600).unwrap();
+            file::replace(&cache, NAME, &whole[..at], 0o600).unwrap();
             assert_eq!(open().find(&facts(1)), None, "{at}");
         }
         let mut hashes = open();
         hashes.put(&facts(3), Digest::of(b"3"));
-        hashes.save().unwrap();
+        hashes.save();
         assert_eq!(open().find(&facts(3)), Some(Digest::of(b"3")));
         file::remove_tree(file::CWD, path.as_str()).unwrap();
     }

@@ -46,11 +46,25 @@ pub struct Line {
 type Sums = BTreeMap<u32, Digest>;
 
 impl Selection<'_> {
-    /// The digest of all that is selected. `lines` gets what it is made of, if that is wanted.
+    /// The digest of all that is selected.
     ///
     /// # Errors
     /// Of the file system: for a file that can't be read, or is not there any more.
-    pub fn digest(&self, hashes: &mut Hashes, mut lines: Option<&mut Vec<Line>>) -> Result<Digest> {
+    pub fn digest(&self, hashes: &mut Hashes) -> Result<Digest> {
+        self.sum(hashes, None)
+    }
+
+    /// What the digest is made of.
+    ///
+    /// # Errors
+    /// As [`Selection::digest`].
+    pub fn listing(&self, hashes: &mut Hashes) -> Result<Vec<Line>> {
+        let mut lines = Vec::with_capacity(self.count());
+        self.sum(hashes, Some(&mut lines))?;
+        Ok(lines)
+    }
+
+    fn sum(&self, hashes: &mut Hashes, mut lines: Option<&mut Vec<Line>>) -> Result<Digest> {
         let sums = self.sums(hashes)?;
         let mut all = Sum(Hasher::new());
         all.field(b"files 1");
@@ -199,8 +213,8 @@ impl Selection<'_> {
     }
 }
 
-/// What is not what it was when it was found.
-pub(super) fn changed(path: &[u8]) -> Error {
+/// The error for what is not what it was when it was selected.
+pub fn changed(path: &[u8]) -> Error {
     Error::Conflict(alloc::format!("\"/{}\" has changed while it was looked at", escaped(path)))
 }
 
