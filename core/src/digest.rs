@@ -46,6 +46,16 @@ impl Digest {
         Some(Digest(bytes))
     }
 
+    /// The 32 bytes.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// What [`Digest::to_bytes`] gave.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+
     /// The 64 digits: the name of a file or directory that holds this content.
     pub fn hex(&self) -> Hex {
         let mut digits = [0; 64];

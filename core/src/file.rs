@@ -1,6 +1,7 @@
 //! Files, always relative to a directory that is already open. Paths that come from outside go through [`beneath`] or
 //! [`in_root`]; nothing is resolved as a string. Whole files are replaced by writing a temporary one and renaming it.
 
+mod follow;
 mod whole;
 
 use alloc::{
@@ -22,7 +23,7 @@ use crate::{Context, Error, Result};
 /// The working directory, for paths of this process's own user.
 pub use rustix::fs::CWD;
 
-pub use self::whole::Whole;
+pub use self::{follow::follow, whole::Whole};
 
 /// Opens a directory for use as a starting point.
 ///

@@ -2,7 +2,6 @@
 //! resolved but by openat2 inside the container's root; magic links, of which /proc is full, are not followed.
 
 use alloc::{
-    collections::VecDeque,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -10,7 +9,7 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, StatxFlags, readlinkat, statat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, StatxFlags, statat},
     io::Errno,
 };
 
@@ -27,9 +26,6 @@ use crate::{
     },
     process::{namespaces::Scope, user},
 };
-
-/// As many links as the kernel follows.
-const MOST_LINKS: u32 = 40;
 
 /// A path as a user wrote it: cleaned, and whether it asks for the directory behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +108,8 @@ impl Engine {
             let parent = open_directory(&view, parent).map_err(failed)?;
             let stat = statat(&parent, last, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
             let target = if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-                evaluate(view.root(), &wanted.path).map_err(failed)?
+                let target = file::follow(view.root(), &wanted.path, &mut |_| Ok(())).map_err(failed)?;
+                [b"/", target.as_slice()].concat()
             } else {
                 Vec::new()
             };
@@ -199,45 +196,6 @@ fn mount_of(directory: &OwnedFd) -> Result<u64> {
     Ok(stat.context("stat mount of", "directory")?.stx_mnt_id)
 }
 
-/// Follows all links of a path by name, as far as it exists: what a client asks for next. Nothing is opened by the result
-/// before it is resolved anew.
-fn evaluate(root: &OwnedFd, path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut todo: VecDeque<Vec<u8>> = path.split(|byte| *byte == b'/').map(Into::into).collect();
-    let mut done: Vec<Vec<u8>> = Vec::new();
-    let mut links = 0;
-    while let Some(part) = todo.pop_front() {
-        match part.as_slice() {
-            b"" | b"." => continue,
-            b".." => {
-                done.pop();
-                continue;
-            }
-            _ => {}
-        }
-        let here = if done.is_empty() { b".".to_vec() } else { done.join(&b'/') };
-        let link = file::in_root(root, here, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
-            .and_then(|parent| readlinkat(parent, part.as_slice(), Vec::new()));
-        match link {
-            Ok(target) => {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(Errno::LOOP);
-                }
-                let target = target.into_bytes();
-                if target.starts_with(b"/") {
-                    done.clear();
-                }
-                for part in target.split(|byte| *byte == b'/').rev() {
-                    todo.push_front(part.into());
-                }
-            }
-            Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => done.push(part),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok([b"/".as_slice(), &done.join(&b'/')].concat())
-}
-
 /// A mode as Go's `os.FileMode`, which the API has.
 pub fn go_mode(mode: u32) -> u32 {
     let kind = match FileType::from_raw_mode(mode) {
@@ -291,30 +249,5 @@ mod tests {
         ] {
             assert_eq!(go_mode(mode), go, "{mode:o}");
         }
-    }
-
-    #[test]
-    fn links_are_evaluated_inside_the_root_as_far_as_they_lead() {
-        let path = format!("/tmp/skiff-copy-{}", rustix::process::getpid().as_raw_nonzero());
-        let _ = file::remove_tree(file::CWD, path.as_str());
-        let root = file::make_host_directories(&path, 0o700).unwrap();
-        file::make_directories(&root, b"srv/d").unwrap();
-        for (target, name) in [
-            ("/srv/d", "absolute"),
-            ("../../../srv", "climbing"),
-            ("nowhere/x", "dangling"),
-            ("loop", "loop"),
-            ("absolute/../q", "twice"),
-        ] {
-            rustix::fs::symlinkat(target, &root, name).unwrap();
-        }
-        let target =
-            |name: &str| evaluate(&root, name.as_bytes()).map(|path| String::from_utf8(path).unwrap());
-        assert_eq!(target("absolute"), Ok("/srv/d".into()));
-        assert_eq!(target("climbing/d"), Ok("/srv/d".into()));
-        assert_eq!(target("dangling"), Ok("/nowhere/x".into()));
-        assert_eq!(target("twice"), Ok("/srv/q".into()));
-        assert_eq!(target("loop"), Err(Errno::LOOP));
-        file::remove_tree(file::CWD, path.as_str()).unwrap();
     }
 }

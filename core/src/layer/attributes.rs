@@ -5,7 +5,10 @@ use core::fmt::Display;
 
 use rustix::{
     fd::{AsFd, BorrowedFd},
-    fs::{Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr, futimens},
+    fs::{
+        Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fsetxattr,
+        futimens,
+    },
     io::Errno,
     process::umask,
 };
@@ -15,6 +18,9 @@ use super::{
     tar::Entry,
 };
 use crate::{Context, Error, Result};
+
+/// As long as the kernel lets a list of names or a value be.
+const XATTR_BYTES: usize = 64 << 10;
 
 /// What a node is to get besides its content.
 #[derive(Debug, Clone)]
@@ -47,6 +53,11 @@ impl Maker {
         Maker { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw(), mask }
     }
 
+    /// Somebody else, or in a directory that gives its group to what is made in it: all has to be set.
+    pub fn unknown() -> Self {
+        Maker { uid: u32::MAX, gid: u32::MAX, mask: Mode::empty() }
+    }
+
     /// The owner that has to be set, if any.
     pub fn change(&self, uid: u32, gid: u32) -> Option<(Uid, Gid)> {
         ((uid, gid) != (self.uid, self.gid)).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
@@ -57,16 +68,12 @@ impl Attributes {
     /// Those of an entry. From the outside only `security.capability` and `user.*` are taken, and nothing that overlayfs
     /// would read.
     pub fn of(entry: &Entry) -> Self {
-        let kept = |(name, _): &&Xattr| {
-            name == b"security.capability"
-                || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
-        };
         Attributes {
             mode: entry.mode,
             uid: entry.uid,
             gid: entry.gid,
             times: Some(times(entry)),
-            xattrs: entry.xattrs.iter().filter(kept).cloned().collect(),
+            xattrs: entry.xattrs.iter().filter(|(name, _)| is_kept(name)).cloned().collect(),
         }
     }
 
@@ -129,6 +136,43 @@ impl Attributes {
         }
         Ok(skipped)
     }
+}
+
+fn is_kept(name: &[u8]) -> bool {
+    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+/// The extended attributes of a node that an image or a copy keeps, in order; `buffer` is any, to be used again. An
+/// equals sign would end the name in an archive.
+///
+/// # Errors
+/// As flistxattr(2) and fgetxattr(2).
+pub fn kept(node: impl AsFd, buffer: &mut Vec<u8>) -> Result<Vec<Xattr>, Errno> {
+    // Most nodes have none.
+    match flistxattr(&node, &mut [0_u8; 0]) {
+        Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
+        other => other?,
+    };
+    buffer.resize(XATTR_BYTES, 0);
+    let count = flistxattr(&node, buffer.as_mut_slice())?;
+    let mut all: Vec<Xattr> = Vec::new();
+    for name in buffer[..count].split(|byte| *byte == 0) {
+        if is_kept(name) && !name.contains(&b'=') {
+            let mut value = alloc::vec![0; XATTR_BYTES];
+            match fgetxattr(&node, name, value.as_mut_slice()) {
+                Ok(count) => {
+                    value.truncate(count);
+                    value.shrink_to_fit();
+                }
+                Err(Errno::NODATA) => continue,
+                Err(errno) => return Err(errno),
+            }
+            all.push((name.to_vec(), value));
+        }
+    }
+    // File systems give them in any order.
+    crate::sort::by(&mut all, Ord::cmp);
+    Ok(all)
 }
 
 /// Whether something could not be kept.

@@ -10,12 +10,12 @@ use alloc::{collections::BTreeMap, ffi::CString, format, vec, vec::Vec};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, fstat, openat, readlinkat, statat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, fstat, openat, readlinkat, statat},
     io::Errno,
 };
 
 use super::{
-    emit,
+    attributes, emit,
     pax::{Moment, Xattr},
     tar::{Entry, Kind},
 };
@@ -27,8 +27,6 @@ pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 const BUFFER_BYTES: usize = 128 << 10;
 /// Of each of two files that are compared.
 const COMPARE_BYTES: usize = 32 << 10;
-/// As long as the kernel lets a list of names or a value be.
-const XATTR_BYTES: usize = 64 << 10;
 
 /// What the archive is for.
 #[derive(Debug)]
@@ -77,7 +75,7 @@ impl<'a> Pack<'a> {
             form,
             out,
             links: BTreeMap::new(),
-            xattrs: vec![0; XATTR_BYTES],
+            xattrs: Vec::new(),
             held: Vec::new(),
             latest: i64::MAX,
             left_out: Patterns::default(),
@@ -421,30 +419,9 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
-    /// The extended attributes that an image or a copy keeps; see `attributes`.
     fn kept(&mut self, node: &OwnedFd, path: &[u8]) -> Result<Vec<Xattr>> {
-        let count = match flistxattr(node, self.xattrs.as_mut_slice()) {
-            Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
-            other => other.map_err(|errno| os("list extended attributes of", path, errno))?,
-        };
-        let mut all: Vec<Xattr> = Vec::new();
-        for name in self.xattrs[..count].split(|byte| *byte == 0) {
-            // An equals sign ends the name in an archive.
-            let is_kept = name == b"security.capability"
-                || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.contains(&b'=');
-            if is_kept {
-                let mut value = vec![0; XATTR_BYTES];
-                match fgetxattr(node, name, value.as_mut_slice()) {
-                    Ok(count) => value.truncate(count),
-                    Err(Errno::NODATA) => continue,
-                    Err(errno) => return Err(os("read extended attribute of", path, errno)),
-                }
-                all.push((name.to_vec(), value));
-            }
-        }
-        // File systems give them in any order.
-        crate::sort::by(&mut all, Ord::cmp);
-        Ok(all)
+        attributes::kept(node, &mut self.xattrs)
+            .map_err(|errno| os("read extended attributes of", path, errno))
     }
 
     /// What overlayfs keeps elsewhere is not in the upper directory, so that a layer of it would lack it.

@@ -16,7 +16,7 @@ use crate::{
         plan::{self, Base},
         progress::{Event, Number},
         state::{State, join},
-        transfer::{self, Request},
+        transfer::{self, Document, Request},
     },
     clock::{self, Time},
     container::record::HOST_IMAGE,
@@ -279,11 +279,18 @@ impl Build<'_> {
         if done.on_host {
             return Err(self.wrong(line, "COPY onto this machine's own root is not there yet".into()));
         }
-        self.step(stage, done, title, key, created_by, |_, _, _, bench| selection.copy(bench.view()?.as_fd()))
-            .map_err(|error| match error {
-                Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
-                error => error,
-            })
+        let copy = |_: &mut Self, _, _: &mut Done, bench: &Bench| {
+            let view = bench.view()?;
+            match selection.copy(view.as_fd(), view.as_fd())?.changed {
+                None => Ok(()),
+                // Its key would mean something else.
+                Some(path) => Err(transfer::changed(&path)),
+            }
+        };
+        self.step(stage, done, title, key, created_by, copy).map_err(|error| match error {
+            Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
+            error => error,
+        })
     }
 
     fn request(
@@ -307,7 +314,7 @@ impl Build<'_> {
         for heredoc in &what.heredocs {
             let content = heredoc.content();
             let content = if heredoc.expands { state.expand_body(&content)? } else { content.into_owned() };
-            documents.push((heredoc.name.clone(), content));
+            documents.push(Document { name: heredoc.name.clone(), content: content.into_bytes() });
         }
         let destination = word(&what.destination)?;
         let mut absolute = join(&state.config.working_dir, &destination);
