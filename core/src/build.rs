@@ -8,6 +8,7 @@
 //! | [`context`] | a directory and its `.dockerignore` -> what may be copied from it |
 //! | [`transfer`] | `COPY` and `ADD`: sources -> the digest of what they are, and files in a tree |
 //! | [`cache`] | everything that a step depends on -> its key; a key -> what came of the step the last time |
+//! | [`explain`] | what a step depends on now and the last time -> why it was built anew |
 //! | [`progress`] | what a build tells while it goes on |
 //! | [`request`] | what a client asks for, and what it is answered, as JSON |
 //!
@@ -16,6 +17,7 @@
 pub mod cache;
 pub mod change;
 pub mod context;
+pub mod explain;
 pub mod plan;
 pub mod progress;
 pub mod request;

@@ -47,7 +47,7 @@ pub use self::{
     layers::{LayerFacts, Scratch},
     names::Name,
     publish::Publication,
-    steps::{CachedStep, StepRecord},
+    steps::{CachedStep, StepFile, StepRecord},
     writeback::Writeback,
 };
 use crate::{Context, Error, Result, file};

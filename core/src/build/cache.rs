@@ -8,7 +8,10 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::digest::{Digest, Hasher};
+use crate::{
+    digest::{Digest, Hasher},
+    store::StepFile,
+};
 
 /// Changes when what is hashed changes its meaning, so that nothing of an older skiff is taken for something else.
 const VERSION: &[u8] = b"skiff build 1";
@@ -20,6 +23,19 @@ const SHOWN: usize = 200;
 pub struct Key {
     hash: Hasher,
     inputs: Vec<(String, String)>,
+    /// The files of an input, for people.
+    pub files: Vec<StepFile>,
+}
+
+/// A finished key.
+#[derive(Debug)]
+pub struct Finished {
+    /// The key.
+    pub key: Digest,
+    /// Its inputs, for people.
+    pub inputs: Vec<(String, String)>,
+    /// Its files, for people.
+    pub files: Vec<StepFile>,
 }
 
 impl core::fmt::Debug for Key {
@@ -31,7 +47,7 @@ impl core::fmt::Debug for Key {
 impl Key {
     /// Of a step of this kind.
     pub fn new(kind: &str) -> Key {
-        let mut key = Key { hash: Hasher::new(), inputs: Vec::new() };
+        let mut key = Key { hash: Hasher::new(), inputs: Vec::new(), files: Vec::new() };
         key.hash(VERSION);
         key.hash(kind.as_bytes());
         key
@@ -53,9 +69,9 @@ impl Key {
         self.hash.update(bytes);
     }
 
-    /// The key, and its inputs for people.
-    pub fn finish(self) -> (Digest, Vec<(String, String)>) {
-        (self.hash.finish(), self.inputs)
+    /// The key, and what it was made of.
+    pub fn finish(self) -> Finished {
+        Finished { key: self.hash.finish(), inputs: self.inputs, files: self.files }
     }
 }
 
@@ -68,7 +84,7 @@ mod tests {
         for (name, value) in inputs {
             key.add(name, value);
         }
-        key.finish().0
+        key.finish().key
     }
 
     #[test]

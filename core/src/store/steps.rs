@@ -36,6 +36,19 @@ pub struct StepRecord {
     pub took_ns: i64,
     /// What it depended on: names, and what they were, or a hash of it.
     pub inputs: Vec<(String, String)>,
+    /// The files that it read, unless they are many.
+    pub files: Vec<StepFile>,
+}
+
+/// A file that a step read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFile {
+    /// From what was copied on.
+    pub path: String,
+    /// Kind and permission bits.
+    pub mode: u32,
+    /// The beginning of its content's hash; empty if it has none.
+    pub hash: String,
 }
 
 /// A step on the shelf.
@@ -87,6 +100,13 @@ impl Store {
             }
         }
         Ok(steps)
+    }
+
+    /// The step that was of use last of those with this instruction.
+    pub fn last_step(&self, instruction: &str) -> Option<StepRecord> {
+        let mut steps = self.steps().ok()?;
+        steps.retain(|step| step.record.instruction == instruction);
+        steps.into_iter().max_by_key(|step| (step.used, step.record.created_ns)).map(|step| step.record)
     }
 
     /// Takes a step off the shelf. What only it needed goes with the next collection.

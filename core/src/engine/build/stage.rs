@@ -12,7 +12,8 @@ use super::{Build, layer::Bench};
 use crate::{
     Context, Error, Result,
     build::{
-        cache::Key,
+        cache::{Finished, Key},
+        explain,
         plan::{self, Base},
         progress::{Event, Number},
         state::{State, join},
@@ -29,8 +30,11 @@ use crate::{
     file,
     image::config::Step,
     process::rootfs,
-    store::StepRecord,
+    store::{StepFile, StepRecord},
 };
+
+/// Most files of a step that its record names, for people.
+const FILES_KEPT: usize = 1000;
 
 /// A finished stage.
 pub(super) struct Done {
@@ -120,7 +124,7 @@ impl Build<'_> {
                 let unpack = add.unpack.unwrap_or(true);
                 self.transfer(stage, line, &add.transfer, None, (false, unpack), done, title)
             }
-            Command::Workdir(_) => self.workdir(line, done, title),
+            Command::Workdir(_) => self.workdir(stage, line, done, title),
             _ => {
                 let created_by = line.text.to_string();
                 self.remember(&mut done.state, created_by, true);
@@ -164,12 +168,16 @@ impl Build<'_> {
     ) -> Result<()> {
         let begun = self.begin(title.into())?;
         let engine = self.engine;
-        let (key, inputs) = key.finish();
+        let Finished { key, inputs, files } = key.finish();
         let name = self.file.stages[stage].name.unwrap_or_default();
         let fresh = self.options.no_cache
             || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
         let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
         let cached = found.is_some();
+        let why = self.options.explain.then(|| match &found {
+            Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
+            None => explain::why(engine.store.last_step(&created_by).as_ref(), &inputs, &files),
+        });
         let (layer, created_ns) = match found {
             Some(record) => (record.layer, record.created_ns),
             None => {
@@ -182,7 +190,7 @@ impl Build<'_> {
                     }
                 };
                 let took_ns = clock::monotonic() - begun.1;
-                let record = StepRecord { instruction: created_by.clone(), inputs, took_ns, ..record };
+                let record = StepRecord { instruction: created_by.clone(), inputs, files, took_ns, ..record };
                 let locked = engine.store.share()?;
                 let mut publication = engine.store.publication(&locked)?;
                 if let (Some((scratch, facts)), Some(layer)) = (&scratch, &record.layer) {
@@ -197,7 +205,7 @@ impl Build<'_> {
         }
         done.state.layers.extend(layer);
         self.remember(&mut done.state, created_by, layer.is_none());
-        self.end(begun, cached, None)
+        self.end(begun, cached, why)
     }
 
     fn make(
@@ -231,7 +239,7 @@ impl Build<'_> {
         key
     }
 
-    fn workdir(&mut self, line: &Line<'_>, done: &mut Done, title: &str) -> Result<()> {
+    fn workdir(&mut self, stage: usize, line: &Line<'_>, done: &mut Done, title: &str) -> Result<()> {
         let path = done.state.config.working_dir.clone();
         let created_by = format!("WORKDIR {path}");
         if done.on_host {
@@ -239,7 +247,7 @@ impl Build<'_> {
         }
         let mut key = self.key("workdir", done);
         key.add("path", path.as_bytes());
-        self.step(0, done, title, key, created_by, |_, _, _, bench| {
+        self.step(stage, done, title, key, created_by, |_, _, _, bench| {
             let view = bench.view()?;
             file::make_directories(&view, path.as_bytes()).context("create directory", &path).map(drop)
         })
@@ -275,6 +283,14 @@ impl Build<'_> {
         let digest =
             selection.digest(&mut self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
         key.add("files", digest.to_string().as_bytes());
+        if selection.count() <= FILES_KEPT {
+            let listing = selection.listing(&mut self.hashes)?;
+            key.files.extend(listing.into_iter().map(|line| StepFile {
+                path: String::from_utf8_lossy(&line.path).into_owned(),
+                mode: line.mode,
+                hash: line.hash.map(|hash| hash.hex().short().into()).unwrap_or_default(),
+            }));
+        }
         let created_by = format!("{} # buildkit", line.text);
         if done.on_host {
             return Err(self.wrong(line, "COPY onto this machine's own root is not there yet".into()));
