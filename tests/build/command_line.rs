@@ -78,7 +78,7 @@ fn a_failed_step_shows_its_last_lines_and_fails_the_build() {
         assert!(error.contains(" so far\n------\n") && error.contains("exit code: 37"), "{error}");
         assert!(!error.contains("never\n"), "{error}");
     }
-    scratch.fails(&["image", "inspect", "no"], 1, "no such");
+    scratch.fails(&["image", "inspect", "no"], 1, "No such image");
 }
 
 #[test]
