@@ -132,6 +132,9 @@ impl View for Live {
     }
 
     fn tick(&mut self, now: i64, size: [u16; 2]) -> String {
+        if self.begun.is_none() {
+            return String::new();
+        }
         let [rows, width] = usable(size);
         let mut text = self.back(width) + &self.settle(width);
         let lines = self.frame(now, [rows, width]);

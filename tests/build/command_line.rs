@@ -1,8 +1,16 @@
 //! The main path, and what is shown of it.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
-use crate::{build, context, ended, pack::Tar, support::with_box};
+use crate::{
+    build, context, ended,
+    pack::Tar,
+    support::{until, with_box},
+};
 
 #[test]
 fn an_image_is_built_named_and_run() {
@@ -78,7 +86,7 @@ fn a_failed_step_shows_its_last_lines_and_fails_the_build() {
         assert!(error.contains(" so far\n------\n") && error.contains("exit code: 37"), "{error}");
         assert!(!error.contains("never\n"), "{error}");
     }
-    scratch.fails(&["image", "inspect", "no"], 1, "no such");
+    scratch.fails(&["image", "inspect", "no"], 1, "No such image");
 }
 
 #[test]
@@ -139,4 +147,20 @@ fn explain_tells_of_each_step() {
     context(&scratch, &[("Dockerfile", "FROM box\nRUN true\n")]);
     let (code, _, error) = build(&scratch, &["--explain", "--progress", "plain"]);
     assert!(code == 0 && error.contains(" cache: "), "{error}");
+}
+
+#[test]
+fn a_build_ends_when_its_client_does() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN echo begun; sleep 1000\n")]);
+    let directory = scratch.path("context").display().to_string();
+    let mut child =
+        scratch.skiff(&["build", "--progress", "plain", &directory]).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with(" begun")));
+    let left = || fs::read_dir(scratch.path("data/tmp")).map_or(0, Iterator::count) + scratch.containers();
+    assert!(left() > 0, "the step has nowhere to run");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the step is still running", &mut || left() == 0);
 }

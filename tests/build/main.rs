@@ -7,7 +7,6 @@ mod command_line;
 #[allow(dead_code)]
 mod daemon;
 #[path = "../exchange/pack.rs"]
-#[allow(dead_code)]
 mod pack;
 mod refused;
 #[path = "../support/mod.rs"]

@@ -97,6 +97,8 @@ impl Engine {
             next: 0,
             done: BTreeMap::new(),
         };
+        let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
+        build.tell(Event::Planned { steps: steps as Number })?;
         for (&number, base) in &stages {
             let done = build.stage(number, base)?;
             build.done.insert(number, done);

@@ -20,6 +20,7 @@ use crate::{
         progress::{Event, Number},
         state::{PROXY_ARGS, set_variable},
     },
+    clock,
     container::{
         config::{Config, HostConfig},
         names,
@@ -240,7 +241,12 @@ impl Build<'_> {
         while !open.is_empty() {
             let mut polled: Vec<PollFd<'_>> =
                 open.iter().map(|(fd, _)| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)).collect();
-            match poll(&mut polled, None) {
+            match poll(&mut polled, Some(&clock::timespec(clock::SECOND))) {
+                // Nobody may be listening any more.
+                Ok(0) => {
+                    self.tell(Event::Idle)?;
+                    continue;
+                }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(Error::os("poll", "the command's output", errno)),
             }

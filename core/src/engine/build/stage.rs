@@ -22,7 +22,7 @@ use crate::{
     clock::{self, Time},
     container::record::HOST_IMAGE,
     dockerfile::{
-        Instruction, Line, Source,
+        Instruction, Line, Source, Stage,
         command::{Command, Transfer},
         ignore::Patterns,
         triggers,
@@ -44,6 +44,15 @@ pub(super) struct Done {
     pub on_host: bool,
 }
 
+/// How many steps a stage has, its `FROM` included and what the base image leaves for its children not.
+pub(super) fn steps(stage: &Stage<'_>) -> usize {
+    1 + stage.instructions.iter().filter(|one| makes_layers(&one.command)).count()
+}
+
+fn makes_layers(command: &Command<'_>) -> bool {
+    matches!(command, Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_))
+}
+
 impl Build<'_> {
     /// Runs the instructions of the stage of this number.
     pub(super) fn stage(&mut self, number: usize, base: &Base) -> Result<Done> {
@@ -54,11 +63,7 @@ impl Build<'_> {
             None if file.stages.len() > 1 => format!("stage-{number} "),
             None => String::new(),
         };
-        let makes_layers = |command: &Command<'_>| {
-            matches!(command, Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_))
-        };
-        let count = 1 + stage.instructions.iter().filter(|one| makes_layers(&one.command)).count();
-
+        let count = steps(stage);
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
         let begun = self.begin(title(1, &stage.line.text))?;
