@@ -26,7 +26,7 @@ use crate::{
         transfer::Hashes,
     },
     clock::Time,
-    digest::{DiffId, ImageId},
+    digest::{DiffId, Digest, ImageId},
     dockerfile::{Dockerfile, Fault, Line, Source},
     image::{
         config::{ARCHITECTURE, ImageConfig, LAYER_LIMIT, RootFs},
@@ -136,9 +136,16 @@ impl Engine {
             ..ImageConfig::default()
         };
         let locked = self.store.share()?;
+        let json = image.to_json();
+        let id = ImageId(Digest::of(&json));
+        let is_named = |name: &Reference| self.store.named(name).is_ok_and(|named| named == Some(id));
+        if names.iter().all(is_named) && self.store.image_record(&id).is_ok_and(|record| record.is_some()) {
+            // The same as the last time.
+            return Ok(id);
+        }
         let size_bytes = self.size_of(&image.rootfs.diff_ids)?;
         let record = ImageRecord { size_bytes, added: Time::now() };
-        let (mut publication, id) = self.store.publication(&locked)?.image(&image.to_json(), &record)?;
+        let (mut publication, id) = self.store.publication(&locked)?.image(&json, &record)?;
         for name in names {
             publication = publication.name(name, &id)?;
         }
