@@ -6,8 +6,8 @@ use core::fmt::Display;
 use rustix::{
     fd::{AsFd, BorrowedFd},
     fs::{
-        Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fsetxattr,
-        futimens,
+        Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr,
+        flistxattr_query, fsetxattr, futimens,
     },
     io::Errno,
     process::umask,
@@ -149,7 +149,7 @@ fn is_kept(name: &[u8]) -> bool {
 /// As flistxattr(2) and fgetxattr(2).
 pub fn kept(node: impl AsFd, buffer: &mut Vec<u8>) -> Result<Vec<Xattr>, Errno> {
     // Most nodes have none.
-    match flistxattr(&node, &mut [0_u8; 0]) {
+    match flistxattr_query(&node) {
         Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
         other => other?,
     };
