@@ -9,6 +9,7 @@ mod daemon;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -20,12 +20,13 @@ use crate::{
     build::{
         Options,
         context::Context,
-        plan::{self, Plan, Wrong},
+        plan::{self, Base, Plan, Wrong},
         progress::{Event, Number},
         state::{Said, State},
         transfer::Hashes,
     },
     clock::Time,
+    container::record::HOST_IMAGE,
     digest::{DiffId, Digest, ImageId},
     dockerfile::{Dockerfile, Fault, Line, Source},
     image::{
@@ -84,6 +85,11 @@ impl Engine {
         };
         let said = plan::said(&source, &parsed, options).map_err(wrong)?;
         let Plan { stages, target } = plan::plan(&source, &parsed, &said, options).map_err(wrong)?;
+        if stages[&target] == Base::Image(HOST_IMAGE.into()) {
+            let message = "the result cannot be built on this machine's own root".into();
+            return Err(Error::from(Fault::of_line(&source, parsed.stages[target].line, message))
+                .hint("copy what is needed into a stage FROM scratch: COPY --from=..."));
+        }
         self.sweep_store();
         let mut build = Build {
             engine: self,
@@ -105,12 +111,6 @@ impl Engine {
         }
         build.hashes.save();
         let done = build.done.remove(&target).expect("the plan has the target");
-        if done.on_host {
-            let stage = &parsed.stages[target];
-            let message = "the result cannot be built on this machine's own root".into();
-            return Err(Error::from(Fault::of_line(&source, stage.line, message))
-                .hint("copy what is needed into a stage FROM scratch: COPY --from=..."));
-        }
         self.publish_built(done.state, options, &names)
     }
 

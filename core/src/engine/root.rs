@@ -136,7 +136,7 @@ const DIRECTORIES: [&str; 3] = ["dev", "proc", "sys"];
 const CHANGES: &str = "changes";
 
 /// Whether overlayfs takes an upper directory on a file system that is mounted nowhere. It does since Linux 6.15.
-fn takes_detached_upper() -> bool {
+pub(super) fn takes_detached_upper() -> bool {
     let uname = rustix::system::uname();
     is_at_least(uname.release().to_str().unwrap_or(""), (6, 15))
 }

@@ -67,7 +67,6 @@ impl Build<'_> {
                 run.security == Security::Insecure,
                 "RUN --security=insecure is not allowed: it needs an entitlement",
             ),
-            (done.on_host, "RUN on this machine's own root is not there yet"),
         ];
         if let Some((_, why)) = unsupported.iter().find(|(asked, _)| *asked) {
             return Err(self.wrong(line, (*why).into()));
@@ -186,7 +185,8 @@ impl Build<'_> {
             },
             host: HostConfig {
                 network_mode: network,
-                auto_remove: true,
+                // What is thrown away can be mounted only once.
+                auto_remove: !bench.is_on_host(),
                 extra_hosts: self.options.extra_hosts.clone(),
                 shm_size: i64::try_from(self.options.shm_size).unwrap_or(i64::MAX),
                 ..HostConfig::default()

@@ -40,8 +40,8 @@ const FILES_KEPT: usize = 1000;
 pub(super) struct Done {
     /// What it has come to.
     pub state: State,
-    /// It stands on this machine's own root.
-    pub on_host: bool,
+    /// It stands on this machine's own root, and this is what it has come to.
+    pub host: Option<Bench>,
 }
 
 /// How many steps a stage has, its `FROM` included and what the base image leaves for its children not.
@@ -69,12 +69,18 @@ impl Build<'_> {
         let begun = self.begin(title(1, &stage.line.text))?;
         let now = self.created();
         let mut done = match base {
-            Base::Scratch => Done { state: State::on(None, now), on_host: false },
+            Base::Scratch => Done { state: State::on(None, now), host: None },
             Base::Stage(below) => {
                 let below = &self.done[below];
-                Done { state: below.state.below(), on_host: below.on_host }
+                if below.host.is_some() {
+                    let why = "a stage on this machine's own root can be copied from, not built on";
+                    return Err(self.wrong(stage.line, why.into()));
+                }
+                Done { state: below.state.below(), host: None }
             }
-            Base::Image(image) if image == HOST_IMAGE => Done { state: State::on(None, now), on_host: true },
+            Base::Image(image) if image == HOST_IMAGE => {
+                Done { state: State::on(None, now), host: Some(Bench::on_host()?) }
+            }
             Base::Image(image) => {
                 let found = self.engine.store.resolve(image).map_err(|error| match error {
                     Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
@@ -82,7 +88,7 @@ impl Build<'_> {
                     ),
                     error => error,
                 })?;
-                Done { state: State::on(Some(found.config), now), on_host: false }
+                Done { state: State::on(Some(found.config), now), host: None }
             }
         };
         self.end(begun, true, None)?;
@@ -129,7 +135,7 @@ impl Build<'_> {
                 let unpack = add.unpack.unwrap_or(true);
                 self.transfer(stage, line, &add.transfer, None, (false, unpack), done, title)
             }
-            Command::Workdir(_) => self.workdir(stage, line, done, title),
+            Command::Workdir(_) => self.workdir(stage, done, title),
             _ => {
                 let created_by = line.text.to_string();
                 self.remember(&mut done.state, created_by, true);
@@ -173,15 +179,27 @@ impl Build<'_> {
     ) -> Result<()> {
         let begun = self.begin(title.into())?;
         let engine = self.engine;
+        if let Some(bench) = done.host.take() {
+            // Nobody knows what this machine's root is: nothing of it is in the cache.
+            let made = make(self, begun.0, done, &bench);
+            done.host = Some(bench);
+            if let Err(error) = made {
+                self.tell(Event::Failed { step: begun.0 })?;
+                return Err(error);
+            }
+            self.remember(&mut done.state, created_by, true);
+            return self.end(begun, false, None);
+        }
         let Finished { key, inputs, files } = key.finish();
         let name = self.file.stages[stage].name.unwrap_or_default();
         let fresh = self.options.no_cache
             || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
         let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
         let cached = found.is_some();
+        let instruction = title.split_once("] ").map_or(title, |(_, instruction)| instruction);
         let why = self.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
-            None => explain::why(engine.store.last_step(&created_by).as_ref(), &inputs, &files),
+            None => explain::why(engine.store.last_step(instruction).as_ref(), &inputs, &files),
         });
         let (layer, created_ns) = match found {
             Some(record) => (record.layer, record.created_ns),
@@ -195,7 +213,7 @@ impl Build<'_> {
                     }
                 };
                 let took_ns = clock::monotonic() - begun.1;
-                let record = StepRecord { instruction: created_by.clone(), inputs, files, took_ns, ..record };
+                let record = StepRecord { instruction: instruction.into(), inputs, files, took_ns, ..record };
                 let locked = engine.store.share()?;
                 let mut publication = engine.store.publication(&locked)?;
                 if let (Some((scratch, facts)), Some(layer)) = (&scratch, &record.layer) {
@@ -244,12 +262,9 @@ impl Build<'_> {
         key
     }
 
-    fn workdir(&mut self, stage: usize, line: &Line<'_>, done: &mut Done, title: &str) -> Result<()> {
+    fn workdir(&mut self, stage: usize, done: &mut Done, title: &str) -> Result<()> {
         let path = done.state.config.working_dir.clone();
         let created_by = format!("WORKDIR {path}");
-        if done.on_host {
-            return Err(self.wrong(line, "WORKDIR on this machine's own root is not there yet".into()));
-        }
         let mut key = self.key("workdir", done);
         key.add("path", path.as_bytes());
         self.step(stage, done, title, key, created_by, |_, _, _, bench| {
@@ -297,9 +312,6 @@ impl Build<'_> {
             }));
         }
         let created_by = format!("{} # buildkit", line.text);
-        if done.on_host {
-            return Err(self.wrong(line, "COPY onto this machine's own root is not there yet".into()));
-        }
         let copy = |_: &mut Self, _, _: &mut Done, bench: &Bench| {
             let view = bench.view()?;
             match selection.copy(view.as_fd(), view.as_fd())?.changed {
@@ -365,7 +377,10 @@ impl Build<'_> {
         let engine = self.engine;
         let layers = match base {
             Base::Scratch => Vec::new(),
-            Base::Stage(number) => self.done[number].state.layers.clone(),
+            Base::Stage(number) => match &self.done[number] {
+                Done { host: Some(bench), .. } => return bench.seen(),
+                done => done.state.layers.clone(),
+            },
             Base::Image(image) if image == HOST_IMAGE => {
                 return file::directory(file::CWD, "/").context("open", "/");
             }

@@ -1,0 +1,149 @@
+//! What the steps do: the cache, the mounts of `RUN`, stages, this machine as a stage, the cache's size.
+
+use std::fs;
+
+use crate::{
+    build, context,
+    support::{Scratch, with_box},
+};
+
+fn id(scratch: &Scratch, name: &str) -> String {
+    scratch.text(&["inspect", "-f", "{{.Id}}", name])
+}
+
+/// How many steps of a build came from the cache, `FROM` not counted, and how many did not.
+fn cached(stderr: &str) -> (usize, usize) {
+    let of = |word: &str| stderr.lines().filter(|line| line.split(' ').nth(1) == Some(word)).count();
+    (of("CACHED"), of("DONE"))
+}
+
+#[test]
+fn only_what_depends_on_a_change_is_built_anew() {
+    let scratch = with_box(&[]);
+    let text = "FROM box\nRUN echo 1 > /1\nCOPY a /a\nRUN cat /a > /2\nLABEL x=1\nCMD [\"cat\", \"/2\"]\n";
+    let directory = context(&scratch, &[("Dockerfile", text), ("a", "one"), ("b", "unused")]);
+    let (code, _, first) = build(&scratch, &["-t", "it"]);
+    assert_eq!((code, cached(&first)), (0, (1, 3)), "{first}");
+    let before = id(&scratch, "it");
+
+    // Nothing changed, and times are not looked at.
+    fs::write(directory.join("a"), "one").unwrap();
+    fs::write(directory.join("b"), "changed").unwrap();
+    let (_, _, again) = build(&scratch, &["-t", "it"]);
+    assert_eq!((cached(&again), id(&scratch, "it")), ((4, 0), before.clone()), "{again}");
+
+    // A label is no step.
+    fs::write(directory.join("Dockerfile"), text.replace("x=1", "x=2")).unwrap();
+    let (_, _, labelled) = build(&scratch, &["-t", "it"]);
+    assert_eq!(cached(&labelled), (4, 0), "{labelled}");
+    assert_ne!(id(&scratch, "it"), before);
+
+    fs::write(directory.join("a"), "two").unwrap();
+    let (_, _, changed) = build(&scratch, &["-t", "it", "--explain"]);
+    assert_eq!(cached(&changed), (2, 2), "{changed}");
+    assert!(changed.contains("a has changed"), "{changed}");
+    assert_eq!(scratch.text(&["run", "--rm", "it"]), "two");
+
+    let (_, _, fresh) = build(&scratch, &["-t", "it", "--no-cache"]);
+    assert_eq!(cached(&fresh), (1, 3), "{fresh}");
+}
+
+#[test]
+fn an_argument_counts_where_it_is_seen() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN echo before\nARG V=1\nRUN echo $V > /v\n")]);
+    build(&scratch, &["-t", "it"]);
+    let (_, _, other) = build(&scratch, &["-t", "it", "--build-arg", "V=2", "--explain"]);
+    assert_eq!(cached(&other), (2, 1), "{other}");
+    assert!(other.contains("V=2 was V=1"), "{other}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/v"]), "2\n");
+    let history = scratch.text(&["history", "--no-trunc", "--format", "{{.CreatedBy}}", "it"]);
+    assert!(history.contains("RUN |1 V=2 /bin/sh -c echo $V > /v # buildkit"), "{history}");
+}
+
+#[test]
+fn mounts_are_there_while_the_step_runs_and_leave_nothing() {
+    let scratch = with_box(&[]);
+    let text = "FROM box AS other\nRUN mkdir /o && echo other > /o/f\nFROM box\n\
+                RUN --mount=target=/ctx --mount=type=bind,from=other,source=/o,target=/in/o,rw \
+                --mount=type=tmpfs,target=/mem,size=1m --mount=type=cache,target=/cache \
+                cat /ctx/a /in/o/f; echo x > /in/o/new; echo y > /mem/y; echo line >> /cache/log; cp /cache/log /log\n\
+                RUN test ! -e /ctx && test ! -e /in && test ! -e /mem && test ! -e /cache\n";
+    let directory = context(&scratch, &[("Dockerfile", text), ("a", "context\n")]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("context") && told.contains("other"), "{told}");
+    // A cache outlives the build, and is not part of what a step depends on; what is bound is.
+    assert_eq!(cached(&build(&scratch, &["-t", "it"]).2), (5, 0));
+    fs::write(directory.join("a"), "changed\n").unwrap();
+    build(&scratch, &["-t", "it"]);
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/log"]), "line\nline\n");
+    scratch.text(&["builder", "prune", "-af"]);
+    build(&scratch, &["-t", "it"]);
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/log"]), "line\n");
+}
+
+#[test]
+fn a_stage_on_this_machine_is_copied_from_and_never_the_result() {
+    let scratch = with_box(&[]);
+    let text = "FROM host AS tools\nWORKDIR /made-by-a-build\nCOPY a .\nRUN cat a a > b\nRUN cat b > c\nFROM box\n\
+                COPY --from=tools /made-by-a-build /m\n";
+    context(&scratch, &[("Dockerfile", text), ("a", "1\n")]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/m/c"]), "1\n1\n");
+    assert!(!std::path::Path::new("/made-by-a-build").exists());
+    context(&scratch, &[("Dockerfile", "FROM host\nRUN true\n")]);
+    let (code, _, refused) = build(&scratch, &[]);
+    assert_eq!(code, 1);
+    assert!(refused.contains("FROM scratch") && !refused.contains("RUN"), "{refused}");
+}
+
+#[test]
+fn what_a_killed_build_has_finished_is_not_built_again() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN echo done > /done\nRUN sleep 1000\n")]);
+    let path = scratch.path("context").display().to_string();
+    let mut client = scratch.skiff(&["build", &path]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let told = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
+    for line in told {
+        if line.unwrap().contains("RUN sleep") {
+            break;
+        }
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN echo done > /done\nRUN cat /done\n")]);
+    let (code, _, told) = build(&scratch, &[]);
+    assert_eq!((code, cached(&told)), (0, (2, 1)), "{told}");
+}
+
+#[test]
+fn the_cache_is_shown_and_made_smaller() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN head -c 100000 /dev/zero > /big\nRUN echo x > /x\n")]);
+    build(&scratch, &["-t", "it"]);
+    let size = || scratch.text(&["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}}"]);
+    assert!(size().contains("Build Cache 2 "), "{}", size());
+    // Both are in an image.
+    assert_eq!(scratch.text(&["builder", "prune", "-f"]), "Total reclaimed space: 0B\n");
+    scratch.text(&["rmi", "it"]);
+    assert_eq!(cached(&build(&scratch, &["-t", "it"]).2), (3, 0));
+    scratch.text(&["rmi", "it"]);
+    let pruned = scratch.text(&["builder", "prune", "-f"]);
+    assert!(pruned.ends_with("Total reclaimed space: 100kB\n"), "{pruned}");
+    assert!(size().contains("Build Cache 0 "), "{}", size());
+    assert_eq!(scratch.text(&["run", "--rm", "box", "echo", "still"]), "still\n");
+}
+
+#[test]
+fn the_same_inputs_and_epoch_give_the_same_image_anywhere() {
+    let ids = [0, 1].map(|_| {
+        let scratch = with_box(&[]);
+        context(&scratch, &[("Dockerfile", "FROM scratch\nCOPY . /x\nENV A=1\n"), ("a", "1"), ("d/b", "2")]);
+        let (code, _, told) = build(&scratch, &["-t", "it", "--source-date-epoch", "1000000000"]);
+        assert_eq!(code, 0, "{told}");
+        id(&scratch, "it")
+    });
+    assert_eq!(ids[0], ids[1]);
+}
