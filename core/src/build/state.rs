@@ -26,6 +26,9 @@ use crate::{
 /// Where programs are looked for if the base image doesn't say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Most bytes of all variables: no program could be started with more of them.
+const VARIABLES_LIMIT: usize = 4 << 20;
+
 /// Build arguments that every `RUN` sees without an `ARG`, and that are not part of what it depends on.
 pub const PROXY_ARGS: [&str; 10] = [
     "HTTP_PROXY",
@@ -79,6 +82,8 @@ pub struct State {
     pub created: Time,
     /// Variables and arguments with their values.
     pub variables: BTreeMap<String, String>,
+    /// Bytes in names and values that were set here.
+    bytes: usize,
     /// Arguments in force, in the order in which they were declared.
     args: Vec<String>,
     /// A `CMD` was there since the stage began.
@@ -142,7 +147,7 @@ impl State {
             Command::Env(pairs) => {
                 for (key, value) in self.pairs(pairs, said)? {
                     set_variable(&mut self.config.env, &key, &value);
-                    self.variables.insert(key, value);
+                    self.set(key, value)?;
                 }
             }
             Command::Label(pairs) => {
@@ -201,6 +206,17 @@ impl State {
         Ok(())
     }
 
+    fn set(&mut self, key: String, value: String) -> Result<(), String> {
+        self.bytes += key.len() + value.len();
+        if let Some(old) = self.variables.insert(key.clone(), value) {
+            self.bytes = self.bytes.saturating_sub(key.len() + old.len());
+        }
+        if self.bytes > VARIABLES_LIMIT {
+            return Err("the variables have more than 4 MiB".into());
+        }
+        Ok(())
+    }
+
     fn declare(&mut self, arg: &command::Arg<'_>, said: &Said<'_>) -> Result<(), String> {
         let key = self.expand(arg.key, said)?;
         let value = match (said.arg(&key), arg.value) {
@@ -209,7 +225,7 @@ impl State {
             (None, None) => said.globals.get(&key).cloned(),
         };
         if let Some(value) = value {
-            self.variables.insert(key.clone(), value);
+            self.set(key.clone(), value)?;
             self.args.retain(|name| *name != key);
             self.args.push(key);
         }
@@ -357,6 +373,11 @@ mod tests {
             state.environment()[1..],
             ["E=given-global-", "A=env", "G=global", "E2=given-global-2", "LATE=x"]
         );
+        let doubling = (0..40).fold(String::from("ENV A=1234567890\n"), |text, _| text + "ENV A=$A$A$A$A\n");
+        let source = Source::fragment("Dockerfile", &doubling).unwrap();
+        let mut state = State::default();
+        let all = triggers(&source).unwrap();
+        assert!(all.iter().any(|one| state.apply(&one.command, &said(&[])).is_err()));
         // One instruction sees the values from before it.
         assert_eq!(after("ENV A=1\nENV A=2 B=$A", &[]).variables["B"], "1");
     }
