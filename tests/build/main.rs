@@ -6,6 +6,8 @@ mod command_line;
 #[path = "../api/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+mod failed;
+mod link;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
