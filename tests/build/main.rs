@@ -8,6 +8,7 @@ mod command_line;
 mod daemon;
 mod failed;
 mod link;
+mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
