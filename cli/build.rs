@@ -3,6 +3,7 @@
 //! | module | what comes in -> what goes out |
 //! |---|---|
 //! | [`flags`] | what was typed -> the options of a build, or why one is not there |
+//! | [`export`] | `--output` -> where the result goes, and the result there |
 //! | [`secrets`] | `--secret` -> an id and its content |
 //! | [`source`] | PATH and `--file` -> the Dockerfile and the context |
 //! | [`upload`] | a directory -> the tar of a context, for an engine that can't see it |
@@ -13,6 +14,7 @@
 
 pub mod check;
 pub mod describe;
+pub mod export;
 pub mod flags;
 mod live;
 mod plain;

@@ -19,7 +19,6 @@ use crate::{
 const ATTESTATIONS: &str = "attestations are not made";
 const LIMITS: &str = "steps have no limits of their own";
 const REGISTRY: &str = "registries are not supported yet";
-const STORED: &str = "the result is an image in the store; `skiff save` writes it to a file";
 const BUILDERS: &str = "there is one builder, this machine";
 
 /// All flags, by name.
@@ -61,7 +60,14 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--network", "mode", "network of RUN steps: none, host or default"),
     switch("--no-cache", None, "take no step from the cache"),
     many("--no-cache-filter", "stage", "take no step of these stages from the cache"),
-    refused("--output", Some('o'), STORED),
+    with_short(
+        many(
+            "--output",
+            "type=t[,dest=path]",
+            "where the result goes: local, tar, oci, docker or image; or a directory",
+        ),
+        'o',
+    ),
     one("--platform", "platform", "platform of the image; only this machine's is there"),
     one("--print", "method", "old name of --call"),
     one("--progress", "form", "auto, plain, tty, quiet or rawjson; default auto"),
@@ -193,10 +199,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_with_its_reason() {
         for (line, error) in [
-            (
-                "--output x --",
-                "--output: the result is an image in the store; `skiff save` writes it to a file",
-            ),
             ("--pull true --", "--pull: registries are not supported yet: images are those in the store"),
             ("--provenance mode=max --", "--provenance: attestations are not made"),
             ("--rm false --", "--rm=false: there are no intermediate containers to keep"),

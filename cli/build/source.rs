@@ -144,7 +144,7 @@ fn directory(path: &str) -> Result<String, Failure> {
 }
 
 /// A path from the root, without what a path does not need, as far as its text tells.
-fn absolute(path: &str) -> Result<String, Failure> {
+pub(super) fn absolute(path: &str) -> Result<String, Failure> {
     let here = match path.starts_with('/') {
         true => String::new(),
         false => files::working_directory().map_err(|errno| Failure::io("open", path, errno))?,

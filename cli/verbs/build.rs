@@ -20,6 +20,7 @@ use crate::{
     build::{
         check::check,
         describe::{self, Method as Call, describe},
+        export::{self, Export},
         flags::{FLAGS, options},
         show::{self, Form},
         source::{Place, Source},
@@ -35,7 +36,8 @@ use crate::{
 pub fn start(context: &Context, words: &[&str]) -> Outcome {
     let refused = |message: String| Failure::new(message).exit(EXIT_USAGE);
     let (flags, words) = Flags::collect_of(FLAGS, words).map_err(refused)?;
-    let options = options(&flags, &context.environment).map_err(refused)?;
+    let mut options = options(&flags, &context.environment).map_err(refused)?;
+    let exports = flags.all("--output").map(Export::parse).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let call = match flags.one("--call").or_else(|| flags.one("--print")) {
         None if flags.on("--check") => "check",
         Some(call) => call,
@@ -58,12 +60,17 @@ pub fn start(context: &Context, words: &[&str]) -> Outcome {
         output::write(text.as_bytes())?;
         return Ok(exit);
     }
+    export::check(&exports)?;
+    export::name(&mut options.tags, &exports, flags.on("--load"));
     let names = full_names(&options)?;
     let notes = Notes { id: flags.one("--iidfile"), metadata: flags.one("--metadata-file") };
     notes.forget()?;
     let id = build(context, source, options, form, &names)?;
+    for export in &exports {
+        export.write(&context.client, &id, &names, form == Form::Live)?;
+    }
     notes.write(&id, &names)?;
-    if form == Form::Quiet {
+    if form == Form::Quiet && !exports.iter().any(Export::is_to_stdout) {
         output::line(&id)?;
     }
     Ok(0)

@@ -33,6 +33,7 @@ pub mod stats;
 pub mod supervise;
 pub mod sweep;
 pub mod top;
+pub mod tree;
 pub mod update;
 pub mod view;
 pub mod volume;

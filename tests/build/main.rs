@@ -6,6 +6,9 @@ mod command_line;
 #[path = "../api/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+mod failed;
+mod link;
+mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;

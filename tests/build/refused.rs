@@ -36,8 +36,7 @@ fn flags_that_are_not_served_are_refused() {
     let scratch = Scratch::new();
     context(&scratch, &[("Dockerfile", "FROM scratch\n")]);
     for (flags, words) in [
-        (&["--output", "x"][..], "--output: the result is an image in the store"),
-        (&["--cache-from", "x"], "--cache-from: registries are not supported yet"),
+        (&["--cache-from", "x"][..], "--cache-from: registries are not supported yet"),
         (&["--pull"], "--pull: registries are not supported yet"),
         (&["--ssh", "default"], "--ssh: agents are not passed on yet"),
         (&["-m", "1g"], "--memory: steps have no limits of their own"),

@@ -1,5 +1,6 @@
 //! `GET /images/get?names=` and `GET /images/{*}/get`: images as one archive. Beside Docker's query there is `format`
 //! (`oci`, `docker`; both in one unless it is told), and `X-Skiff-Archive-Size` says how long the archive will be.
+//! `GET /skiff/images/tree?name=`: the files of one image, as one tar.
 
 use alloc::{format, string::ToString, vec::Vec};
 
@@ -20,6 +21,15 @@ pub(super) fn several(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()
 pub(super) fn one(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let name = exchange.name().to_string();
     answer(exchange, engine, &[&name])
+}
+
+/// `GET /skiff/images/tree`
+pub(super) fn tree(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let name = exchange.query.text("name")?.unwrap_or_default().to_string();
+    let tree = engine.image_tree(&name)?;
+    exchange.stream("application/x-tar")?;
+    exchange.widen();
+    engine.pack_tree(tree, &mut |part| exchange.chunk(part))
 }
 
 fn answer(exchange: &mut Exchange<'_>, engine: &Engine, names: &[&str]) -> Result<()> {

@@ -67,6 +67,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "images/load", image_load::load),
     always(Post, "images/prune", image_change::prune),
     always(Post, "skiff/load", image_load::load_path),
+    always(Get, "skiff/images/tree", image_save::tree),
     always(Post, "skiff/images/verify", image_verify::verify),
     always(Post, "images/{*}/tag", image_change::tag),
     always(Delete, "images/{*}", image_change::remove),

@@ -21,7 +21,7 @@ mod source;
 mod sum;
 mod walk;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 
@@ -78,6 +78,18 @@ impl Request {
         {
             add(name, &[u8::from(is_set)]);
         }
+    }
+
+    /// Puts the numbers of its owners in the place of their names, which are those of the image whose root is `users`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for users that are not known.
+    pub fn number_owner(&mut self, users: BorrowedFd<'_>) -> Result<()> {
+        if let Some(wanted) = &mut self.chown {
+            let (uid, gid) = place::owner(users, wanted)?;
+            *wanted = format!("{uid}:{gid}");
+        }
+        Ok(())
     }
 
     /// Whether it goes into an empty tree that becomes a layer of its own. As with docker, `--chmod` is against it.

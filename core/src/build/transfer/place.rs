@@ -42,8 +42,7 @@ pub struct Copied {
 }
 
 impl Selection<'_> {
-    /// Copies all of it into the tree of `into`. Names of users are those of the image whose root is `users`, which is the same
-    /// but for what goes into a tree of its own.
+    /// Copies all of it into the tree of `into`. Names of users are those of the image whose root is `users`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what can't take the place of what is there, for users that are not known and archives that can't be
@@ -69,7 +68,7 @@ impl Selection<'_> {
 }
 
 /// Who `--chown` means. A number alone is also that of the group.
-fn owner(users: BorrowedFd<'_>, wanted: &str) -> Result<(u32, u32)> {
+pub(super) fn owner(users: BorrowedFd<'_>, wanted: &str) -> Result<(u32, u32)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let alone = wanted.strip_suffix(':').unwrap_or(wanted);
     let identity = match is_number(alone) {

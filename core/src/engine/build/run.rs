@@ -13,7 +13,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Build, layer::Bench, stage::Done};
+use super::{
+    Build,
+    layer::Bench,
+    stage::{Begun, Done, Work},
+};
 use crate::{
     Context, Error, Result,
     build::{
@@ -59,7 +63,7 @@ impl Build<'_> {
         line: &Line<'_>,
         run: &command::Run<'_>,
         done: &mut Done,
-        title: &str,
+        begun: Begun<'_>,
     ) -> Result<()> {
         let unsupported = [
             (!run.devices.is_empty(), "RUN --device is not there yet"),
@@ -89,7 +93,7 @@ impl Build<'_> {
             let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
             return Err(self.wrong(line, why.into()));
         }
-        let mut key = self.key("run", done);
+        let mut key = self.key("run", &done.state.layers);
         for word in &words {
             key.add("command", word.as_bytes());
         }
@@ -109,7 +113,8 @@ impl Build<'_> {
         self.describe_mounts(stage, line, &mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
-        self.step(stage, done, title, key, created_by, |build, step, done, bench| {
+        let work = Work { begun, key, created_by, apart: false };
+        self.step(stage, done, work, |build, step, done, bench| {
             let command = Contained { stage, line, words, environment, network, mounts };
             let ended = build.contain(step, done, bench, command)?;
             match ended {

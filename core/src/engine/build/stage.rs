@@ -21,6 +21,7 @@ use crate::{
     },
     clock::{self, Time},
     container::record::HOST_IMAGE,
+    digest::DiffId,
     dockerfile::{
         Instruction, Line, Source, Stage,
         command::{Command, Transfer},
@@ -30,7 +31,7 @@ use crate::{
     file,
     image::config::Step,
     process::rootfs,
-    store::{StepFile, StepRecord},
+    store::{LayerFacts, Scratch, StepFile, StepRecord},
 };
 
 /// Most files of a step that its record names, for people.
@@ -42,6 +43,27 @@ pub(super) struct Done {
     pub state: State,
     /// It stands on this machine's own root, and this is what it has come to.
     pub host: Option<Bench>,
+}
+
+/// A step at work.
+#[derive(Clone, Copy)]
+pub(super) struct Begun<'a> {
+    number: Number,
+    /// When, on the monotonic clock.
+    at: i64,
+    title: &'a str,
+}
+
+/// A step whose result may be in the cache.
+pub(super) struct Work<'a> {
+    /// The step.
+    pub begun: Begun<'a>,
+    /// What its result depends on.
+    pub key: Key,
+    /// What the history says of it.
+    pub created_by: String,
+    /// It works on an empty tree instead of what the stage has so far.
+    pub apart: bool,
 }
 
 /// How many steps a stage has, its `FROM` included and what the base image leaves for its children not.
@@ -66,9 +88,36 @@ impl Build<'_> {
         let count = steps(stage);
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
-        let begun = self.begin(title(1, &stage.line.text))?;
+        let mut done = self.shown(&title(1, &stage.line.text), |build, begun| {
+            let done = build.below(stage, base)?;
+            build.end(begun, true, None)?;
+            Ok(done)
+        })?;
+
+        // What the base image has left for its children to do.
+        let left = done.state.config.on_build.take().unwrap_or_default();
+        for text in &left {
+            let fragment = Source::fragment("ONBUILD", text)?;
+            for instruction in triggers(&fragment)? {
+                let title = title(1, &instruction.line.text);
+                let ended = self.instruction(number, &instruction, &mut done, &title);
+                ended.map_err(|error| self.wrong_below(stage, text, error))?;
+            }
+        }
+        let mut index = 1;
+        for instruction in &stage.instructions {
+            if makes_layers(&instruction.command) {
+                index += 1;
+            }
+            self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text))?;
+        }
+        Ok(done)
+    }
+
+    /// What a stage begins with.
+    fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<Done> {
         let now = self.created();
-        let mut done = match base {
+        Ok(match base {
             Base::Scratch => Done { state: State::on(None, now), host: None },
             Base::Stage(below) => {
                 let below = &self.done[below];
@@ -90,25 +139,15 @@ impl Build<'_> {
                 })?;
                 Done { state: State::on(Some(found.config), now), host: None }
             }
-        };
-        self.end(begun, true, None)?;
+        })
+    }
 
-        // What the base image has left for its children to do.
-        let left = done.state.config.on_build.take().unwrap_or_default();
-        for text in &left {
-            let fragment = Source::fragment("ONBUILD", text)?;
-            for instruction in triggers(&fragment)? {
-                self.instruction(number, &instruction, &mut done, &title(1, &instruction.line.text))?;
-            }
+    /// What went wrong in an instruction that the base image has left, as an error that shows where that image is named.
+    fn wrong_below(&self, stage: &Stage<'_>, text: &str, error: Error) -> Error {
+        match error {
+            Error::Invalid(why) => self.wrong(stage.line, format!("ONBUILD {text}: {why}")),
+            error => error,
         }
-        let mut index = 1;
-        for instruction in &stage.instructions {
-            if makes_layers(&instruction.command) {
-                index += 1;
-            }
-            self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text))?;
-        }
-        Ok(done)
     }
 
     fn instruction(
@@ -118,13 +157,34 @@ impl Build<'_> {
         done: &mut Done,
         title: &str,
     ) -> Result<()> {
+        if makes_layers(&instruction.command) {
+            return self.shown(title, |build, begun| build.layered(stage, instruction, done, begun));
+        }
+        self.apply(instruction, done)?;
+        self.remember(&mut done.state, instruction.line.text.to_string(), true);
+        Ok(())
+    }
+
+    fn apply(&self, instruction: &Instruction<'_>, done: &mut Done) -> Result<()> {
+        let applied = done.state.apply(&instruction.command, &self.said);
+        applied.map_err(|why| self.wrong(instruction.line, why))
+    }
+
+    /// An instruction that changes files.
+    fn layered(
+        &mut self,
+        stage: usize,
+        instruction: &Instruction<'_>,
+        done: &mut Done,
+        begun: Begun<'_>,
+    ) -> Result<()> {
+        self.apply(instruction, done)?;
         let line = instruction.line;
-        done.state.apply(&instruction.command, &self.said).map_err(|why| self.wrong(line, why))?;
         match &instruction.command {
-            Command::Run(run) => self.run(stage, line, run, done, title),
+            Command::Run(run) => self.run(stage, line, run, done, begun),
             Command::Copy(copy) => {
                 let from = copy.from.as_deref();
-                self.transfer(stage, line, &copy.transfer, from, (copy.parents, false), done, title)
+                self.transfer(stage, line, &copy.transfer, from, (copy.parents, false), done, begun)
             }
             Command::Add(add) => {
                 if add.checksum.is_some() || add.keep_git_dir.is_some() {
@@ -133,14 +193,9 @@ impl Build<'_> {
                     return Err(self.wrong(line, why.into()));
                 }
                 let unpack = add.unpack.unwrap_or(true);
-                self.transfer(stage, line, &add.transfer, None, (false, unpack), done, title)
+                self.transfer(stage, line, &add.transfer, None, (false, unpack), done, begun)
             }
-            Command::Workdir(_) => self.workdir(stage, done, title),
-            _ => {
-                let created_by = line.text.to_string();
-                self.remember(&mut done.state, created_by, true);
-                Ok(())
-            }
+            _ => self.workdir(stage, done, begun),
         }
     }
 
@@ -151,20 +206,21 @@ impl Build<'_> {
         state.history.push(Step { created, created_by, comment, empty_layer, ..Step::default() });
     }
 
-    pub(super) fn begin(&mut self, title: String) -> Result<(Number, i64)> {
+    /// Shows work as a step, which has failed if that does.
+    fn shown<T>(&mut self, title: &str, work: impl FnOnce(&mut Self, Begun<'_>) -> Result<T>) -> Result<T> {
         let step = self.next;
         self.next += 1;
-        self.tell(Event::Begun { step, title })?;
-        Ok((step, clock::monotonic()))
+        self.tell(Event::Begun { step, title: title.into() })?;
+        let ended = work(self, Begun { number: step, at: clock::monotonic(), title });
+        if ended.is_err() {
+            self.tell(Event::Failed { step })?;
+        }
+        ended
     }
 
-    pub(super) fn end(
-        &mut self,
-        (step, begun): (Number, i64),
-        cached: bool,
-        why: Option<String>,
-    ) -> Result<()> {
-        self.tell(Event::Done { step, cached, took_ns: clock::monotonic() - begun, why })
+    fn end(&mut self, begun: Begun<'_>, cached: bool, why: Option<String>) -> Result<()> {
+        let took_ns = clock::monotonic() - begun.at;
+        self.tell(Event::Done { step: begun.number, cached, took_ns, why })
     }
 
     /// Takes what comes of a step from the cache, or has it made. `make` gets a bench, and leaves the changes on it.
@@ -172,21 +228,15 @@ impl Build<'_> {
         &mut self,
         stage: usize,
         done: &mut Done,
-        title: &str,
-        key: Key,
-        created_by: String,
+        Work { begun, key, created_by, apart }: Work<'_>,
         make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
     ) -> Result<()> {
-        let begun = self.begin(title.into())?;
         let engine = self.engine;
         if let Some(bench) = done.host.take() {
             // Nobody knows what this machine's root is: nothing of it is in the cache.
-            let made = make(self, begun.0, done, &bench);
+            let made = make(self, begun.number, done, &bench);
             done.host = Some(bench);
-            if let Err(error) = made {
-                self.tell(Event::Failed { step: begun.0 })?;
-                return Err(error);
-            }
+            made?;
             self.remember(&mut done.state, created_by, true);
             return self.end(begun, false, None);
         }
@@ -196,7 +246,7 @@ impl Build<'_> {
             || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
         let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
         let cached = found.is_some();
-        let instruction = title.split_once("] ").map_or(title, |(_, instruction)| instruction);
+        let instruction = begun.title.split_once("] ").map_or(begun.title, |(_, instruction)| instruction);
         let why = self.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
             None => explain::why(engine.store.last_step(instruction).as_ref(), &inputs, &files),
@@ -204,15 +254,11 @@ impl Build<'_> {
         let (layer, created_ns) = match found {
             Some(record) => (record.layer, record.created_ns),
             None => {
-                let made = self.make(begun, done, make);
-                let (scratch, record) = match made {
-                    Ok(made) => made,
-                    Err(error) => {
-                        self.tell(Event::Failed { step: begun.0 })?;
-                        return Err(error);
-                    }
-                };
-                let took_ns = clock::monotonic() - begun.1;
+                let layers = if apart { &[][..] } else { &done.state.layers };
+                let bench = Bench::new(engine, layers)?;
+                make(self, begun.number, done, &bench)?;
+                let (scratch, record) = self.made(bench)?;
+                let took_ns = clock::monotonic() - begun.at;
                 let record = StepRecord { instruction: instruction.into(), inputs, files, took_ns, ..record };
                 let locked = engine.store.share()?;
                 let mut publication = engine.store.publication(&locked)?;
@@ -231,14 +277,8 @@ impl Build<'_> {
         self.end(begun, cached, why)
     }
 
-    fn make(
-        &mut self,
-        begun: (Number, i64),
-        done: &mut Done,
-        make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
-    ) -> Result<(Option<(crate::store::Scratch, crate::store::LayerFacts)>, StepRecord)> {
-        let bench = Bench::new(self.engine, &done.state.layers)?;
-        make(self, begun.0, done, &bench)?;
+    /// What was left on a bench, as a layer.
+    fn made(&self, bench: Bench) -> Result<(Option<(Scratch, LayerFacts)>, StepRecord)> {
         let epoch = self.options.epoch.map(|_| self.created());
         let layer = bench.layer(self.engine, epoch)?;
         let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
@@ -251,9 +291,9 @@ impl Build<'_> {
     }
 
     /// The beginning of every key: what the step works on.
-    pub(super) fn key(&self, kind: &str, done: &Done) -> Key {
+    pub(super) fn key(&self, kind: &str, layers: &[DiffId]) -> Key {
         let mut key = Key::new(kind);
-        for layer in &done.state.layers {
+        for layer in layers {
             key.add("parent", layer.to_string().as_bytes());
         }
         if let Some(epoch) = self.options.epoch {
@@ -262,12 +302,12 @@ impl Build<'_> {
         key
     }
 
-    fn workdir(&mut self, stage: usize, done: &mut Done, title: &str) -> Result<()> {
+    fn workdir(&mut self, stage: usize, done: &mut Done, begun: Begun<'_>) -> Result<()> {
         let path = done.state.config.working_dir.clone();
         let created_by = format!("WORKDIR {path}");
-        let mut key = self.key("workdir", done);
+        let mut key = self.key("workdir", &done.state.layers);
         key.add("path", path.as_bytes());
-        self.step(stage, done, title, key, created_by, |_, _, _, bench| {
+        self.step(stage, done, Work { begun, key, created_by, apart: false }, |_, _, _, bench| {
             let view = bench.view()?;
             file::make_directories(&view, path.as_bytes()).context("create directory", &path).map(drop)
         })
@@ -282,10 +322,16 @@ impl Build<'_> {
         from: Option<&str>,
         (parents, unpack): (bool, bool),
         done: &mut Done,
-        title: &str,
+        begun: Begun<'_>,
     ) -> Result<()> {
         let request = self.request(what, (parents, unpack), from.is_some(), done);
-        let request = request.map_err(|why| self.wrong(line, why))?;
+        let mut request = request.map_err(|why| self.wrong(line, why))?;
+        let apart = request.is_apart() && done.host.is_none();
+        if apart && request.chown.is_some() {
+            // Who they are counts, not what this stage calls them.
+            let users = Bench::new(self.engine, &done.state.layers)?.lower()?;
+            request.number_owner(users.as_fd()).map_err(|error| self.wrong(line, error.to_string()))?;
+        }
         let (tree, ignore) = match from {
             None => {
                 let root = self.context.root.try_clone().context("duplicate", "context")?;
@@ -298,7 +344,8 @@ impl Build<'_> {
         };
         let selection = transfer::select(tree.as_fd(), ignore, &request)
             .map_err(|error| self.wrong(line, error.to_string()))?;
-        let mut key = self.key("copy", done);
+        let layers = if apart { &[][..] } else { &done.state.layers };
+        let mut key = self.key("copy", layers);
         request.describe(&mut |name, value| key.add(name, value));
         let digest =
             selection.digest(&mut self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
@@ -313,14 +360,15 @@ impl Build<'_> {
         }
         let created_by = format!("{} # buildkit", line.text);
         let copy = |_: &mut Self, _, _: &mut Done, bench: &Bench| {
-            let view = bench.view()?;
+            // Without a view, nothing in a layer of its own says that a directory is new and hides what it is laid on.
+            let view = if apart { bench.upper()? } else { bench.view()? };
             match selection.copy(view.as_fd(), view.as_fd())?.changed {
                 None => Ok(()),
                 // Its key would mean something else.
                 Some(path) => Err(transfer::changed(&path)),
             }
         };
-        self.step(stage, done, title, key, created_by, copy).map_err(|error| match error {
+        self.step(stage, done, Work { begun, key, created_by, apart }, copy).map_err(|error| match error {
             Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
             error => error,
         })
