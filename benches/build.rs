@@ -107,7 +107,6 @@ fn engines(scratch: &Path) -> Vec<Engine> {
         let result = engine.import(&tar).and_then(|()| engine.build(&trial, false));
         if let Err(why) = &result {
             println!("{:18} is left out: {why}", engine.name);
-            engine.remove();
         }
         result.is_ok()
     });
@@ -182,9 +181,8 @@ fn main() {
             part(&scratch, &engines);
         }
     }
-    for engine in &engines {
+    for engine in Engine::all(&scratch) {
         engine.remove();
-        engine.remove_base();
     }
     let places: [PathBuf; 2] = [engine::run_root(&scratch), scratch];
     for place in places {

@@ -143,7 +143,7 @@ impl Engine {
             Kind::Skiff => {}
             Kind::Classic | Kind::BuildKit if std::env::var_os("DOCKER_HOST").is_none() => {}
             Kind::Classic | Kind::BuildKit => {
-                let _ = run(self.command().args(["rmi", "-f", self.tag()]));
+                let _ = run(self.command().args(["rmi", "-f", self.tag(), BASE]));
                 let _ = run(self.command().args(["builder", "prune", "-af"]));
                 let filter = format!("label={LABEL}");
                 let _ = run(self.command().args(["image", "prune", "-f", "--filter", &filter]));
@@ -152,13 +152,6 @@ impl Engine {
                 // It is a mount of its own, and has those of builds that failed.
                 let _ = run(Command::new("umount").arg("-R").arg(self.scratch.join("buildah/overlay")));
             }
-        }
-    }
-
-    /// Removes what is built on, which those of one store share.
-    pub fn remove_base(&self) {
-        if matches!(self.kind, Kind::Classic | Kind::BuildKit) {
-            let _ = run(self.command().args(["rmi", "-f", BASE]));
         }
     }
 }
