@@ -101,9 +101,10 @@ fn compare(scratch: &Path, title: &str, mut rivals: Vec<Rival<'_>>) {
 /// The engines of this machine that work, with the image that is built on.
 fn engines(scratch: &Path) -> Vec<Engine> {
     let tar = content::base(scratch);
+    let trial = content::ten_steps(&scratch.join("ten"));
     let mut engines = Engine::all(scratch);
     engines.retain(|engine| {
-        let result = engine.import(&tar);
+        let result = engine.import(&tar).and_then(|()| engine.build(&trial, false));
         if let Err(why) = &result {
             println!("{:18} is left out: {why}", engine.name);
         }
@@ -180,7 +181,7 @@ fn main() {
             part(&scratch, &engines);
         }
     }
-    for engine in &engines {
+    for engine in Engine::all(&scratch) {
         engine.remove();
     }
     let places: [PathBuf; 2] = [engine::run_root(&scratch), scratch];

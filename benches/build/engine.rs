@@ -10,6 +10,9 @@ use super::{SKIFF, run};
 /// The image that all is built on.
 pub const BASE: &str = "skiff-bench-base";
 
+/// By which images are found that have no name any more.
+const LABEL: &str = "skiff.bench";
+
 /// Who it is.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -98,7 +101,12 @@ impl Engine {
                 let _ = std::fs::hard_link(tar, context.join("rootfs.tar"));
                 run(self.command().args(["bud", "-q", "-t", BASE, "-f"]).arg(file).arg(context))
             }
-            _ => run(self.command().arg("import").arg(tar).arg(BASE)),
+            Kind::Classic | Kind::BuildKit => {
+                // All that is built on it has the label too.
+                let label = format!("LABEL {LABEL}=1");
+                run(self.command().args(["import", "--change", &label]).arg(tar).arg(BASE))
+            }
+            Kind::Skiff => run(self.command().arg("import").arg(tar).arg(BASE)),
         }
     }
 
@@ -133,13 +141,16 @@ impl Engine {
     pub fn remove(&self) {
         match self.kind {
             Kind::Skiff => {}
+            Kind::Classic | Kind::BuildKit if std::env::var_os("DOCKER_HOST").is_none() => {}
             Kind::Classic | Kind::BuildKit => {
-                self.forget();
-                let _ = run(self.command().args(["rmi", "-f", BASE]));
+                let _ = run(self.command().args(["rmi", "-f", self.tag(), BASE]));
+                let _ = run(self.command().args(["builder", "prune", "-af"]));
+                let filter = format!("label={LABEL}");
+                let _ = run(self.command().args(["image", "prune", "-f", "--filter", &filter]));
             }
             Kind::Buildah(_) => {
-                // It is a mount of its own.
-                let _ = run(Command::new("umount").arg(self.scratch.join("buildah/overlay")));
+                // It is a mount of its own, and has those of builds that failed.
+                let _ = run(Command::new("umount").arg("-R").arg(self.scratch.join("buildah/overlay")));
             }
         }
     }
