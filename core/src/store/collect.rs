@@ -17,7 +17,7 @@ use super::{
     Locked, Store,
     blobs::blob_path,
     held,
-    layers::{FRESH, boot, fresh_path, layer_path},
+    layers::{FRESH, LAYERS, boot},
     publish,
 };
 use crate::{
@@ -72,8 +72,8 @@ impl Store {
         Ok(Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() })
     }
 
-    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs. While the config of one of
-    /// these can't be read nothing is taken away, since it can't be known what it needs.
+    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs. While the
+    /// config of one of these can't be read nothing is taken away, since it can't be known what it needs.
     ///
     /// # Errors
     /// Of the file system.
@@ -96,29 +96,21 @@ impl Store {
                 removed.take(&blob_path(&blob))?;
             }
         }
+        let boot = boot();
         // What another boot has left may be damaged.
-        for name in self.listed(FRESH)? {
-            if name != boot() {
-                removed.take(&format!("{FRESH}/{name}"))?;
-            }
+        for name in self.listed(FRESH)?.into_iter().filter(|name| *name != boot) {
+            removed.take(&format!("{FRESH}/{name}"))?;
         }
-        for name in self.listed(&format!("{FRESH}/{}", boot()))? {
-            if let Some(layer) = Digest::from_hex(&name).map(DiffId)
-                && !layers.contains(&layer)
-            {
-                removed.size_bytes += self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
-                removed.take(&fresh_path(&layer))?;
-                removed.layers.push(layer);
-            }
-        }
-        for name in self.listed("layers")? {
-            if let Some(layer) = Digest::from_hex(&name).map(DiffId)
-                && !layers.contains(&layer)
-            {
-                let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
-                removed.take(&layer_path(&layer))?;
-                removed.layers.push(layer);
-                removed.size_bytes += size_bytes;
+        for shelf in [format!("{FRESH}/{boot}"), LAYERS.into()] {
+            for name in self.listed(&shelf)? {
+                if let Some(layer) = Digest::from_hex(&name).map(DiffId)
+                    && !layers.contains(&layer)
+                {
+                    let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
+                    removed.take(&format!("{shelf}/{name}"))?;
+                    removed.layers.push(layer);
+                    removed.size_bytes += size_bytes;
+                }
             }
         }
         Ok(())

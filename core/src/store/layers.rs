@@ -90,15 +90,19 @@ impl Store {
 
     /// Where the layer lies below the data root.
     fn layer_place(&self, layer: &DiffId) -> Option<String> {
-        let exists = |path: &str| rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        let (kept, fresh) = (layer_path(layer), fresh_path(layer));
+        let exists =
+            |path: &String| rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let kept = layer_path(layer);
+        if exists(&kept) {
+            return Some(kept);
+        }
         // It may move from there to here meanwhile.
-        [&kept, &fresh, &kept].into_iter().find(|path| exists(path)).cloned()
+        [fresh_path(layer), kept].into_iter().find(exists)
     }
 
     /// The layer's place, if it is only on the shelf of this boot.
     pub(super) fn fresh_place(&self, layer: &DiffId) -> Option<String> {
-        self.layer_place(layer).filter(|place| *place == fresh_path(layer))
+        self.layer_place(layer).filter(|place| *place != layer_path(layer))
     }
 
     /// The layer's sizes.
@@ -119,19 +123,24 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] if one is missing.
     pub fn open_layers(&self, layers: &[DiffId]) -> Result<Vec<OwnedFd>> {
+        let tree = |place: &str| match file::directory(&self.root, format!("{place}/tree")) {
+            Err(Errno::NOENT) => {
+                file::directory(&self.root, format!("{place}/base")).map(|base| (base, true))
+            }
+            other => other.map(|tree| (tree, false)),
+        };
         let mut open = Vec::with_capacity(layers.len());
         for layer in layers.iter().rev() {
-            let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
-            let tree = format!("{path}/tree");
-            match file::directory(&self.root, tree.as_str()) {
-                Ok(tree) => open.push(tree),
-                Err(Errno::NOENT) => {
-                    let base = format!("{path}/base");
-                    let base = file::directory(&self.root, base.as_str());
-                    open.push(base.map_err(|errno| missing(layer, &tree, errno))?);
-                    break;
-                }
-                Err(errno) => return Err(Error::os("open", tree, errno)),
+            let kept = layer_path(layer);
+            // Nearly all are there: nobody looks before.
+            let opened = match tree(&kept) {
+                Err(Errno::NOENT) => self.layer_place(layer).map_or(Err(Errno::NOENT), |place| tree(&place)),
+                other => other,
+            };
+            let (tree, hides) = opened.map_err(|errno| missing(layer, &format!("{kept}/tree"), errno))?;
+            open.push(tree);
+            if hides {
+                break;
             }
         }
         Ok(open)
@@ -151,9 +160,7 @@ impl Publication<'_> {
     /// # Errors
     /// Of the file system.
     pub fn layer(self, layer: &DiffId, scratch: &Scratch, facts: &LayerFacts) -> Result<Self> {
-        let json = serde_json::to_vec(facts).expect("plain numbers");
-        file::create(&scratch.directory, "layer.json", &json, 0o600).context("write", "layer.json")?;
-        Ok(self.directory(scratch, &layer_path(layer)))
+        self.layer_at(&layer_path(layer), scratch, facts)
     }
 
     /// As [`Publication::layer`], onto the shelf of this boot.
@@ -161,9 +168,13 @@ impl Publication<'_> {
     /// # Errors
     /// Of the file system.
     pub fn fresh_layer(self, layer: &DiffId, scratch: &Scratch, facts: &LayerFacts) -> Result<Self> {
+        self.layer_at(&fresh_path(layer), scratch, facts)
+    }
+
+    fn layer_at(self, place: &str, scratch: &Scratch, facts: &LayerFacts) -> Result<Self> {
         let json = serde_json::to_vec(facts).expect("plain numbers");
         file::create(&scratch.directory, "layer.json", &json, 0o600).context("write", "layer.json")?;
-        Ok(self.directory(scratch, &fresh_path(layer)))
+        Ok(self.directory(scratch, place))
     }
 }
 
@@ -178,13 +189,16 @@ pub(super) fn boot() -> String {
 }
 
 /// Where a layer lies that was made in this boot.
-pub(super) fn fresh_path(layer: &DiffId) -> String {
+fn fresh_path(layer: &DiffId) -> String {
     format!("{FRESH}/{}/{}", boot(), layer.0.hex().as_str())
 }
 
+/// The directory of the data root with the layers that are durable.
+pub(super) const LAYERS: &str = "layers";
+
 /// Where a layer lies below the data root.
 pub(super) fn layer_path(layer: &DiffId) -> String {
-    format!("layers/{}", layer.0.hex().as_str())
+    format!("{LAYERS}/{}", layer.0.hex().as_str())
 }
 
 #[cfg(test)]

@@ -108,9 +108,11 @@ impl Publication<'_> {
                 file::make_directories(root, parent.as_bytes()).context("create directory", parent)?;
             }
             let flags = if step.directory { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
+            let is_there = || rustix::fs::statat(root, step.to.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
             match rustix::fs::renameat_with(root, step.from.as_str(), root, step.to.as_str(), flags) {
-                // Its name is its content, so what is there is the same. Or somebody else has moved it.
-                Err(Errno::NOENT) if step.directory => {}
+                // Somebody else has moved it.
+                Err(Errno::NOENT) if step.directory && is_there() => {}
+                // Its name is its content, so what is there is the same.
                 Err(Errno::EXIST) if step.directory => {
                     let _ = file::remove_tree(root, step.from.as_str());
                 }
@@ -182,6 +184,19 @@ mod tests {
         assert_eq!(file::read(store.root(), "b/y", 9).unwrap(), b"2");
         assert_eq!(file::names(store.root(), "a").unwrap(), ["x"]);
         assert!(file::names(store.root(), "tmp").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_directory_that_has_gone_is_missed_unless_it_is_where_it_was_to_go() {
+        let scratch = ScratchStore::new("gone");
+        let store = &scratch.store;
+        let locked = store.share().unwrap();
+        let moved = |from: &str| store.publication(&locked).unwrap().moved(from.into(), "there/x".into());
+        assert!(moved("nowhere").commit().is_err());
+        file::subdirectory(store.root(), "here", 0o700).unwrap();
+        moved("here").commit().unwrap();
+        moved("here").commit().unwrap();
+        assert_eq!(file::names(store.root(), "there").unwrap(), ["x"]);
     }
 
     #[test]
