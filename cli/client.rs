@@ -11,17 +11,17 @@ use alloc::{
 
 use core::cell::RefCell;
 
-use rustix::{
-    fd::{BorrowedFd, OwnedFd},
-    io::Errno,
-};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use serde_json::Value;
-use skiff_core::api::{
-    client::Client as Connection,
-    head::{Headers, Method},
-    local::{self, Expect},
-    pick, server,
-    target::percent_encode,
+use skiff_core::{
+    api::{
+        client::Client as Connection,
+        head::{Headers, Method},
+        local::{self, Expect},
+        pick, server,
+        target::percent_encode,
+    },
+    file,
 };
 
 use crate::{failure::Failure, output};
@@ -243,10 +243,8 @@ fn send_json(
 fn send_all(connection: &mut Connection, source: BorrowedFd<'_>) -> Result<(), Failure> {
     let mut part = vec![0; 256 << 10];
     loop {
-        let length = match rustix::io::read(source, part.as_mut_slice()) {
-            Err(Errno::INTR) => continue,
-            result => result.map_err(|errno| Failure::io("read what is to be sent", "", errno))?,
-        };
+        let length = file::read_part(source, &mut part)
+            .map_err(|errno| Failure::io("read what is to be sent", "", errno))?;
         if connection.send_chunk(&part[..length]).is_err() || length == 0 {
             return Ok(());
         }

@@ -89,11 +89,11 @@ impl Source {
         let mut head = vec![0; HEAD_BYTES];
         let mut length = 0;
         while length < head.len() {
-            match rustix::io::read(descriptor::standard()[0], &mut head[length..]) {
-                Ok(0) => break,
-                Ok(count) => length += count,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Failure::io("read", "stdin", errno)),
+            match file::read_part(descriptor::standard()[0], &mut head[length..])
+                .map_err(|errno| Failure::io("read", "stdin", errno))?
+            {
+                0 => break,
+                count => length += count,
             }
         }
         head.truncate(length);

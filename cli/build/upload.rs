@@ -133,11 +133,11 @@ fn hand_on(head: &[u8], send: &mut dyn FnMut(&[u8]) -> skiff_core::Result<()>) -
     send(head)?;
     let mut part = vec![0; 256 << 10];
     loop {
-        match rustix::io::read(descriptor::standard()[0], part.as_mut_slice()) {
-            Ok(0) => return Ok(()),
-            Ok(count) => send(&part[..count])?,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Failure::io("read", "stdin", errno)),
+        match file::read_part(descriptor::standard()[0], &mut part)
+            .map_err(|errno| Failure::io("read", "stdin", errno))?
+        {
+            0 => return Ok(()),
+            count => send(&part[..count])?,
         }
     }
 }

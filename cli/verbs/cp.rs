@@ -155,11 +155,9 @@ impl Cp {
             let mut buffer = vec![0; 128 << 10];
             self.put(context, container, &to.path, &mut |send| {
                 loop {
-                    match rustix::io::read(descriptor::standard()[0], buffer.as_mut_slice()) {
-                        Ok(0) => return Ok(()),
-                        Ok(length) => send(&buffer[..length])?,
-                        Err(Errno::INTR) => {}
-                        Err(errno) => Err(Error::os("read", "stdin", errno))?,
+                    match file::read_part(descriptor::standard()[0], &mut buffer).context("read", "stdin")? {
+                        0 => return Ok(()),
+                        length => send(&buffer[..length])?,
                     }
                 }
             })?;

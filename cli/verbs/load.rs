@@ -4,12 +4,11 @@ use argh::prelude::*;
 use rustix::{
     fd::AsFd,
     fs::{FileType, Mode, OFlags},
-    io::Errno,
 };
 use skiff_core::{
     Context as _,
     api::head::Method,
-    file::CWD,
+    file::{self, CWD},
     layer::pack::{Form, Pack},
 };
 use skiff_syscalls::descriptor;
@@ -82,10 +81,7 @@ impl Verb for Load {
             let mut push = |send: &mut dyn FnMut(&[u8]) -> skiff_core::Result<()>| {
                 let mut part = vec![0; 256 << 10];
                 loop {
-                    let count = match rustix::io::read(&open, part.as_mut_slice()) {
-                        Err(Errno::INTR) => continue,
-                        other => other.context("read", file)?,
-                    };
+                    let count = file::read_part(&open, &mut part).context("read", file)?;
                     if count == 0 {
                         return Ok(());
                     }

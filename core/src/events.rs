@@ -153,7 +153,7 @@ impl Events {
                     (file, identity)
                 }
             };
-            lock(&file, FlockOperation::LockShared)?;
+            file::lock(&file, FlockOperation::LockShared)?;
             // While we hold the lock nobody rotates, so the file that has the name keeps it.
             let present = match rustix::fs::statat(&self.run, FILE_NAME, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) if (stat.st_dev, stat.st_ino) == identity => stat,
@@ -163,8 +163,7 @@ impl Events {
             let written = file::write_all(&file, line);
             let size = present.st_size as u64 + line.len() as u64;
             // The lock goes with the file if that is not kept.
-            if size >= size_max && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            {
+            if size >= size_max && file::lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 // Another writer may have rotated between the two locks.
                 let stat = rustix::fs::statat(&self.run, FILE_NAME, AtFlags::SYMLINK_NOFOLLOW)?;
                 if (stat.st_dev, stat.st_ino) == identity {
@@ -175,19 +174,10 @@ impl Events {
                     }
                 }
             } else {
-                lock(&file, FlockOperation::Unlock)?;
+                file::lock(&file, FlockOperation::Unlock)?;
                 *slot = Some((file, identity));
             }
             return written;
-        }
-    }
-}
-
-fn lock(file: &OwnedFd, how: FlockOperation) -> Result<(), Errno> {
-    loop {
-        match rustix::fs::flock(file, how) {
-            Err(Errno::INTR) => {}
-            other => return other,
         }
     }
 }

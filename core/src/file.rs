@@ -13,8 +13,8 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags},
-    io::Errno,
+    fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags},
+    io::{Errno, retry_on_intr},
     path::Arg,
 };
 
@@ -149,6 +149,22 @@ pub fn subdirectory(at: impl AsFd, name: &str, mode: u32) -> Result<OwnedFd, Err
         Err(errno) => return Err(errno),
     }
     directory(&at, name)
+}
+
+/// Locks an open file as flock(2) does, again if a signal came between. The lock goes with the file's description.
+///
+/// # Errors
+/// EAGAIN if somebody else has it and `how` does not wait, otherwise as flock(2).
+pub fn lock(fd: impl AsFd, how: FlockOperation) -> Result<(), Errno> {
+    retry_on_intr(|| rustix::fs::flock(&fd, how))
+}
+
+/// What one read(2) gives, again if a signal came between: 0 at the end.
+///
+/// # Errors
+/// As read(2).
+pub fn read_part(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    retry_on_intr(|| rustix::io::read(&fd, &mut *buffer))
 }
 
 /// Everything that can be read from `fd`, at most `limit` bytes.

@@ -67,12 +67,8 @@ pub fn append(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
 pub fn lock(directory: impl AsFd, how: FlockOperation) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let lock = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
-    loop {
-        match rustix::fs::flock(&lock, how) {
-            Err(Errno::INTR) => {}
-            other => return other.map(|()| lock),
-        }
-    }
+    file::lock(&lock, how)?;
+    Ok(lock)
 }
 
 fn file_name(name: &str, number: u32) -> String {

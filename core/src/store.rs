@@ -118,13 +118,8 @@ impl Store {
         // A file description of its own: locks of one description are one lock, even across fork.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.root, ".", flags, Mode::empty()).context("open", "data root")?;
-        loop {
-            match rustix::fs::flock(&file, how) {
-                Ok(()) => return Ok(Locked { _file: file }),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::os("lock", "data root", errno)),
-            }
-        }
+        file::lock(&file, how).context("lock", "data root")?;
+        Ok(Locked { _file: file })
     }
 }
 

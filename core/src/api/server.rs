@@ -60,7 +60,7 @@ impl Listener {
         file::make_host_directories(directory, 0o755)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let locked = rustix::fs::openat(CWD, directory, flags, Mode::empty()).context("open", directory)?;
-        rustix::fs::flock(&locked, FlockOperation::LockExclusive).context("lock", directory)?;
+        file::lock(&locked, FlockOperation::LockExclusive).context("lock", directory)?;
         refuse_if_taken(path)?;
 
         // Before the name can be seen: who sees it may ask the daemon to end.

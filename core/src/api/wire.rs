@@ -14,7 +14,7 @@ use super::{
     body::BodyDecoder,
     head::{HEAD_BYTES_MAX, Method, RequestHead, ResponseHead},
 };
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, file};
 
 /// How much is read at once; larger reads go straight to their destination.
 const BUFFER_BYTES: usize = 16 << 10;
@@ -209,12 +209,7 @@ pub fn send_all(fd: BorrowedFd<'_>, parts: &[&[u8]]) -> Result<()> {
 }
 
 fn receive(fd: BorrowedFd<'_>, out: &mut [u8]) -> Result<usize> {
-    loop {
-        match rustix::io::read(fd, &mut *out) {
-            Err(Errno::INTR) => {}
-            result => return result.context("read from", "the peer"),
-        }
-    }
+    file::read_part(fd, out).context("read from", "the peer")
 }
 
 #[cfg(test)]

@@ -116,16 +116,6 @@ impl Drop for Making<'_> {
     }
 }
 
-/// Waits for an exclusive lock on a file.
-fn flock(file: &OwnedFd, name: &str) -> Result<()> {
-    loop {
-        match rustix::fs::flock(file, FlockOperation::LockExclusive) {
-            Err(Errno::INTR) => {}
-            other => return other.context("lock", name),
-        }
-    }
-}
-
 impl Shelf {
     /// Opens the shelf below the two roots, and makes what is missing.
     ///
@@ -413,7 +403,7 @@ impl Shelf {
     ) -> Result<()> {
         // The state file is the one that is never replaced.
         let state = Self::state_file(container, OFlags::RDONLY)?;
-        flock(&state, "state")?;
+        file::lock(&state, FlockOperation::LockExclusive).context("lock", "state")?;
         let id = &container.record.id;
         let mut record: Record =
             self.load(id)?.ok_or_else(|| Error::NotFound(format!("No such container: {id}")))?;
@@ -437,7 +427,7 @@ impl Shelf {
     fn lock_names(&self) -> Result<OwnedFd> {
         let list = file::beneath(&self.by_name, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
             .context("open", "by-name")?;
-        flock(&list, "by-name")?;
+        file::lock(&list, FlockOperation::LockExclusive).context("lock", "by-name")?;
         Ok(list)
     }
 

@@ -135,7 +135,7 @@ impl Engine {
         let thawing = fork::child(&[end.as_fd()], || {
             let _ = rustix::process::setsid();
             fork::own_signals(SignalSet::EMPTY);
-            while rustix::io::read(&end, &mut [0_u8]) == Err(Errno::INTR) {}
+            let _ = file::read_part(&end, &mut [0]);
             // It may have been killed meanwhile, or never frozen.
             let thaw = || -> Result<()> {
                 fork::null_streams()?;
@@ -172,12 +172,7 @@ pub(super) fn layer_of(
         pack.finish()
     })?;
     drop(to_archive);
-    let mut source = |buffer: &mut [u8]| loop {
-        match rustix::io::read(&archive, &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other.context("read", "pipe"),
-        }
-    };
+    let mut source = |buffer: &mut [u8]| file::read_part(&archive, buffer).context("read", "pipe");
     let unpacked = unpack_layer(store, &mut source);
     drop(archive);
     match walker.end() {

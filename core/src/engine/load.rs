@@ -15,7 +15,6 @@ use alloc::{
 use rustix::{
     fd::OwnedFd,
     fs::{CWD, FileType, Mode, OFlags},
-    io::Errno,
 };
 
 use self::layers::{Job, unpack_all};
@@ -24,6 +23,7 @@ use crate::{
     Context, Error, Result,
     clock::Time,
     digest::{DiffId, ImageId},
+    file,
     image::{
         archive::Archive,
         contents::{Packed, PackedLayer, images},
@@ -228,10 +228,5 @@ impl Engine {
 }
 
 fn read(file: &OwnedFd, buffer: &mut [u8], path: &str) -> Result<usize> {
-    loop {
-        match rustix::io::read(file, &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other.context("read", path),
-        }
-    }
+    file::read_part(file, buffer).context("read", path)
 }

@@ -41,13 +41,12 @@ impl View {
         drop(input);
         let mut buffer = vec![0; BUFFER_BYTES];
         let handed_on = loop {
-            match rustix::io::read(&output, &mut buffer) {
+            match file::read_part(&output, &mut buffer) {
                 Ok(0) => break Ok(()),
                 Ok(count) => match sink(&buffer[..count]) {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
-                Err(Errno::INTR) => {}
                 Err(errno) => break Err(Error::os("read", "pipe", errno)),
             }
         };
@@ -70,12 +69,7 @@ impl View {
         let Some(space) = self.space() else { return place(source) };
         let (output, input) = pipe_with(PipeFlags::CLOEXEC).context("create", "pipe")?;
         let work = space.begin_within(&[keep, &[output.as_fd()]].concat(), || {
-            place(&mut |buffer| loop {
-                match rustix::io::read(&output, &mut *buffer) {
-                    Err(Errno::INTR) => {}
-                    other => return other.context("read", "pipe"),
-                }
-            })
+            place(&mut |buffer| file::read_part(&output, buffer).context("read", "pipe"))
         })?;
         drop(output);
         let mut buffer = vec![0; BUFFER_BYTES];

@@ -353,12 +353,8 @@ impl<'a> Pack<'a> {
             let begin = self.out.len();
             let most = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
             self.out.resize(begin + most, 0);
-            let count = loop {
-                match rustix::io::read(&file, &mut self.out[begin..]) {
-                    Err(Errno::INTR) => {}
-                    other => break other.map_err(|errno| os("read", &entry.path, errno))?,
-                }
-            };
+            let count = file::read_part(&file, &mut self.out[begin..])
+                .map_err(|errno| os("read", &entry.path, errno))?;
             // A file that has become shorter goes on with zeros: its length has been told.
             let count = if count == 0 { most } else { count };
             self.out.truncate(begin + count);

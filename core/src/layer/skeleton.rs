@@ -279,7 +279,7 @@ impl<'a> Player<'a> {
             if count > 0 {
                 return Ok(true);
             }
-            let count = read(self.file, &mut self.packed).context("read", "skeleton")?;
+            let count = file::read_part(self.file, &mut self.packed).context("read", "skeleton")?;
             self.packed_rest = (0, count);
             if count == 0 {
                 return Ok(false);
@@ -358,7 +358,7 @@ impl Output<'_, '_> {
         while left > 0 {
             let room = self.room()?;
             let most = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
-            let count = read(file, &mut room[..most]).context("read", path.escape_ascii())?;
+            let count = file::read_part(file, &mut room[..most]).context("read", path.escape_ascii())?;
             if count == 0 {
                 let path = path.escape_ascii();
                 return Err(Error::Corrupt(format!("read tree: {path}: it has become shorter")));
@@ -380,15 +380,6 @@ impl Output<'_, '_> {
     fn flush(&mut self) -> Result<()> {
         let filled = core::mem::take(&mut self.filled);
         if filled == 0 { Ok(()) } else { (self.to)(&self.out[..filled]) }
-    }
-}
-
-fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    loop {
-        match rustix::io::read(file, &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
     }
 }
 

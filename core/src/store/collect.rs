@@ -130,7 +130,7 @@ impl Store {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
                 let open = file::beneath(&self.root, path.as_str(), flags, rustix::fs::Mode::empty());
                 match open.and_then(|open| {
-                    rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open)
+                    file::lock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open)
                 }) {
                     // The lock is kept, so that no second sweep deletes the same.
                     Ok(open) => dead.push((path, Some(open))),

@@ -40,11 +40,7 @@ pub enum Filled {
 pub fn fill(volume: BorrowedFd<'_>, source: BorrowedFd<'_>) -> Result<Filled> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let lock = openat(volume, ".", flags, Mode::empty()).context("open", "volume")?;
-    while let Err(errno) = rustix::fs::flock(&lock, FlockOperation::LockExclusive) {
-        if errno != Errno::INTR {
-            return Err(Error::os("lock", "volume", errno));
-        }
-    }
+    file::lock(&lock, FlockOperation::LockExclusive).context("lock", "volume")?;
     let data = open_directory(&lock, "_data").context("open", "_data")?;
     let is_new = match file::create(&lock, "filling", b"", 0o600) {
         Ok(_) => true,
@@ -151,14 +147,10 @@ impl Copy<'_> {
         }
         let target = file::create(to, name, b"", 0o600).map_err(|errno| os("create", full, errno))?;
         loop {
-            match rustix::io::read(&source, &mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    file::write_all(&target, &self.buffer[..count])
-                        .map_err(|errno| os("write", full, errno))?;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(os("read", full, errno)),
+            match file::read_part(&source, &mut self.buffer).map_err(|errno| os("read", full, errno))? {
+                0 => break,
+                count => file::write_all(&target, &self.buffer[..count])
+                    .map_err(|errno| os("write", full, errno))?,
             }
         }
         attributes(&source, &stat, full)?.apply(&target, self.maker, full.escape_ascii())?;

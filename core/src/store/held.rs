@@ -5,7 +5,7 @@ use alloc::format;
 
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, statat},
+    fs::{AtFlags, FlockOperation, Mode, OFlags, openat, statat},
     io::Errno,
 };
 
@@ -15,7 +15,7 @@ use super::{
     publish,
 };
 use crate::{
-    Error, Result,
+    Context, Error, Result,
     digest::{DiffId, Hasher},
     file,
     layer::{skeleton::replay, unpack::SKELETON},
@@ -51,11 +51,7 @@ impl Store {
         let directory = publish::open_directory(&self.root, &path);
         let directory = directory.map_err(|errno| missing(layer, &path, errno))?;
         // Whoever has made it may still have it locked, for a moment.
-        while let Err(errno) = flock(&directory, FlockOperation::LockShared) {
-            if errno != Errno::INTR {
-                return Err(Error::os("lock", path, errno));
-            }
-        }
+        file::lock(&directory, FlockOperation::LockShared).context("lock", &path)?;
         match statat(&directory, SKELETON, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(HeldLayer { layer: *layer, directory }),
             Err(Errno::NOENT) => Err(Error::Unsupported(format!(
@@ -107,7 +103,7 @@ impl HeldLayer {
 /// Whether somebody holds the layer that was moved to this path.
 pub(super) fn is_held(root: &OwnedFd, path: &str) -> bool {
     publish::open_directory(root, path)
-        .is_ok_and(|open| flock(&open, FlockOperation::NonBlockingLockExclusive) == Err(Errno::AGAIN))
+        .is_ok_and(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive) == Err(Errno::AGAIN))
 }
 
 #[cfg(test)]

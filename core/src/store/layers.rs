@@ -65,7 +65,7 @@ impl Store {
         let parent = self.root.try_clone().context("duplicate", "data root")?;
         let directory = publish::open_directory(&self.root, &path).context("open", &path)?;
         // Nobody else can hold it: only a sweep takes such locks, and none runs while the store is locked.
-        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).context("lock", &path)?;
+        file::lock(&directory, FlockOperation::NonBlockingLockExclusive).context("lock", &path)?;
         Ok(Scratch { path, directory, parent })
     }
 

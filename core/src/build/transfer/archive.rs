@@ -1,10 +1,10 @@
 //! Whether `ADD` unpacks a file: its content says so, not its name. It is an archive if what it decompresses to begins with
 //! the header of a tar's entry.
 
-use rustix::{fd::BorrowedFd, io::Errno};
+use rustix::fd::BorrowedFd;
 
 use crate::{
-    Error, Result,
+    Context, Error, Result, file,
     layer::{
         plain::{Limits, Plain},
         tar::{Event, Reader},
@@ -54,10 +54,5 @@ fn begins_with_entry(source: &mut dyn FnMut(&mut [u8]) -> Result<usize>) -> Resu
 
 /// Reads from an open file.
 pub(super) fn read(opened: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        match rustix::io::read(opened, &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other.map_err(|errno| Error::os("read", "archive", errno)),
-        }
-    }
+    file::read_part(opened, buffer).context("read", "archive")
 }

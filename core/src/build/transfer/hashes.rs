@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{FlockOperation, Mode, OFlags, flock, openat},
+    fs::{FlockOperation, Mode, OFlags, openat},
     io::Errno,
 };
 
@@ -103,7 +103,7 @@ impl Hashes {
 fn write(directory: &OwnedFd, mut fresh: Vec<Record>, today: u32) -> Result<(), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
-    flock(&lock, FlockOperation::LockExclusive)?;
+    file::lock(&lock, FlockOperation::LockExclusive)?;
     let present = load(directory).unwrap_or_default();
     crate::sort::by(&mut fresh, |a, b| a[..NODE].cmp(&b[..NODE]));
     let records = bounded(merged(present.as_chunks().0, &fresh), today);

@@ -345,15 +345,13 @@ impl Copier<'_> {
         self.buffer.resize(BUFFER_BYTES, 0);
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(BUFFER_BYTES);
-            match rustix::io::read(from, &mut self.buffer[..most]) {
+            match file::read_part(from, &mut self.buffer[..most])? {
                 // It has become shorter.
-                Ok(0) => break,
-                Ok(count) => {
+                0 => break,
+                count => {
                     file::write_all(to, &self.buffer[..count])?;
                     left -= count as u64;
                 }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
             }
         }
         Ok(())

@@ -188,14 +188,12 @@ impl Selection<'_> {
         let mut left = before.size;
         while left > 0 {
             let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            match rustix::io::read(&opened, &mut buffer[..most]) {
-                Ok(0) => break,
-                Ok(count) => {
+            match file::read_part(&opened, &mut buffer[..most]).context("read", shown())? {
+                0 => break,
+                count => {
                     content.update(&buffer[..count]);
                     left -= count as u64;
                 }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::os("read", escaped(&path), errno)),
             }
         }
         let xattrs = attributes::kept(&opened, &mut buffer).context("read attributes of", shown())?;

@@ -146,7 +146,7 @@ impl Build<'_> {
                     let source = source.map_err(|_| self.wrong(line, format!("{path:?}: not found")))?;
                     if mount.read_only { source } else { self.thrown_away(&source, &mut opened)? }
                 }
-                MountKind::Cache => self.cache_directory(mount, &mut opened)?,
+                MountKind::Cache => self.cache_directory(mount)?,
                 MountKind::Secret => {
                     let found = self.options.secrets.iter().find(|(id, _)| *id == mount.id);
                     let Some((_, content)) = found else {
@@ -199,15 +199,15 @@ impl Build<'_> {
         Ok(mount)
     }
 
-    /// The directory of a cache, locked as its mount says.
-    fn cache_directory(&self, mount: &Mount, opened: &mut Opened) -> Result<OwnedFd> {
+    /// The directory of a cache, locked as its mount says as long as it is open.
+    fn cache_directory(&self, mount: &Mount) -> Result<OwnedFd> {
         let data = &self.engine.data;
         let id = if mount.id.is_empty() { &mount.target } else { &mount.id };
         let caches = file::subdirectory(data, CACHES, 0o700).context("create directory", CACHES)?;
-        let make = |name: &str| -> Result<OwnedFd> {
+        let make = |name: &str| -> Result<()> {
             let is_new = file::directory(&caches, name).is_err();
-            let directory = file::subdirectory(&caches, name, 0o755).context("create directory", name)?;
             if is_new {
+                file::subdirectory(&caches, name, 0o755).context("create directory", name)?;
                 let (uid, gid) = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
                 let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
                 rustix::fs::chownat(&caches, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
@@ -220,7 +220,7 @@ impl Build<'_> {
                 )
                 .context("change mode of", name)?;
             }
-            Ok(directory)
+            Ok(())
         };
         let name = Digest::of(id.as_bytes()).hex();
         for attempt in 0_u32.. {
@@ -237,14 +237,10 @@ impl Build<'_> {
                 Some(Sharing::Private) => FlockOperation::NonBlockingLockExclusive,
                 Some(Sharing::Shared) | None => FlockOperation::LockShared,
             };
-            match rustix::fs::flock(&locked, how) {
-                Ok(()) => {
-                    let directory = locked.try_clone().context("duplicate", &name)?;
-                    opened.held.push(locked);
-                    return Ok(directory);
-                }
+            match file::lock(&locked, how) {
+                Ok(()) => return Ok(locked),
                 // Somebody else has it for himself: another one.
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::AGAIN) => {}
                 Err(errno) => return Err(Error::os("lock", name, errno)),
             }
         }

@@ -79,9 +79,8 @@ impl Engine {
         for name in file::names(&caches, ".").unwrap_or_default() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let open = rustix::fs::openat(&caches, name.as_str(), flags, Mode::empty());
-            let locked = open.and_then(|open| {
-                rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open)
-            });
+            let locked = open
+                .and_then(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open));
             if locked.is_ok() && file::remove_tree(&caches, name.as_str()).is_ok() {
                 gone.push(name);
             }

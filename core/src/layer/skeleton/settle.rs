@@ -9,7 +9,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{BUFFER_BYTES, PATH_LIMIT, Piece, Player, Recorder, open, read};
+use super::{BUFFER_BYTES, PATH_LIMIT, Piece, Player, Recorder, open};
 use crate::{Context, Error, Result, file};
 
 /// Inode numbers in some order: mostly each is one more than the last, so that few are kept.
@@ -116,7 +116,7 @@ fn rewrite(
                 Some(Whereabouts::Replaced(now)) => {
                     let file = open(attic, now, size)?;
                     loop {
-                        match read(&file, &mut buffer).context("read", path.escape_ascii())? {
+                        match file::read_part(&file, &mut buffer).context("read", path.escape_ascii())? {
                             0 => break,
                             count => recorder.bytes(&buffer[..count])?,
                         }
