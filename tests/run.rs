@@ -163,6 +163,23 @@ fn a_limit_is_enforced_or_refused_by_the_controllers_name() {
 }
 
 #[test]
+fn all_processors_of_the_machine_are_the_containers_and_can_be_asked_for() {
+    let scratch = Scratch::new();
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    let own = own.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap();
+    for _ in 0..20 {
+        assert_eq!(scratch.sh(&[], "grep Cpus_allowed_list /proc/self/status").trim_end(), own);
+    }
+    let all = std::thread::available_parallelism().unwrap().to_string();
+    let there = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    if there.split_whitespace().any(|one| one == "cpu") {
+        scratch.sh(&["--cpus", &all], "true");
+    } else {
+        scratch.refused(&["--cpus", &all, "host", "true"], 125, "the cpu controller");
+    }
+}
+
+#[test]
 fn a_container_is_born_in_a_group_of_its_own_that_goes_with_it() {
     let scratch = Scratch::new();
     assert_eq!(scratch.sh(&[], "grep '^0:' /proc/self/cgroup"), "0::/\n");

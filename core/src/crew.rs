@@ -13,12 +13,12 @@ use rustix::{
     io::Errno,
     pipe::{PipeFlags, pipe_with},
 };
-use skiff_syscalls::descriptor;
+use skiff_syscalls::{descriptor, processor};
 
 use crate::{Context, Error, Result, file, fork};
 
 /// Most processes at a time.
-const LIMIT: u32 = 8;
+const LIMIT: usize = 8;
 /// Longest silence towards whoever wants to hear.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 const RESULT_LIMIT: usize = 64 << 10;
@@ -173,8 +173,7 @@ impl Worker {
 }
 
 fn processors() -> usize {
-    let set = rustix::thread::sched_getaffinity(None);
-    set.map_or(1, |set| set.count().clamp(1, LIMIT)) as usize
+    processor::count().unwrap_or(1).clamp(1, LIMIT)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rustix::{
 };
 use skiff_syscalls::{
     clone::{self, CloneFlags, Fork},
-    descriptor, exec,
+    descriptor, exec, processor,
     signal::{self, SignalSet},
 };
 
@@ -111,7 +111,7 @@ pub fn spread<T>(
     least: usize,
     each: &dyn Fn(&T) -> Result<Option<Vec<u8>>>,
 ) -> Result<Vec<Vec<u8>>> {
-    let processors = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize);
+    let processors = processor::count().unwrap_or(1);
     let processes = (items.len() / least).clamp(1, processors);
     let mut shares = items.chunks(items.len().div_ceil(processes).max(1));
     let own = shares.next().unwrap_or_default();

@@ -25,6 +25,7 @@ skiff restart -t 0 one
 same "$(cat $group/memory.max)" 50331648 "memory.max after a restart"
 skiff rm -f one
 test ! -e "$group"
+same "$(skiff run --rm --cpus 1.5 host cat /sys/fs/cgroup/cpu.max)" "150000 100000" "cpu.max from the beginning"
 
 # A hog is killed, and it is told why.
 code=0

@@ -31,12 +31,14 @@ pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd>
     let (near, far) = pair.context("open", "socket pair")?;
     let processors = Processors::own();
     let child = fork::child(&[far.as_fd()], || {
-        processors.roam();
         let _ = rustix::process::setsid();
         fork::own_signals(SignalSet::EMPTY);
         serve(&far, data_path, run_path, expect).map_or(1, |()| 0)
     })?;
-    processors.move_away(child.pid);
+    // Whoever has a container's process made roams afterwards, which is after the request that this process has yet to send.
+    if expect == Expect::Run {
+        processors.move_away(child.pid);
+    }
     Ok(near)
 }
 

@@ -2,6 +2,8 @@
 
 use alloc::string::{String, ToString};
 
+use skiff_syscalls::processor;
+
 use crate::file::{self, CWD};
 
 /// The host, as the kernel and /etc/os-release describe it.
@@ -17,7 +19,7 @@ pub struct Host {
     pub system: String,
     /// Its version.
     pub system_version: String,
-    /// Processors that this process may use.
+    /// Processors that this program may use.
     pub processors: usize,
     /// Memory in bytes.
     pub memory_bytes: u64,
@@ -39,7 +41,7 @@ impl Host {
             hostname: text(name.nodename()),
             system: os_release(&release, "PRETTY_NAME").unwrap_or("Linux").to_string(),
             system_version: os_release(&release, "VERSION_ID").unwrap_or("").to_string(),
-            processors: rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize),
+            processors: processor::count().unwrap_or(1),
             memory_bytes: (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)),
         }
     }

@@ -10,6 +10,8 @@ use rustix::{
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
 };
 
+use skiff_syscalls::processor;
+
 use super::{Controllers, cpuset, limits::Write, resources::Machine};
 use crate::{Context, Error, Result, file};
 
@@ -110,11 +112,11 @@ impl Machine {
                 .filter(|text| !text.is_empty())
         };
         let cpus = list("/sys/devices/system/cpu/online").unwrap_or_else(|| "0".into());
-        let usable = rustix::thread::sched_getaffinity(None).map_or(0, |set| set.count());
-        let online = cpuset::parse(&cpus).map_or(1, |ranges| cpuset::count(&ranges));
+        let online = || cpuset::parse(&cpus).map_or(1, |ranges| cpuset::count(&ranges));
+        let cpu_count = processor::count().map_or_else(online, |count| count as u32);
         // A kernel without NUMA has one node and no list.
         let memory_nodes = list("/sys/devices/system/node/has_memory").unwrap_or_else(|| "0".into());
-        Machine { cpu_count: if usable == 0 { online } else { usable }, cpus, memory_nodes }
+        Machine { cpu_count, cpus, memory_nodes }
     }
 }
 

@@ -105,7 +105,7 @@ pub struct WeightDevice {
 /// What the machine has, for limits that name a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// CPUs that this process can use.
+    /// CPUs that this program can use.
     pub cpu_count: u32,
     /// The list of those that are online.
     pub cpus: String,
