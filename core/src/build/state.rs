@@ -20,11 +20,8 @@ use crate::{
         command::{self, Command, CommandLine, Pair},
         expand,
     },
-    image::config::{ImageConfig, Step},
+    image::config::{DEFAULT_PATH, ImageConfig, Step},
 };
-
-/// Where programs are looked for if the base image doesn't say.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Most bytes of all variables: no program could be started with more of them.
 const VARIABLES_LIMIT: usize = 4 << 20;
@@ -96,7 +93,7 @@ impl State {
         let ImageConfig { mut config, rootfs, history, author, created, .. } = image.unwrap_or_default();
         let created = created.and_then(|time| Time::parse(&time).ok()).unwrap_or(now);
         if !config.env.iter().any(|one| one.starts_with("PATH=")) {
-            set_variable(&mut config.env, "PATH", PATH);
+            set_variable(&mut config.env, "PATH", DEFAULT_PATH);
         }
         if config.working_dir.is_empty() {
             config.working_dir = "/".into();

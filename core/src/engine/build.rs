@@ -8,7 +8,6 @@ mod stage;
 
 use alloc::{
     collections::BTreeMap,
-    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -30,7 +29,7 @@ use crate::{
     digest::{DiffId, Digest, ImageId},
     dockerfile::{Dockerfile, Fault, Line, Source},
     image::{
-        config::{ARCHITECTURE, ImageConfig, LAYER_LIMIT, RootFs},
+        config::{ARCHITECTURE, ImageConfig, RootFs},
         reference::Reference,
     },
     store::ImageRecord,
@@ -120,11 +119,6 @@ impl Engine {
         for (key, value) in &options.labels {
             config.labels.insert(key.clone(), value.clone());
         }
-        if layers.len() > LAYER_LIMIT {
-            return Err(Error::Invalid(format!(
-                "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
-            )));
-        }
         let image = ImageConfig {
             architecture: ARCHITECTURE.into(),
             os: "linux".into(),
@@ -135,6 +129,7 @@ impl Engine {
             rootfs: RootFs { kind: "layers".into(), diff_ids: layers },
             ..ImageConfig::default()
         };
+        image.check_depth()?;
         let locked = self.store.share()?;
         let json = image.to_json();
         let id = ImageId(Digest::of(&json));
@@ -157,7 +152,7 @@ impl Engine {
     }
 
     /// Bytes of file content in these layers; whatever was removed meanwhile is missed here.
-    fn size_of(&self, layers: &[DiffId]) -> Result<u64> {
+    pub(super) fn size_of(&self, layers: &[DiffId]) -> Result<u64> {
         layers.iter().map(|layer| Ok(self.store.layer_facts(layer)?.size_bytes)).sum()
     }
 }

@@ -2,18 +2,13 @@
 
 use alloc::{format, vec::Vec};
 
-use rustix::{
-    fd::OwnedFd,
-    fs::{Mode, OFlags},
-};
+use rustix::fd::OwnedFd;
 
 use super::Engine;
 use crate::{
-    Context, Error, Result,
+    Error, Result,
     container::{record::Record, shelf::Container},
-    file::{self, CWD},
     layer::changes::{Change, changes},
-    process::rootfs,
 };
 
 impl Engine {
@@ -31,15 +26,7 @@ impl Engine {
     pub(super) fn changed_directories(&self, container: &Container) -> Result<(OwnedFd, OwnedFd)> {
         check_has_image(&container.record)?;
         let root = self.root(&container.record, &container.directory)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper = rustix::fs::openat(CWD, root.changes("upper"), flags, Mode::empty());
-        let upper = upper.context("open", "upper directory")?;
-        let lowers = root.lowers();
-        let lower = match lowers.as_slice() {
-            [one] => file::directory(CWD, one.as_str()).context("open", "the image's layer")?,
-            several => rootfs::stacked(several)?,
-        };
-        Ok((upper, lower))
+        Ok((root.upper()?, root.lower()?))
     }
 }
 

@@ -22,10 +22,10 @@ use crate::{
     build::change,
     clock::Time,
     container::{config::Config, record::Record, state::Status},
-    digest::{DiffId, Digest, ImageId},
+    digest::{Digest, ImageId},
     file,
     fork::{self, work::Work},
-    image::config::{ImageConfig, LAYER_LIMIT, Step},
+    image::config::{ImageConfig, Step},
     layer::{
         pack::{Form, Pack},
         unpack::Unpacked,
@@ -89,7 +89,12 @@ impl Engine {
         let locked = self.store.share()?;
         let parent = parent.ok_or_else(|| Error::Corrupt("the container has no image".into()))?;
         let below = self.store.image(&parent)?.config;
-        let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
+        let is_empty = unpacked.is_empty();
+        // Whatever was removed meanwhile is missed here, before anything refers to it.
+        let mut size_bytes = self.size_of(&below.rootfs.diff_ids)?;
+        if !is_empty {
+            size_bytes += unpacked.applied.facts.size_bytes;
+        }
         let mut image = child(below, record, config, said.author, said.comment, &unpacked, is_empty);
         if let Some(epoch) = said.epoch {
             image.created = Some(format!("{epoch}"));
@@ -97,16 +102,7 @@ impl Engine {
                 step.created = image.created.clone();
             }
         }
-        if image.rootfs.diff_ids.len() > LAYER_LIMIT {
-            return Err(Error::Invalid(format!(
-                "max depth exceeded: an image has at most {LAYER_LIMIT} layers"
-            )));
-        }
-        let mut size_bytes = if is_empty { 0 } else { unpacked.applied.facts.size_bytes };
-        for layer in image.rootfs.diff_ids.iter().filter(|layer| is_empty || **layer != unpacked.layer) {
-            // Whatever was removed meanwhile is missed here, before anything refers to it.
-            size_bytes += self.store.layer_facts(layer)?.size_bytes;
-        }
+        image.check_depth()?;
         let mut publication = self.store.publication(&locked)?;
         if !is_empty {
             publication = publication.layer(&unpacked.layer, &scratch, &unpacked.applied.facts)?;

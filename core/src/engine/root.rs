@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{AtFlags, Mode},
+    fs::{AtFlags, Mode, OFlags},
     io::Errno,
     mount::MountAttrFlags,
 };
@@ -15,7 +15,10 @@ use crate::{
     container::record::Record,
     digest::{Digest, ImageId},
     file,
-    process::{file_systems::NETWORK_FILES, rootfs},
+    process::{
+        file_systems::NETWORK_FILES,
+        rootfs::{self, Durability},
+    },
 };
 
 /// The directories of one root file system, held open: they are named by their descriptors.
@@ -27,35 +30,110 @@ pub struct Root {
 }
 
 impl Root {
-    /// Of these layers, the top one first, and a directory with `upper` and `work`.
-    pub(super) fn new(layers: Vec<OwnedFd>, changes: OwnedFd) -> Root {
-        Root { layers, changes }
+    /// Of these layers, the top one first, with its changes in the directories `upper` and `work` of `changes`, which are
+    /// made unless they are there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if there are no layers; of the file system.
+    pub(super) fn new(layers: Vec<OwnedFd>, changes: OwnedFd) -> Result<Root> {
+        let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
+        make_changes(&changes, top)?;
+        Ok(Root { layers, changes })
+    }
+
+    /// The same with one more layer, below all others.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn standing_on(&self, lowest: Option<OwnedFd>) -> Result<Root> {
+        let copy = |fd: &OwnedFd| fd.try_clone().context("duplicate", "directory");
+        let mut layers = self.layers.iter().map(copy).collect::<Result<Vec<_>>>()?;
+        layers.extend(lowest);
+        Ok(Root { layers, changes: copy(&self.changes)? })
+    }
+
+    /// All of it as one tree, mounted nowhere.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub(super) fn view(&self, durability: Durability) -> Result<OwnedFd> {
+        rootfs::overlay(&self.lowers(), &self.changes("upper"), &self.changes("work"), durability)
+    }
+
+    /// All of it as one tree that can't be changed.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub(super) fn seen(&self) -> Result<OwnedFd> {
+        rootfs::stacked(&[&[self.changes("upper")], self.lowers().as_slice()].concat())
+    }
+
+    /// What lies below the changes, as one tree.
+    ///
+    /// # Errors
+    /// Of the kernel.
+    pub(super) fn lower(&self) -> Result<OwnedFd> {
+        merged(&self.layers)
+    }
+
+    /// The directory with the changes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(super) fn upper(&self) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.changes, "upper", flags, Mode::empty()).context("open", "upper")
     }
 
     /// Paths of the layers, the top one first.
     pub fn lowers(&self) -> Vec<String> {
-        self.layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect()
+        self.layers.iter().map(path_of).collect()
     }
 
     /// Path of the directory `upper` or `work`.
     pub fn changes(&self, name: &str) -> String {
-        format!("/proc/self/fd/{}/{name}", self.changes.as_raw_fd())
+        format!("{}/{name}", path_of(&self.changes))
     }
 }
 
+/// What these directories (the top one first, at least one) show together, read-only.
+///
+/// # Errors
+/// Of the kernel.
+pub(super) fn merged(layers: &[OwnedFd]) -> Result<OwnedFd> {
+    match layers {
+        // An overlay of one directory is none.
+        [one] => one.try_clone().context("duplicate", "layer"),
+        several => rootfs::stacked(&several.iter().map(path_of).collect::<Vec<_>>()),
+    }
+}
+
+/// How the kernel is told of a directory that only this process has open.
+fn path_of(directory: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_raw_fd())
+}
+
+/// A directory for changes in memory, which goes with the value: overlayfs refuses an upper directory inside its lower
+/// one, which for the host's own root is every directory of it.
+///
+/// # Errors
+/// Of the kernel.
+pub(super) fn changes_in_memory() -> Result<OwnedFd> {
+    rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")
+}
+
 impl Engine {
-    /// Opens the root file system of a container, whose directory is given. The changes of one on the host's own root live as long as the value.
+    /// Opens the root file system of a container, whose directory is given. The changes of one on the host's own root live
+    /// as long as the value.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if a part of the image is missing; of the file system.
     pub fn root(&self, record: &Record, directory: &OwnedFd) -> Result<Root> {
         let (layers, changes) = if record.image.is_empty() {
             let host = file::directory(file::CWD, "/").context("open", "/")?;
-            // In memory: overlayfs refuses an upper directory inside its lower one.
-            let changes = if takes_detached_upper() {
-                rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?
-            } else {
-                self.changes_in_run_root(&record.id)?
+            let changes = match takes_detached_upper() {
+                true => changes_in_memory()?,
+                false => self.changes_in_run_root(&record.id)?,
             };
             (alloc::vec![host], changes)
         } else {
@@ -64,9 +142,7 @@ impl Engine {
             layers.push(self.foundation().context("prepare", FOUNDATION)?);
             (layers, directory.try_clone().context("duplicate", "directory")?)
         };
-        let top = layers.first().ok_or_else(|| Error::Corrupt("the image has no layers".into()))?;
-        make_changes(&changes, top)?;
-        Ok(Root { layers, changes })
+        Root::new(layers, changes)
     }
 
     /// What every image stands on, as its lowest layer: the places of the standard mounts, for images that lack them, so
@@ -109,7 +185,7 @@ impl Engine {
 ///
 /// # Errors
 /// Of the file system.
-pub(super) fn make_changes(changes: &OwnedFd, top: &OwnedFd) -> Result<()> {
+fn make_changes(changes: &OwnedFd, top: &OwnedFd) -> Result<()> {
     // The upper directory is the root that the container sees.
     let stat = rustix::fs::fstat(top).context("stat", "the image's root")?;
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);

@@ -1,22 +1,17 @@
 //! The files of an image as one tree, and as a tar of it.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{string::ToString, vec::Vec};
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 
-use super::Engine;
+use super::{Engine, root::merged};
 use crate::{
     Context, Result, file,
     layer::pack::{Form, Pack, Sink},
-    process::rootfs,
     store::{HeldLayer, Scratch},
 };
 
-/// An overlay of one directory is none.
+/// An overlay of one directory is none, and that shows what its layer hides.
 const LEAST: usize = 2;
 
 /// What an image shows, mounted nowhere. Its layers stay while this is there.
@@ -44,9 +39,7 @@ impl Engine {
             let made = file::subdirectory(scratch.directory(), empty.as_str(), 0o755);
             trees.push(made.context("create", &empty)?);
         }
-        let paths: Vec<String> =
-            trees.iter().map(|tree| format!("/proc/self/fd/{}", tree.as_raw_fd())).collect();
-        Ok(Tree { root: rootfs::stacked(&paths)?, _held: held, _scratch: scratch })
+        Ok(Tree { root: merged(&trees)?, _held: held, _scratch: scratch })
     }
 
     /// Writes all that is in it as a tar.

@@ -22,6 +22,9 @@ pub const DEPTH_LIMIT: usize = 64;
 /// Most layers of one image. overlayfs stacks at most 500; Docker stops at 127.
 pub const LAYER_LIMIT: usize = 127;
 
+/// Where programs are looked for if an image doesn't say: its PATH.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What an image is made of and how it wants to be run.
 ///
 /// # Spec
@@ -111,6 +114,18 @@ impl ImageConfig {
             return Err(bad("more than 127 layers"));
         }
         Ok(config)
+    }
+
+    /// Of an image that is to be made.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it has too many layers.
+    pub fn check_depth(&self) -> Result<()> {
+        if self.rootfs.diff_ids.len() > LAYER_LIMIT {
+            let most = format!("max depth exceeded: an image has at most {LAYER_LIMIT} layers");
+            return Err(Error::Invalid(most));
+        }
+        Ok(())
     }
 
     /// The bytes whose hash is the image's id.

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Context, Error, Result,
-    digest::{DiffId, Hasher},
+    digest::{DiffId, Digest, Hasher},
     file, fork,
 };
 
@@ -51,6 +51,13 @@ pub struct Unpacked {
     pub layer: DiffId,
     /// What became of it.
     pub applied: Applied,
+}
+
+impl Unpacked {
+    /// Whether it is the archive with nothing in it: two blocks of zeros.
+    pub fn is_empty(&self) -> bool {
+        self.layer == DiffId(Digest::of(&[0; 1024]))
+    }
 }
 
 /// Unpacks a layer into an empty directory: see [`extract`].

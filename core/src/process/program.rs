@@ -32,10 +32,8 @@ use crate::{
     Error, Result,
     container::{config::Ulimit, record::Record},
     file::CWD,
+    image::config::DEFAULT_PATH,
 };
-
-/// PATH of a container whose image sets none.
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How far a child came that did not start its program.
 enum Stopped {
@@ -197,7 +195,7 @@ impl Program {
 
 /// The variables of a container's process: the standard ones, then those of its settings, then `more`.
 pub(super) fn environment(record: &Record, home: &str, more: &[String]) -> Vec<String> {
-    let mut all = vec![DEFAULT_PATH.to_string(), format!("HOSTNAME={}", record.hostname())];
+    let mut all = vec![format!("PATH={DEFAULT_PATH}"), format!("HOSTNAME={}", record.hostname())];
     if record.config.tty {
         all.push("TERM=xterm".into());
     }

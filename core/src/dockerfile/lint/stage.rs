@@ -15,7 +15,7 @@ use crate::{
         mount::Mount,
         scope::{PLATFORM_ARGS, Recorder, Scope, Scopes, globals},
     },
-    image::reference::Reference,
+    image::{config::DEFAULT_PATH, reference::Reference},
     nearest::nearest,
 };
 
@@ -119,7 +119,7 @@ impl<'l> Lint<'l> {
     }
 
     fn base_image(&mut self, line: &Line<'_>, image: &str, scope: &mut Scope<'_>, state: &mut State) {
-        scope.set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        scope.set("PATH", DEFAULT_PATH);
         let base = if image == "scratch" { Some(Default::default()) } else { (self.context.image)(image) };
         let Some(base) = base else { return };
         for (name, value) in base.env.iter().filter_map(|entry| entry.split_once('=')) {

@@ -1,12 +1,6 @@
 //! The tree that a step works on, and the layer that comes of it.
 
-use alloc::{format, string::String, vec::Vec};
-
-use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{Mode, OFlags},
-    mount::MountAttrFlags,
-};
+use rustix::fd::{AsFd, OwnedFd};
 
 use super::super::{
     Engine,
@@ -16,34 +10,18 @@ use super::super::{
 use crate::{
     Context, Error, Result,
     clock::Time,
-    digest::{DiffId, Digest},
+    digest::DiffId,
     file,
     layer::{keep::keep, unpack::Unpacked},
-    process::rootfs::{self, Durability},
+    process::rootfs::Durability,
     store::Scratch,
 };
 
-/// What a step works on: directories, and one above them for changes.
+/// What a step works on: layers, and a directory above them for changes.
 pub(super) struct Bench {
-    changes: Changes,
-    layers: Vec<OwnedFd>,
-}
-
-/// Where changes go.
-enum Changes {
-    /// Into a directory of the store, to become a layer.
-    Scratch(Scratch),
-    /// Into memory, to be looked at and forgotten.
-    Memory(OwnedFd),
-}
-
-impl Changes {
-    fn directory(&self) -> &OwnedFd {
-        match self {
-            Changes::Scratch(scratch) => scratch.directory(),
-            Changes::Memory(directory) => directory,
-        }
-    }
+    ground: Root,
+    /// Has the directory for changes, to become a layer. Without it they are in memory, to be looked at and forgotten.
+    scratch: Option<Scratch>,
 }
 
 impl Bench {
@@ -56,15 +34,12 @@ impl Bench {
             return Err(Error::Unsupported("a stage FROM host needs Linux 6.15".into()));
         }
         let host = file::directory(file::CWD, "/").context("open", "/")?;
-        let changes =
-            rootfs::tmpfs("mode=755", MountAttrFlags::empty()).context("mount", "tmpfs for changes")?;
-        root::make_changes(&changes, &host)?;
-        Ok(Bench { changes: Changes::Memory(changes), layers: alloc::vec![host] })
+        Ok(Bench { ground: Root::new(alloc::vec![host], root::changes_in_memory()?)?, scratch: None })
     }
 
     /// Whether it becomes no layer.
     pub fn is_on_host(&self) -> bool {
-        matches!(self.changes, Changes::Memory(_))
+        self.scratch.is_none()
     }
 
     /// Above these layers, the lowest first.
@@ -78,12 +53,8 @@ impl Bench {
         if layers.is_empty() {
             layers.push(file::subdirectory(scratch.directory(), "empty", 0o755).context("create", "empty")?);
         }
-        root::make_changes(scratch.directory(), &layers[0])?;
-        Ok(Bench { changes: Changes::Scratch(scratch), layers })
-    }
-
-    fn lowers(&self) -> Vec<String> {
-        self.layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect()
+        let changes = scratch.directory().try_clone().context("duplicate", "directory")?;
+        Ok(Bench { ground: Root::new(layers, changes)?, scratch: Some(scratch) })
     }
 
     /// All of it as one tree, mounted nowhere.
@@ -91,30 +62,32 @@ impl Bench {
     /// # Errors
     /// Of the kernel.
     pub fn view(&self) -> Result<OwnedFd> {
-        let changes = |name| format!("/proc/self/fd/{}/{name}", self.changes.directory().as_raw_fd());
         // One that is thrown away can be mounted only once.
-        let durability = if self.is_on_host() { Durability::Kept } else { Durability::ThrownAway };
-        rootfs::overlay(&self.lowers(), &changes("upper"), &changes("work"), durability)
+        self.ground.view(if self.is_on_host() { Durability::Kept } else { Durability::ThrownAway })
     }
 
-    /// All of it as one tree that can't be changed.
+    /// As [`Root::seen`].
     ///
     /// # Errors
     /// Of the kernel.
     pub fn seen(&self) -> Result<OwnedFd> {
-        let upper = format!("/proc/self/fd/{}/upper", self.changes.directory().as_raw_fd());
-        rootfs::stacked(&[&[upper], self.lowers().as_slice()].concat())
+        self.ground.seen()
     }
 
-    /// What lies below the changes, as one tree.
+    /// As [`Root::lower`].
     ///
     /// # Errors
     /// Of the kernel.
     pub fn lower(&self) -> Result<OwnedFd> {
-        match self.layers.as_slice() {
-            [one] => one.try_clone().context("duplicate", "layer"),
-            _ => rootfs::stacked(&self.lowers()),
-        }
+        self.ground.lower()
+    }
+
+    /// As [`Root::upper`].
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn upper(&self) -> Result<OwnedFd> {
+        self.ground.upper()
     }
 
     /// The root file system of a container that runs on it.
@@ -122,21 +95,11 @@ impl Bench {
     /// # Errors
     /// Of the file system.
     pub fn root(&self, engine: &Engine) -> Result<Root> {
-        let copy = |fd: &OwnedFd| fd.try_clone().context("duplicate", "directory");
-        let mut layers = self.layers.iter().map(copy).collect::<Result<Vec<_>>>()?;
-        if !self.is_on_host() {
-            layers.push(engine.foundation().context("prepare", "foundation")?);
-        }
-        Ok(Root::new(layers, copy(self.changes.directory())?))
-    }
-
-    /// The directory with the changes.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn upper(&self) -> Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat(self.changes.directory(), "upper", flags, Mode::empty()).context("open", "upper")
+        let foundation = match self.is_on_host() {
+            true => None,
+            false => Some(engine.foundation().context("prepare", "foundation")?),
+        };
+        self.ground.standing_on(foundation)
     }
 
     /// Makes a layer of the changes; `None` if there are none. The times in it are clamped to `epoch` if one is said.
@@ -144,27 +107,20 @@ impl Bench {
     /// # Errors
     /// Of the file system.
     pub fn layer(self, engine: &Engine, epoch: Option<Time>) -> Result<Option<(Scratch, Unpacked)>> {
-        let lower = self.lower()?;
-        let (scratch, unpacked) = match (epoch, self.changes) {
-            (_, Changes::Memory(_)) => return Ok(None),
-            (Some(_), Changes::Scratch(scratch)) => {
-                let upper = file::directory(scratch.directory(), "upper").and_then(|upper| {
-                    rustix::fs::openat(&upper, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                });
-                layer_of(&engine.store, (upper.context("open", "upper")?, lower), epoch)?
-            }
+        let Bench { ground, scratch: Some(scratch) } = self else { return Ok(None) };
+        let lower = ground.lower()?;
+        let (scratch, unpacked) = if epoch.is_some() {
+            layer_of(&engine.store, (ground.upper()?, lower), epoch)?
+        } else {
             // What was written stays where it is.
-            (None, Changes::Scratch(scratch)) => {
-                for name in ["work", "empty"] {
-                    let _ = file::remove_tree(scratch.directory(), name);
-                }
-                let directory = scratch.directory();
-                rustix::fs::renameat(directory, "upper", directory, "tree").context("rename", "upper")?;
-                let unpacked = keep(directory.as_fd(), lower)?;
-                (scratch, unpacked)
+            let directory = scratch.directory();
+            for name in ["work", "empty"] {
+                let _ = file::remove_tree(directory, name);
             }
+            rustix::fs::renameat(directory, "upper", directory, "tree").context("rename", "upper")?;
+            let unpacked = keep(directory.as_fd(), lower)?;
+            (scratch, unpacked)
         };
-        let is_empty = unpacked.layer == DiffId(Digest::of(&[0; 1024]));
-        Ok((!is_empty).then_some((scratch, unpacked)))
+        Ok((!unpacked.is_empty()).then_some((scratch, unpacked)))
     }
 }

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Build, layer::Bench, stage::Done};
+use super::{super::root::Root, Build, layer::Bench, stage::Done};
 use crate::{
     Context, Error, Result,
     build::{
@@ -33,7 +33,7 @@ use crate::{
         mount::{Mount, MountKind, Sharing},
     },
     file,
-    process::rootfs::{self, Durability},
+    process::rootfs::Durability,
     store::Scratch,
 };
 
@@ -191,12 +191,10 @@ impl Build<'_> {
     fn thrown_away(&self, source: &OwnedFd, opened: &mut Opened) -> Result<OwnedFd> {
         let store = &self.engine.store;
         let scratch = store.scratch(&store.share()?)?;
-        super::super::root::make_changes(scratch.directory(), source)?;
-        let changes = |name| format!("/proc/self/fd/{}/{name}", scratch.directory().as_raw_fd());
-        let lower = format!("/proc/self/fd/{}", source.as_raw_fd());
-        let mount = rootfs::overlay(&[lower], &changes("upper"), &changes("work"), Durability::ThrownAway)?;
+        let copy = |fd: &OwnedFd| fd.try_clone().context("duplicate", "directory");
+        let root = Root::new(vec![copy(source)?], copy(scratch.directory())?)?;
         opened.scratches.push(scratch);
-        Ok(mount)
+        root.view(Durability::ThrownAway)
     }
 
     /// The directory of a cache, locked as its mount says as long as it is open.

@@ -8,7 +8,7 @@ use alloc::{
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{Build, layer::Bench};
+use super::{super::root::merged, Build, layer::Bench};
 use crate::{
     Context, Error, Result,
     build::{
@@ -30,7 +30,6 @@ use crate::{
     },
     file,
     image::config::Step,
-    process::rootfs,
     store::{LayerFacts, Scratch, StepFile, StepRecord},
 };
 
@@ -438,15 +437,9 @@ impl Build<'_> {
             }
         };
         let open = engine.store.open_layers(&layers)?;
-        match open.as_slice() {
-            [] => Err(self.wrong(line, "there is nothing in it to copy".into())),
-            [one] => one.try_clone().context("duplicate", "layer"),
-            several => {
-                use rustix::fd::AsRawFd;
-                let paths: Vec<String> =
-                    several.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
-                rootfs::stacked(&paths)
-            }
+        if open.is_empty() {
+            return Err(self.wrong(line, "there is nothing in it to copy".into()));
         }
+        merged(&open)
     }
 }
