@@ -71,16 +71,23 @@ fn the_log_comes_before_the_stream_without_a_gap_and_nothing_comes_twice() {
         format!("i=0; while [ $i -lt {count} ]; do echo $i; i=$((i+1)); done; printf end; sleep 1000");
     run(&daemon, &script);
     // While it writes, at moments that differ from run to run.
-    let mut clients: Vec<Attached> = (0..4)
+    let clients: Vec<Attached> = (0..4)
         .map(|number| {
             std::thread::sleep(std::time::Duration::from_millis(number * 7));
             Attached::new(&daemon, "logs=1&stream=1&stdout=1&stderr=1")
         })
         .collect();
     let expected = (0..count).map(|number| format!("{number}\n")).collect::<String>() + "end";
-    for client in &mut clients {
-        assert!(client.output(&|text| text.ends_with("end")) == expected, "lines are missing or doubled");
-    }
+    // All at once: one that does not read keeps the container waiting, and so the others.
+    std::thread::scope(|scope| {
+        for mut client in clients {
+            let expected = &expected;
+            scope.spawn(move || {
+                let output = client.output(&|text| text.ends_with("end"));
+                assert!(output == *expected, "lines are missing or doubled");
+            });
+        }
+    });
     // One that comes later gets the line that has not ended, too.
     let mut late = Attached::new(&daemon, "logs=1&stream=1&stdout=1");
     assert!(late.output(&|text| text.ends_with("end")) == expected);
