@@ -134,6 +134,7 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         shm_size: shm_size as u64,
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
+        one_by_one: false,
         explain: flags.on("--explain"),
     })
 }

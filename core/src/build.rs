@@ -57,6 +57,8 @@ pub struct Options {
     pub secrets: Vec<(String, Vec<u8>)>,
     /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
     pub epoch: Option<i64>,
+    /// Stages are built one after the other.
+    pub one_by_one: bool,
     /// Say of each step why it was or was not taken from the cache.
     pub explain: bool,
 }

@@ -12,6 +12,7 @@ mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
+mod stages;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;

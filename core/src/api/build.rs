@@ -62,6 +62,8 @@ pub(super) fn from_directory(exchange: &mut Exchange<'_>, engine: &Engine) -> Re
 /// `POST /build`: the context is the body, a tar.
 pub(super) fn from_archive(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let mut asked = query::Asked::read(&exchange.query)?;
+    // Nothing in its answer says which stage a line of output is of.
+    asked.options.one_by_one = true;
     let names = settle::settle(&mut asked.options)?;
     let scratch = engine.receive_context(&mut |buffer| exchange.read_body(buffer))?;
     let root = scratch.directory().try_clone().context("duplicate", "context")?;

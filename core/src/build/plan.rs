@@ -4,6 +4,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use super::{Options, state::Said};
@@ -13,6 +14,7 @@ use crate::{
         command::{Arg, Command},
         expand,
         mount::Mount,
+        triggers,
     },
     image::config::ARCHITECTURE,
 };
@@ -31,11 +33,20 @@ pub enum Base {
     Image(String),
 }
 
-/// The stages that are needed, by their numbers, each with what it builds on.
+/// A stage that is needed.
+#[derive(Debug)]
+pub struct Needed {
+    /// What it begins with.
+    pub base: Base,
+    /// The stages that have to be there before it.
+    pub after: BTreeSet<usize>,
+}
+
+/// The stages that are needed, by their numbers.
 #[derive(Debug)]
 pub struct Plan {
     /// In the order of the file, in which nothing comes before what it needs.
-    pub stages: BTreeMap<usize, Base>,
+    pub stages: BTreeMap<usize, Needed>,
     /// The one that is the result.
     pub target: usize,
 }
@@ -88,7 +99,7 @@ fn platform_args(options: &Options) -> BTreeMap<String, String> {
     all
 }
 
-/// Finds out what is needed.
+/// Finds out what is needed. `left` says what an image leaves for its children to do.
 ///
 /// # Errors
 /// What is wrong: an unknown stage, one that is needed before it is there, a platform that this machine is not.
@@ -97,6 +108,7 @@ pub fn plan(
     file: &Dockerfile<'_>,
     said: &Said<'_>,
     options: &Options,
+    left: &mut dyn FnMut(&str) -> Vec<String>,
 ) -> Result<Plan, Wrong> {
     check_platform(&options.platform).map_err(|why| (why, None))?;
     let target = match options.target.as_str() {
@@ -113,16 +125,42 @@ pub fn plan(
     while let Some(number) = wanted.pop_last() {
         let stage = &file.stages[number];
         let base = base(file, number, said).map_err(|why| (why, self::number(source, stage.line)))?;
+        let mut after = BTreeSet::new();
+        for text in left_by(file, &base, left) {
+            // What is wrong with it is told when it is its turn.
+            if let Ok(fragment) = Source::fragment("ONBUILD", &text)
+                && let Ok(instructions) = triggers(&fragment)
+            {
+                let needs = instructions.iter().filter_map(|one| needed(file, number, &one.command).ok());
+                after.extend(needs.flatten());
+            }
+        }
         if let Base::Stage(number) = base {
-            wanted.insert(number);
+            after.insert(number);
         }
         for Instruction { line, command } in &stage.instructions {
             let needs = needed(file, number, command).map_err(|why| (why, self::number(source, line)))?;
-            wanted.extend(needs);
+            after.extend(needs);
         }
-        stages.insert(number, base);
+        wanted.extend(&after);
+        stages.insert(number, Needed { base, after });
     }
     Ok(Plan { stages, target })
+}
+
+/// What is left for a stage on this base to do.
+fn left_by(file: &Dockerfile<'_>, base: &Base, left: &mut dyn FnMut(&str) -> Vec<String>) -> Vec<String> {
+    match base {
+        Base::Scratch => Vec::new(),
+        Base::Image(image) => left(image),
+        Base::Stage(number) => {
+            let trigger = |one: &Instruction<'_>| match &one.command {
+                Command::Onbuild(onbuild) => Some(onbuild.trigger.to_string()),
+                _ => None,
+            };
+            file.stages[*number].instructions.iter().filter_map(trigger).collect()
+        }
+    }
 }
 
 fn base(file: &Dockerfile<'_>, number: usize, said: &Said<'_>) -> Result<Base, String> {
@@ -216,28 +254,46 @@ fn check_platform(platform: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
+    use alloc::vec;
 
     use super::*;
 
-    fn planned(text: &str, target: &str) -> Result<(Vec<usize>, Vec<Base>), String> {
+    /// The numbers of the stages that are needed, what they begin with, and what they come after.
+    type Planned = (Vec<usize>, Vec<Base>, Vec<Vec<usize>>);
+
+    fn planned(text: &str, target: &str) -> Result<Planned, String> {
         let source = Source::read("Dockerfile", text.as_bytes()).map_err(|fault| fault.to_string())?;
         let file = Dockerfile::parse(&source).map_err(|fault| fault.to_string())?;
         let options = Options { target: target.into(), ..Options::default() };
         let said = said(&source, &file, &options).map_err(|wrong| wrong.0)?;
-        let plan = plan(&source, &file, &said, &options).map_err(|wrong| wrong.0)?;
-        Ok(plan.stages.into_iter().unzip())
+        let mut left = |image: &str| match image {
+            "parent" => vec!["COPY --from=first /x /".into(), "COPY --from=nobody".into()],
+            _ => Vec::new(),
+        };
+        let plan = plan(&source, &file, &said, &options, &mut left).map_err(|wrong| wrong.0)?;
+        let (bases, after) =
+            plan.stages.values().map(|one| (one.base.clone(), one.after.iter().copied().collect())).unzip();
+        Ok((plan.stages.into_keys().collect(), bases, after))
     }
 
     #[test]
     fn only_what_the_target_needs_is_built() {
         let text = "ARG V=1\nFROM box:$V AS a\nFROM a AS b\nFROM scratch AS unused\nFROM scratch\nCOPY --from=B /x /\n\
                     RUN --mount=from=0,target=/m true";
-        let (stages, bases) = planned(text, "").unwrap();
+        let (stages, bases, after) = planned(text, "").unwrap();
         assert_eq!(stages, [0, 1, 3]);
+        assert_eq!(after, [vec![], vec![0], vec![0, 1]]);
         assert_eq!(bases, [Base::Image("box:1".into()), Base::Stage(0), Base::Scratch]);
         assert_eq!(planned(text, "A").unwrap().0, [0]);
         assert_eq!(planned(text, "2").unwrap().1, vec![Base::Scratch]);
+    }
+
+    #[test]
+    fn what_a_base_leaves_to_do_needs_stages_as_well() {
+        let text =
+            "FROM scratch AS first\nFROM scratch AS base\nONBUILD RUN --mount=from=first,target=/m x\n";
+        assert_eq!(planned(&(text.to_string() + "FROM base"), "").unwrap().2, [vec![], vec![], vec![0, 1]]);
+        assert_eq!(planned(&(text.to_string() + "FROM parent"), "").unwrap().2, [vec![], vec![0]]);
     }
 
     #[test]

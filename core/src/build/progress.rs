@@ -55,3 +55,16 @@ pub enum Event {
     /// Something that is no mistake, yet.
     Warning(String),
 }
+
+impl Event {
+    /// The step that it is about, if it is about one.
+    pub fn step_mut(&mut self) -> Option<&mut Number> {
+        match self {
+            Event::Begun { step, .. }
+            | Event::Output { step, .. }
+            | Event::Done { step, .. }
+            | Event::Failed { step } => Some(step),
+            Event::Idle | Event::Planned { .. } | Event::Warning(_) => None,
+        }
+    }
+}

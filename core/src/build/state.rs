@@ -9,6 +9,8 @@ use alloc::{
     vec::Vec,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::Time,
     container::{
@@ -65,7 +67,7 @@ impl Said<'_> {
 }
 
 /// A stage between two instructions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     /// How containers of its image are run.
     pub config: Config,

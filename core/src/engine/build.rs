@@ -5,6 +5,8 @@ mod mounts;
 pub mod prune;
 mod run;
 mod stage;
+mod stages;
+mod turn;
 
 use alloc::{
     collections::BTreeMap,
@@ -47,20 +49,28 @@ pub struct File<'a> {
 /// Takes what is to be told. An error ends the build.
 pub type Tell<'a> = dyn FnMut(Event) -> Result<()> + 'a;
 
-/// A build at work.
-struct Build<'a> {
-    engine: &'a Engine,
+/// What is to be built.
+#[derive(Clone, Copy)]
+struct Task<'a> {
     source: &'a Source<'a>,
     file: &'a Dockerfile<'a>,
-    said: Said<'a>,
+    said: &'a Said<'a>,
     options: &'a Options,
     context: &'a Context,
-    hashes: Hashes,
+    /// The configs of the images that stages build on.
+    images: &'a BTreeMap<String, ImageConfig>,
+}
+
+/// A build at work on a stage.
+struct Build<'a> {
+    engine: &'a Engine,
+    task: Task<'a>,
+    hashes: &'a mut Hashes,
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,
     /// The stages that are finished.
-    done: BTreeMap<usize, Done>,
+    done: &'a BTreeMap<usize, Done>,
 }
 
 impl Engine {
@@ -83,34 +93,33 @@ impl Engine {
             None => Error::Invalid(message),
         };
         let said = plan::said(&source, &parsed, options).map_err(wrong)?;
-        let Plan { stages, target } = plan::plan(&source, &parsed, &said, options).map_err(wrong)?;
-        if stages[&target] == Base::Image(HOST_IMAGE.into()) {
+        let mut images = BTreeMap::new();
+        let mut left = |image: &str| self.left_by(image, &mut images);
+        let Plan { stages, target } =
+            plan::plan(&source, &parsed, &said, options, &mut left).map_err(wrong)?;
+        if stages[&target].base == Base::Image(HOST_IMAGE.into()) {
             let message = "the result cannot be built on this machine's own root".into();
             return Err(Error::from(Fault::of_line(&source, parsed.stages[target].line, message))
                 .hint("copy what is needed into a stage FROM scratch: COPY --from=..."));
         }
         self.sweep_store();
-        let mut build = Build {
-            engine: self,
-            source: &source,
-            file: &parsed,
-            said,
-            options,
-            context,
-            hashes: Hashes::load(&self.data),
-            tell: &mut *tell,
-            next: 0,
-            done: BTreeMap::new(),
-        };
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
-        build.tell(Event::Planned { steps: steps as Number })?;
-        for (&number, base) in &stages {
-            let done = build.stage(number, base)?;
-            build.done.insert(number, done);
+        tell(Event::Planned { steps: steps as Number })?;
+        let (source, file, said, images) = (&source, &parsed, &said, &images);
+        let task = Task { source, file, said, options, context, images };
+        let state = self.build_stages(task, stages, target, tell)?;
+        self.publish_built(state, options, &names)
+    }
+
+    /// What an image leaves for its children to do. Its config is remembered, if there is one.
+    fn left_by(&self, image: &str, images: &mut BTreeMap<String, ImageConfig>) -> Vec<String> {
+        if image != HOST_IMAGE
+            && !images.contains_key(image)
+            && let Ok(found) = self.store.resolve(image)
+        {
+            images.insert(image.into(), found.config);
         }
-        build.hashes.save();
-        let done = build.done.remove(&target).expect("the plan has the target");
-        self.publish_built(done.state, options, &names)
+        images.get(image).and_then(|found| found.config.on_build.clone()).unwrap_or_default()
     }
 
     /// Puts the image on its shelf, under its names.
@@ -165,15 +174,15 @@ impl Build<'_> {
     /// What is wrong with a line, as an error that shows it.
     fn wrong(&self, line: &Line<'_>, message: String) -> Error {
         // A trigger's line is no line of the file.
-        if self.source.lines.iter().any(|one| core::ptr::eq(one, line)) {
-            Fault::of_line(self.source, line, message).into()
+        if self.task.source.lines.iter().any(|one| core::ptr::eq(one, line)) {
+            Fault::of_line(self.task.source, line, message).into()
         } else {
             Error::Invalid(message)
         }
     }
 
     fn created(&self) -> Time {
-        match self.options.epoch {
+        match self.task.options.epoch {
             Some(epoch) => Time::from_unix(epoch, 0),
             None => Time::now(),
         }

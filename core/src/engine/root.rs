@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, Mode, OFlags},
     io::Errno,
     mount::MountAttrFlags,
@@ -50,6 +50,11 @@ impl Root {
         let mut layers = self.layers.iter().map(copy).collect::<Result<Vec<_>>>()?;
         layers.extend(lowest);
         Ok(Root { layers, changes: copy(&self.changes)? })
+    }
+
+    /// What it holds open.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.layers.iter().chain([&self.changes]).map(AsFd::as_fd)
     }
 
     /// All of it as one tree, mounted nowhere.

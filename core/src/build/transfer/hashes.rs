@@ -93,9 +93,11 @@ impl Hashes {
     }
 
     /// Writes what was learned, if anything was and if that is possible: nobody depends on it.
-    pub fn save(self) {
-        if let Some(directory) = self.directory.filter(|_| !self.fresh.is_empty()) {
-            let _ = write(&directory, self.fresh, self.today);
+    pub fn save(&mut self) {
+        let fresh = core::mem::take(&mut self.fresh);
+        if let Some(directory) = self.directory.as_ref().filter(|_| !fresh.is_empty()) {
+            let _ = write(directory, fresh, self.today);
+            self.known = None;
         }
     }
 }

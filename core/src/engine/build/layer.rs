@@ -1,6 +1,8 @@
 //! The tree that a step works on, and the layer that comes of it.
 
-use rustix::fd::{AsFd, OwnedFd};
+use alloc::vec::Vec;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::super::{
     Engine,
@@ -35,6 +37,20 @@ impl Bench {
         }
         let host = file::directory(file::CWD, "/").context("open", "/")?;
         Ok(Bench { ground: Root::new(alloc::vec![host], root::changes_in_memory()?)?, scratch: None })
+    }
+
+    /// The same one on this machine's own root, for two to hold.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn held_twice(&self) -> Result<Bench> {
+        Ok(Bench { ground: self.ground.standing_on(None)?, scratch: None })
+    }
+
+    /// What it holds open.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let scratch = self.scratch.iter().map(|scratch| scratch.directory().as_fd());
+        self.ground.descriptors().chain(scratch).collect()
     }
 
     /// Whether it becomes no layer.

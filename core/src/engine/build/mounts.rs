@@ -58,7 +58,7 @@ impl Build<'_> {
     /// Reads the flags of a command.
     pub(super) fn mounts(&self, line: &Line<'_>, run: &command::Run<'_>, done: &Done) -> Result<Vec<Mount>> {
         let read = |text: &str| -> Result<Mount> {
-            let mut mount = Mount::parse(text, |value| done.state.expand(value, &self.said))
+            let mut mount = Mount::parse(text, |value| done.state.expand(value, self.task.said))
                 .map_err(|why| self.wrong(line, why))?;
             let id = if mount.id.is_empty() { mount.source.clone() } else { mount.id.clone() };
             if matches!(mount.kind, MountKind::Secret | MountKind::Ssh) {
@@ -109,10 +109,10 @@ impl Build<'_> {
                     keep_owner: !in_context,
                     ..Request::default()
                 };
-                let ignore = in_context.then_some(&self.context.ignore);
+                let ignore = in_context.then_some(&self.task.context.ignore);
                 let selection = transfer::select(tree.as_fd(), ignore, &request)
                     .map_err(|error| self.wrong(line, error.to_string()))?;
-                let digest = selection.digest(&mut self.hashes)?;
+                let digest = selection.digest(self.hashes)?;
                 key.add("mounted files", digest.to_string().as_bytes());
             }
         }
@@ -122,9 +122,9 @@ impl Build<'_> {
     /// What is bound from, and whether that is the context.
     fn mount_tree(&self, stage: usize, line: &Line<'_>, mount: &Mount) -> Result<(OwnedFd, bool)> {
         if mount.from.is_empty() {
-            return Ok((self.context.root.try_clone().context("duplicate", "context")?, true));
+            return Ok((self.task.context.root.try_clone().context("duplicate", "context")?, true));
         }
-        let base = plan::from(self.file, stage, &mount.from).map_err(|why| self.wrong(line, why))?;
+        let base = plan::from(self.task.file, stage, &mount.from).map_err(|why| self.wrong(line, why))?;
         Ok((self.tree_of(&base, line)?, false))
     }
 
@@ -148,7 +148,7 @@ impl Build<'_> {
                 }
                 MountKind::Cache => self.cache_directory(mount)?,
                 MountKind::Secret => {
-                    let found = self.options.secrets.iter().find(|(id, _)| *id == mount.id);
+                    let found = self.task.options.secrets.iter().find(|(id, _)| *id == mount.id);
                     let Some((_, content)) = found else {
                         if mount.required {
                             return Err(self.wrong(line, format!("secret {}: not found", mount.id)));

@@ -84,12 +84,12 @@ impl Build<'_> {
         let network = match run.network {
             Network::None => "none",
             Network::Host => "host",
-            Network::Default => match self.options.network.as_str() {
+            Network::Default => match self.task.options.network.as_str() {
                 "" | "default" => "none",
                 other => other,
             },
         };
-        if run.network == Network::Host && self.options.network != "host" {
+        if run.network == Network::Host && self.task.options.network != "host" {
             let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
             return Err(self.wrong(line, why.into()));
         }
@@ -109,7 +109,7 @@ impl Build<'_> {
         for (name, value) in settings {
             key.add(name, value.as_bytes());
         }
-        key.add("shared memory", &self.options.shm_size.to_le_bytes());
+        key.add("shared memory", &self.task.options.shm_size.to_le_bytes());
         self.describe_mounts(stage, line, &mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
@@ -173,7 +173,7 @@ impl Build<'_> {
         let engine = self.engine;
         let Contained { stage, line, words, mut environment, network, mounts } = command;
         for name in PROXY_ARGS {
-            if let Some(value) = self.said.arg(name) {
+            if let Some(value) = self.task.said.arg(name) {
                 set_variable(&mut environment, name, value);
             }
         }
@@ -192,8 +192,8 @@ impl Build<'_> {
                 network_mode: network,
                 // What is thrown away can be mounted only once.
                 auto_remove: !bench.is_on_host(),
-                extra_hosts: self.options.extra_hosts.clone(),
-                shm_size: i64::try_from(self.options.shm_size).unwrap_or(i64::MAX),
+                extra_hosts: self.task.options.extra_hosts.clone(),
+                shm_size: i64::try_from(self.task.options.shm_size).unwrap_or(i64::MAX),
                 ..HostConfig::default()
             },
             ..Record::default()

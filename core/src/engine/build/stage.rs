@@ -8,7 +8,7 @@ use alloc::{
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{super::root::merged, Build, layer::Bench};
+use super::{super::root::merged, Build, layer::Bench, turn::Turn};
 use crate::{
     Context, Error, Result,
     build::{
@@ -21,7 +21,7 @@ use crate::{
     },
     clock::{self, Time},
     container::record::HOST_IMAGE,
-    digest::DiffId,
+    digest::{DiffId, Digest},
     dockerfile::{
         Instruction, Line, Source, Stage,
         command::{Command, Transfer},
@@ -75,9 +75,12 @@ fn makes_layers(command: &Command<'_>) -> bool {
 }
 
 impl Build<'_> {
-    /// Runs the instructions of the stage of this number.
-    pub(super) fn stage(&mut self, number: usize, base: &Base) -> Result<Done> {
-        let file = self.file;
+    /// Runs the instructions of the stage of this number, on `host` if it begins with this machine's own root.
+    ///
+    /// # Errors
+    /// What goes wrong in one of them.
+    pub(super) fn stage(&mut self, number: usize, base: &Base, host: Option<Bench>) -> Result<Done> {
+        let file = self.task.file;
         let stage = &file.stages[number];
         let name = match stage.name {
             Some(name) => format!("{name} "),
@@ -88,7 +91,7 @@ impl Build<'_> {
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
         let mut done = self.shown(&title(1, &stage.line.text), |build, begun| {
-            let done = build.below(stage, base)?;
+            let done = Done { state: build.below(stage, base)?, host };
             build.end(begun, true, None)?;
             Ok(done)
         })?;
@@ -114,31 +117,38 @@ impl Build<'_> {
     }
 
     /// What a stage begins with.
-    fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<Done> {
+    fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<State> {
         let now = self.created();
-        Ok(match base {
-            Base::Scratch => Done { state: State::on(None, now), host: None },
+        match base {
+            Base::Scratch => Ok(State::on(None, now)),
             Base::Stage(below) => {
-                let below = &self.done[below];
+                let below = self.done_before(*below, stage.line)?;
                 if below.host.is_some() {
                     let why = "a stage on this machine's own root can be copied from, not built on";
                     return Err(self.wrong(stage.line, why.into()));
                 }
-                Done { state: below.state.below(), host: None }
+                Ok(below.state.below())
             }
-            Base::Image(image) if image == HOST_IMAGE => {
-                Done { state: State::on(None, now), host: Some(Bench::on_host()?) }
-            }
+            Base::Image(image) if image == HOST_IMAGE => Ok(State::on(None, now)),
             Base::Image(image) => {
+                if let Some(config) = self.task.images.get(image) {
+                    return Ok(State::on(Some(config.clone()), now));
+                }
+                // It was not there when the build began.
                 let found = self.engine.store.resolve(image).map_err(|error| match error {
                     Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
                         "only images of this machine can be built on: skiff load or skiff import brings one",
                     ),
                     error => error,
                 })?;
-                Done { state: State::on(Some(found.config), now), host: None }
+                Ok(State::on(Some(found.config), now))
             }
-        })
+        }
+    }
+
+    /// A stage that is finished.
+    fn done_before(&self, stage: usize, line: &Line<'_>) -> Result<&Done> {
+        self.done.get(&stage).ok_or_else(|| self.wrong(line, format!("stage {stage} is not built before")))
     }
 
     /// What went wrong in an instruction that the base image has left, as an error that shows where that image is named.
@@ -165,7 +175,7 @@ impl Build<'_> {
     }
 
     fn apply(&self, instruction: &Instruction<'_>, done: &mut Done) -> Result<()> {
-        let applied = done.state.apply(&instruction.command, &self.said);
+        let applied = done.state.apply(&instruction.command, self.task.said);
         applied.map_err(|why| self.wrong(instruction.line, why))
     }
 
@@ -240,13 +250,13 @@ impl Build<'_> {
             return self.end(begun, false, None);
         }
         let Finished { key, inputs, files } = key.finish();
-        let name = self.file.stages[stage].name.unwrap_or_default();
-        let fresh = self.options.no_cache
-            || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
+        let name = self.task.file.stages[stage].name.unwrap_or_default();
+        let fresh = self.task.options.no_cache
+            || self.task.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let (found, turn) = if fresh { (None, None) } else { self.found(&key)? };
         let cached = found.is_some();
         let instruction = begun.title.split_once("] ").map_or(begun.title, |(_, instruction)| instruction);
-        let why = self.options.explain.then(|| match &found {
+        let why = self.task.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
             None => explain::why(engine.store.last_step(instruction).as_ref(), &inputs, &files),
         });
@@ -268,7 +278,8 @@ impl Build<'_> {
                 (record.layer, record.created_ns)
             }
         };
-        if self.options.epoch.is_none() {
+        drop(turn);
+        if self.task.options.epoch.is_none() {
             done.state.created = Time::from_unix(0, 0).plus(created_ns);
         }
         done.state.layers.extend(layer);
@@ -276,9 +287,20 @@ impl Build<'_> {
         self.end(begun, cached, why)
     }
 
+    /// What came of a step the last time; or the right to make it.
+    fn found(&mut self, key: &Digest) -> Result<(Option<StepRecord>, Option<Turn>)> {
+        let store = &self.engine.store;
+        if let Some(found) = store.step(&store.share()?, key) {
+            return Ok((Some(found), None));
+        }
+        let turn = Turn::wait(&self.engine.run, key, &mut || (self.tell)(Event::Idle))?;
+        // Somebody may have made it in the meantime.
+        Ok((store.step(&store.share()?, key), Some(turn)))
+    }
+
     /// What was left on a bench, as a layer.
     fn made(&self, bench: Bench) -> Result<(Option<(Scratch, LayerFacts)>, StepRecord)> {
-        let epoch = self.options.epoch.map(|_| self.created());
+        let epoch = self.task.options.epoch.map(|_| self.created());
         let layer = bench.layer(self.engine, epoch)?;
         let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
         let scratch = layer.map(|(scratch, unpacked)| {
@@ -295,7 +317,7 @@ impl Build<'_> {
         for layer in layers {
             key.add("parent", layer.to_string().as_bytes());
         }
-        if let Some(epoch) = self.options.epoch {
+        if let Some(epoch) = self.task.options.epoch {
             key.add("epoch", &epoch.to_le_bytes());
         }
         key
@@ -333,11 +355,11 @@ impl Build<'_> {
         }
         let (tree, ignore) = match from {
             None => {
-                let root = self.context.root.try_clone().context("duplicate", "context")?;
-                (root, Some(&self.context.ignore))
+                let root = self.task.context.root.try_clone().context("duplicate", "context")?;
+                (root, Some(&self.task.context.ignore))
             }
             Some(from) => {
-                let base = plan::from(self.file, stage, from).map_err(|why| self.wrong(line, why))?;
+                let base = plan::from(self.task.file, stage, from).map_err(|why| self.wrong(line, why))?;
                 (self.tree_of(&base, line)?, None)
             }
         };
@@ -346,11 +368,10 @@ impl Build<'_> {
         let layers = if apart { &[][..] } else { &done.state.layers };
         let mut key = self.key("copy", layers);
         request.describe(&mut |name, value| key.add(name, value));
-        let digest =
-            selection.digest(&mut self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
+        let digest = selection.digest(self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
         key.add("files", digest.to_string().as_bytes());
         if selection.count() <= FILES_KEPT {
-            let listing = selection.listing(&mut self.hashes)?;
+            let listing = selection.listing(self.hashes)?;
             key.files.extend(listing.into_iter().map(|line| StepFile {
                 path: String::from_utf8_lossy(&line.path).into_owned(),
                 mode: line.mode,
@@ -381,7 +402,7 @@ impl Build<'_> {
         done: &Done,
     ) -> Result<Request, String> {
         let state = &done.state;
-        let word = |word: &str| state.expand(word, &self.said);
+        let word = |word: &str| state.expand(word, self.task.said);
         let mut sources = Vec::new();
         for source in &what.sources {
             let source = word(source)?;
@@ -415,7 +436,7 @@ impl Build<'_> {
             excludes: Patterns::of(excludes).map_err(|error| error.to_string())?,
             unpack,
             keep_owner,
-            epoch: self.options.epoch,
+            epoch: self.task.options.epoch,
         })
     }
 
@@ -424,7 +445,7 @@ impl Build<'_> {
         let engine = self.engine;
         let layers = match base {
             Base::Scratch => Vec::new(),
-            Base::Stage(number) => match &self.done[number] {
+            Base::Stage(number) => match self.done_before(*number, line)? {
                 Done { host: Some(bench), .. } => return bench.seen(),
                 done => done.state.layers.clone(),
             },
