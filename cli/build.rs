@@ -10,6 +10,7 @@
 //! | [`show`] | the stream of a build -> a view's text on stderr, and the image's id |
 //! | [`plain`], [`live`], [`raw`], [`quiet`] | events -> text: the views |
 //! | [`steps`], [`text`] | what the views know of steps; bytes of programs -> text that is safe to show |
+//! | [`trace`] | events -> a timeline for `--trace` |
 //! | [`check`], [`describe`], [`sarif`] | `--call`: a Dockerfile -> what is wrong with it and what is in it |
 
 pub mod check;
@@ -26,4 +27,5 @@ pub mod show;
 pub mod source;
 mod steps;
 mod text;
+pub mod trace;
 pub mod upload;

@@ -85,6 +85,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--ssh", None, "agents are not passed on yet"),
     with_short(many("--tag", "name[:tag]", "name the image"), 't'),
     one("--target", "stage", "stop at this stage"),
+    one("--trace", "file", "write when each step ran to a file, for chrome://tracing or Perfetto"),
     refused("--ulimit", None, LIMITS),
 ];
 

@@ -1,6 +1,7 @@
 //! The stream of a build -> what a view makes of it, on stderr, and the image's id.
 
 use alloc::{
+    boxed::Box,
     string::{String, ToString},
     vec::Vec,
 };
@@ -17,7 +18,7 @@ use skiff_core::{
 };
 use skiff_syscalls::signal::{self, SignalSet};
 
-use super::{live::Live, plain::Plain, quiet::Quiet, raw::Raw};
+use super::{live::Live, plain::Plain, quiet::Quiet, raw::Raw, trace::Traced};
 use crate::{client::Reply, failure::Failure, output, progress, session, terminal};
 
 /// Time between two frames.
@@ -94,13 +95,24 @@ impl Form {
     }
 }
 
-/// Shows a stream of [`Line`]s to its end: the image's id. `names` are what it was to be called, in full.
-pub fn events(reply: Reply, form: Form, names: &[String]) -> Result<String, Failure> {
-    match form {
-        Form::Plain => follow(reply, &mut Plain::default(), None, names),
-        Form::Raw => follow(reply, &mut Raw::default(), None, names),
-        Form::Quiet => follow(reply, &mut Quiet::default(), None, names),
-        Form::Live => follow(reply, &mut Live::default(), Some(&Watch::begin()?), names),
+/// Shows a stream of [`Line`]s to its end: the image's id. `names` are what it was to be called, in full. The steps' times
+/// go to `timeline`, if there is one.
+pub fn events(
+    reply: Reply,
+    form: Form,
+    names: &[String],
+    timeline: Option<&mut Vec<Value>>,
+) -> Result<String, Failure> {
+    let mut view: Box<dyn View> = match form {
+        Form::Plain => Box::<Plain>::default(),
+        Form::Raw => Box::<Raw>::default(),
+        Form::Quiet => Box::<Quiet>::default(),
+        Form::Live => Box::<Live>::default(),
+    };
+    let watch = (form == Form::Live).then(Watch::begin).transpose()?;
+    match timeline {
+        Some(timeline) => follow(reply, &mut Traced::new(&mut *view, timeline), watch.as_ref(), names),
+        None => follow(reply, &mut *view, watch.as_ref(), names),
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags},
     io::Errno,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use skiff_core::{
     api::head::Method,
     build::{Options, request::Request},
@@ -24,7 +24,7 @@ use crate::{
         flags::{FLAGS, options},
         show::{self, Form},
         source::{Place, Source},
-        upload,
+        trace, upload,
     },
     client::{Upload, path},
     create::flags::Flags,
@@ -65,7 +65,13 @@ pub fn start(context: &Context, words: &[&str]) -> Outcome {
     let names = full_names(&options)?;
     let notes = Notes { id: flags.one("--iidfile"), metadata: flags.one("--metadata-file") };
     notes.forget()?;
-    let id = build(context, source, options, form, &names)?;
+    let mut timeline = flags.one("--trace").map(|path| (path, Vec::new()));
+    let built = build(context, source, options, form, &names, timeline.as_mut().map(|(_, events)| events));
+    if let Some((path, events)) = timeline {
+        let written = write(path, trace::timeline(events).as_bytes());
+        written.map_err(|errno| Failure::io("write", path, errno))?;
+    }
+    let id = built?;
     for export in &exports {
         export.write(&context.client, &id, &names, form == Form::Live)?;
     }
@@ -83,10 +89,16 @@ fn build(
     options: Options,
     form: Form,
     names: &[String],
+    timeline: Option<&mut Vec<Value>>,
 ) -> Result<String, Failure> {
     let directory = match &source.place {
         Place::Directory(path) if context.client.is_local() => path.clone(),
         Place::Nowhere if context.client.is_local() => String::new(),
+        _ if timeline.is_some() => {
+            let why =
+                "--trace: only an engine on this machine, building a directory, tells when its steps run";
+            return Err(Failure::new(why));
+        }
         _ => {
             let reply = upload::send(&context.client, &source, &options, form == Form::Quiet)?;
             return show::classic(reply, form);
@@ -96,7 +108,7 @@ fn build(
     let request = Request { context: directory, name, dockerfile, ignore, options };
     let body = json!(request);
     let reply = context.client.request(Method::Post, &path(&["skiff", "build"]), Upload::Json(&body))?;
-    show::events(reply, form, names)
+    show::events(reply, form, names, timeline)
 }
 
 /// The names that the image is to get, in full.

@@ -27,6 +27,16 @@ fn stages_that_need_nothing_of_each_other_are_built_side_by_side() {
     let (code, told) = built(&scratch, &dockerfile);
     assert_eq!(code, 0, "{told}");
     assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/left", "/right"]), "left\nright\n");
+    let path = scratch.path("context").display().to_string();
+    let file = scratch.path("trace.json");
+    let trace = ["build", "--no-cache-filter=right", "--trace", file.to_str().unwrap(), &path];
+    assert!(scratch.skiff(&trace).output().unwrap().status.success());
+    let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let runs: Vec<_> =
+        read["traceEvents"].as_array().unwrap().iter().filter(|one| one["ph"] == "X").collect();
+    assert_eq!(runs.len(), 7, "{read}");
+    assert!(runs.iter().any(|one| one["cat"] == "done" && one["dur"].as_i64().unwrap() > 0), "{read}");
+    assert!(runs.iter().any(|one| one["tid"] == 2), "{read}");
     let (code, told) = built(&scratch, &dockerfile);
     let of = |word: &str| told.lines().filter(|line| line.split(' ').nth(1) == Some(word)).count();
     assert_eq!((code, of("CACHED"), of("DONE")), (0, 7, 0), "{told}");
