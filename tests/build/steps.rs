@@ -147,3 +147,64 @@ fn the_same_inputs_and_epoch_give_the_same_image_anywhere() {
     });
     assert_eq!(ids[0], ids[1]);
 }
+
+#[test]
+fn a_layer_may_be_there_twice() {
+    let scratch = with_box(&[]);
+    let text = "FROM box\nCOPY a /d/a\nRUN rm /d/a && echo b > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b > /both\n";
+    context(&scratch, &[("Dockerfile", text), ("a", "a\n")]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    let layers = scratch.text(&["inspect", "-f", "{{range .RootFS.Layers}}{{.}}\n{{end}}", "it"]);
+    let layers: Vec<&str> = layers.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(layers[1], layers[3], "{layers:?}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/both", "/d/a"]), "a\nb\na\n");
+}
+
+#[test]
+fn an_image_that_begins_with_settings_is_the_same_the_next_time() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM scratch\nENV A=1\nCOPY a /\nCMD [\"/a\"]\n"), ("a", "a")]);
+    let (_, first, _) = build(&scratch, &["-q"]);
+    assert_eq!(build(&scratch, &["-q"]).1, first);
+    let times = scratch.text(&["history", "--format", "{{.CreatedAt}}", first.trim()]);
+    let times: Vec<&str> = times.lines().collect();
+    assert!(times.len() == 3 && times.iter().all(|time| *time == times[0]), "{times:?}");
+}
+
+#[test]
+fn settings_that_nobody_has_set_stay_out_of_the_config() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nHEALTHCHECK --interval=30s CMD true\n")]);
+    assert_eq!(build(&scratch, &["-t", "it"]).0, 0);
+    let format = "{{json .Config.WorkingDir}} {{json .Config.Healthcheck}}";
+    let wanted = "\"\" {\"Interval\":30000000000,\"Test\":[\"CMD-SHELL\",\"true\"]}\n";
+    assert_eq!(scratch.text(&["inspect", "-f", format, "it"]), wanted);
+    context(&scratch, &[("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    assert_eq!(build(&scratch, &["-t", "it"]).0, 0);
+    assert_eq!(scratch.text(&["inspect", "-f", "{{.Config.WorkingDir}}", "it"]), "/\n");
+}
+
+#[test]
+fn a_working_directory_belongs_to_the_user_of_the_moment() {
+    let scratch = with_box(&[]);
+    let text = "FROM box\nRUN mkdir /old; echo ann:x:7:8::/:/bin/sh >> /etc/passwd\nUSER ann\nWORKDIR /a/b\nRUN touch mine\n\
+                USER 5\nWORKDIR /c\nUSER 5:6\nWORKDIR /a/d\nWORKDIR /old\nUSER nobody-knows-who\nWORKDIR /e\n\
+                USER root\nRUN stat -c '%n %u %g %a' /a /a/b /c /a/d /old /e > /owners\n";
+    context(&scratch, &[("Dockerfile", text)]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    let owners = scratch.text(&["run", "--rm", "it", "cat", "/owners"]);
+    assert_eq!(owners, "/a 7 8 755\n/a/b 7 8 755\n/c 5 5 755\n/a/d 5 6 755\n/old 0 0 755\n/e 0 0 755\n");
+}
+
+#[test]
+fn nothing_can_be_run() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN\nRUN --mount=type=tmpfs,target=/mem\n")]);
+    let (code, _, told) = build(&scratch, &[]);
+    assert_eq!((code, cached(&told)), (0, (1, 2)), "{told}");
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN []\n")]);
+    let (code, _, told) = build(&scratch, &[]);
+    assert!(code == 1 && told.contains("RUN has no command"), "{code} {told}");
+}

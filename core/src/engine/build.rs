@@ -124,7 +124,7 @@ impl Engine {
             os: "linux".into(),
             author,
             config,
-            created: Some(created.to_string()),
+            created: created.map(|time| time.to_string()),
             history,
             rootfs: RootFs { kind: "layers".into(), diff_ids: layers },
             ..ImageConfig::default()
@@ -172,10 +172,7 @@ impl Build<'_> {
         }
     }
 
-    fn created(&self) -> Time {
-        match self.options.epoch {
-            Some(epoch) => Time::from_unix(epoch, 0),
-            None => Time::now(),
-        }
+    fn epoch(&self) -> Option<Time> {
+        self.options.epoch.map(|seconds| Time::from_unix(seconds, 0))
     }
 }

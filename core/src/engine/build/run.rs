@@ -140,7 +140,7 @@ impl Build<'_> {
                 && text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with("<<")
         };
         match run.heredocs {
-            [] => done.state.words(&run.command),
+            [] => done.state.in_shell(text),
             // Nothing but a document: it is the script.
             [one] if is_document(text) => done.state.in_shell(&one.content()),
             several => {

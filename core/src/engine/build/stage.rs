@@ -20,7 +20,7 @@ use crate::{
         transfer::{self, Document, Request},
     },
     clock::{self, Time},
-    container::record::HOST_IMAGE,
+    container::{config::Config, record::HOST_IMAGE},
     digest::DiffId,
     dockerfile::{
         Instruction, Line, Source, Stage,
@@ -115,9 +115,8 @@ impl Build<'_> {
 
     /// What a stage begins with.
     fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<Done> {
-        let now = self.created();
         Ok(match base {
-            Base::Scratch => Done { state: State::on(None, now), host: None },
+            Base::Scratch => Done { state: State::on_scratch(self.epoch()), host: None },
             Base::Stage(below) => {
                 let below = &self.done[below];
                 if below.host.is_some() {
@@ -127,7 +126,7 @@ impl Build<'_> {
                 Done { state: below.state.below(), host: None }
             }
             Base::Image(image) if image == HOST_IMAGE => {
-                Done { state: State::on(None, now), host: Some(Bench::on_host()?) }
+                Done { state: State::on_scratch(None), host: Some(Bench::on_host()?) }
             }
             Base::Image(image) => {
                 let found = self.engine.store.resolve(image).map_err(|error| match error {
@@ -136,7 +135,7 @@ impl Build<'_> {
                     ),
                     error => error,
                 })?;
-                Done { state: State::on(Some(found.config), now), host: None }
+                Done { state: State::on(found.config, self.epoch()), host: None }
             }
         })
     }
@@ -200,7 +199,7 @@ impl Build<'_> {
 
     /// Adds to the history.
     pub(super) fn remember(&self, state: &mut State, created_by: String, empty_layer: bool) {
-        let created = Some(state.created.to_string());
+        let created = state.created.map(|time| time.to_string());
         let comment = "buildkit.dockerfile.v0".into();
         state.history.push(Step { created, created_by, comment, empty_layer, ..Step::default() });
     }
@@ -269,7 +268,11 @@ impl Build<'_> {
             }
         };
         if self.options.epoch.is_none() {
-            done.state.created = Time::from_unix(0, 0).plus(created_ns);
+            let created = Time::from_unix(0, 0).plus(created_ns);
+            done.state.created = Some(created);
+            // What came before the first layer is as old as that, so that it is the same the next time.
+            let undated = done.state.history.iter_mut().filter(|step| step.created.is_none());
+            undated.for_each(|step| step.created = Some(created.to_string()));
         }
         done.state.layers.extend(layer);
         self.remember(&mut done.state, created_by, layer.is_none());
@@ -278,8 +281,7 @@ impl Build<'_> {
 
     /// What was left on a bench, as a layer.
     fn made(&self, bench: Bench) -> Result<(Option<(Scratch, LayerFacts)>, StepRecord)> {
-        let epoch = self.options.epoch.map(|_| self.created());
-        let layer = bench.layer(self.engine, epoch)?;
+        let layer = bench.layer(self.engine, self.epoch())?;
         let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
         let scratch = layer.map(|(scratch, unpacked)| {
             record.layer = Some(unpacked.layer);
@@ -302,13 +304,18 @@ impl Build<'_> {
     }
 
     fn workdir(&mut self, stage: usize, done: &mut Done, begun: Begun<'_>) -> Result<()> {
-        let path = done.state.config.working_dir.clone();
+        let Config { working_dir: path, user, .. } = done.state.config.clone();
         let created_by = format!("WORKDIR {path}");
         let mut key = self.key("workdir", &done.state.layers);
         key.add("path", path.as_bytes());
+        key.add("user", user.as_bytes());
         self.step(stage, done, Work { begun, key, created_by, apart: false }, |_, _, _, bench| {
             let view = bench.view()?;
-            file::make_directories(&view, path.as_bytes()).context("create directory", &path).map(drop)
+            // As BuildKit: a user who is unknown matters only to a RUN.
+            let owner = transfer::owner(view.as_fd(), &user).unwrap_or((0, 0));
+            file::make_directories_of(&view, path.as_bytes(), Some(owner))
+                .context("create directory", &path)
+                .map(drop)
         })
     }
 
