@@ -151,7 +151,8 @@ fn the_same_inputs_and_epoch_give_the_same_image_anywhere() {
 #[test]
 fn a_layer_may_be_there_twice() {
     let scratch = with_box(&[]);
-    let text = "FROM box\nCOPY a /d/a\nRUN rm /d/a && echo b > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b > /both\n";
+    let text =
+        "FROM box\nCOPY a /d/a\nRUN rm /d/a && echo b > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b > /both\n";
     context(&scratch, &[("Dockerfile", text), ("a", "a\n")]);
     let (code, _, told) = build(&scratch, &["-t", "it"]);
     assert_eq!(code, 0, "{told}");

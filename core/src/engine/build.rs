@@ -172,6 +172,15 @@ impl Build<'_> {
         }
     }
 
+    /// What went wrong in a line, as an error that shows it, unless it does already.
+    fn located(&self, line: &Line<'_>, error: Error) -> Error {
+        match error {
+            Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
+            Error::Start { message, .. } => self.wrong(line, message),
+            error => error,
+        }
+    }
+
     fn epoch(&self) -> Option<Time> {
         self.options.epoch.map(|seconds| Time::from_unix(seconds, 0))
     }

@@ -30,7 +30,7 @@ use crate::{
     },
     file,
     image::config::Step,
-    store::{LayerFacts, Scratch, StepFile, StepRecord},
+    store::{Image, LayerFacts, Scratch, StepFile, StepRecord},
 };
 
 /// Most files of a step that its record names, for people.
@@ -129,13 +129,8 @@ impl Build<'_> {
                 Done { state: State::on_scratch(None), host: Some(Bench::on_host()?) }
             }
             Base::Image(image) => {
-                let found = self.engine.store.resolve(image).map_err(|error| match error {
-                    Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
-                        "only images of this machine can be built on: skiff load or skiff import brings one",
-                    ),
-                    error => error,
-                })?;
-                Done { state: State::on(found.config, self.epoch()), host: None }
+                let config = self.image(image, stage.line)?.config;
+                Done { state: State::on(config, self.epoch()), host: None }
             }
         })
     }
@@ -156,7 +151,10 @@ impl Build<'_> {
         title: &str,
     ) -> Result<()> {
         if makes_layers(&instruction.command) {
-            return self.shown(title, |build, begun| build.layered(stage, instruction, done, begun));
+            return self.shown(title, |build, begun| {
+                let made = build.layered(stage, instruction, done, begun);
+                made.map_err(|error| build.located(instruction.line, error))
+            });
         }
         self.apply(instruction, done)?;
         self.remember(&mut done.state, instruction.line.text.to_string(), true);
@@ -374,10 +372,7 @@ impl Build<'_> {
                 Some(path) => Err(transfer::changed(&path)),
             }
         };
-        self.step(stage, done, Work { begun, key, created_by, apart }, copy).map_err(|error| match error {
-            Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
-            error => error,
-        })
+        self.step(stage, done, Work { begun, key, created_by, apart }, copy)
     }
 
     fn request(
@@ -426,6 +421,15 @@ impl Build<'_> {
         })
     }
 
+    fn image(&self, name: &str, line: &Line<'_>) -> Result<Image> {
+        self.engine.store.resolve(name).map_err(|error| match error {
+            Error::NotFound(_) => self
+                .wrong(line, format!("{name}: not found"))
+                .hint("only images of this machine can be built from: skiff load or skiff import brings one"),
+            error => error,
+        })
+    }
+
     /// The files of a stage or an image, as one tree.
     pub(super) fn tree_of(&self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
         let engine = self.engine;
@@ -438,10 +442,7 @@ impl Build<'_> {
             Base::Image(image) if image == HOST_IMAGE => {
                 return file::directory(file::CWD, "/").context("open", "/");
             }
-            Base::Image(image) => {
-                let found = engine.store.resolve(image);
-                found.map_err(|error| self.wrong(line, error.to_string()))?.config.rootfs.diff_ids
-            }
+            Base::Image(image) => self.image(image, line)?.config.rootfs.diff_ids,
         };
         let open = engine.store.open_layers(&layers)?;
         if open.is_empty() {
