@@ -119,6 +119,29 @@ fn what_a_killed_build_has_finished_is_not_built_again() {
 }
 
 #[test]
+fn what_a_build_at_work_needs_is_not_taken_away() {
+    let scratch = with_box(&[]);
+    let wait = "RUN --mount=target=/context until test -e /context/go; do sleep 0.02; done";
+    let text = format!("FROM box\nRUN echo done > /done\n{wait}\nRUN cat /done > /again\n");
+    let directory = context(&scratch, &[("Dockerfile", &text)]);
+    let path = directory.display().to_string();
+    let mut client = scratch.skiff(&["build", "-t", "it", &path]);
+    let mut client = client.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
+    assert!(told.any(|line| line.unwrap().contains("RUN --mount")));
+    scratch.text(&["rmi", "box"]);
+    scratch.text(&["builder", "prune", "-a", "-f"]);
+    fs::write(directory.join("go"), "").unwrap();
+    let rest: Vec<String> = told.map(Result::unwrap).collect();
+    assert!(client.wait().unwrap().success(), "{rest:?}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/again"]), "done\n");
+    // Afterwards it goes as anything else does.
+    scratch.text(&["rmi", "it"]);
+    scratch.text(&["builder", "prune", "-a", "-f"]);
+    assert_eq!(fs::read_dir(scratch.path("data/layers")).unwrap().count(), 0);
+}
+
+#[test]
 fn the_cache_is_shown_and_made_smaller() {
     let scratch = with_box(&[]);
     context(&scratch, &[("Dockerfile", "FROM box\nRUN head -c 100000 /dev/zero > /big\nRUN echo x > /x\n")]);

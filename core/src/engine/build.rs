@@ -12,6 +12,8 @@ use alloc::{
     vec::Vec,
 };
 
+use rustix::fd::OwnedFd;
+
 use self::stage::Done;
 use super::{Engine, import::new_name};
 use crate::{
@@ -32,7 +34,7 @@ use crate::{
         config::{ARCHITECTURE, ImageConfig, RootFs},
         reference::Reference,
     },
-    store::ImageRecord,
+    store::{ImageRecord, Locked},
 };
 
 /// A Dockerfile.
@@ -59,6 +61,8 @@ struct Build<'a> {
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,
+    /// The layers that it stands on, held on their shelf.
+    held: BTreeMap<DiffId, OwnedFd>,
     /// The stages that are finished.
     done: BTreeMap<usize, Done>,
 }
@@ -100,6 +104,7 @@ impl Engine {
             hashes: Hashes::load(&self.data),
             tell: &mut *tell,
             next: 0,
+            held: BTreeMap::new(),
             done: BTreeMap::new(),
         };
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
@@ -110,6 +115,7 @@ impl Engine {
         }
         build.hashes.save();
         let done = build.done.remove(&target).expect("the plan has the target");
+        // All of it is held until it is an image.
         self.publish_built(done.state, options, &names)
     }
 
@@ -170,6 +176,16 @@ impl Build<'_> {
         } else {
             Error::Invalid(message)
         }
+    }
+
+    /// Keeps these layers from being taken away as long as the build lives.
+    fn hold(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+        for layer in layers {
+            if !self.held.contains_key(layer) {
+                self.held.insert(*layer, self.engine.store.keep_layer(locked, layer)?);
+            }
+        }
+        Ok(())
     }
 
     /// What went wrong in a line, as an error that shows it, unless it does already.

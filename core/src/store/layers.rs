@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Where the layer lies below the data root.
-    fn layer_place(&self, layer: &DiffId) -> Option<String> {
+    pub(super) fn layer_place(&self, layer: &DiffId) -> Option<String> {
         let exists =
             |path: &String| rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let kept = layer_path(layer);

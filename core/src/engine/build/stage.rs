@@ -114,7 +114,7 @@ impl Build<'_> {
     }
 
     /// What a stage begins with.
-    fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<Done> {
+    fn below(&mut self, stage: &Stage<'_>, base: &Base) -> Result<Done> {
         Ok(match base {
             Base::Scratch => Done { state: State::on_scratch(self.epoch()), host: None },
             Base::Stage(below) => {
@@ -240,7 +240,12 @@ impl Build<'_> {
         let name = self.file.stages[stage].name.unwrap_or_default();
         let fresh = self.options.no_cache
             || self.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let found = if fresh { None } else { engine.store.step(&engine.store.share()?, &key) };
+        let locked = engine.store.share()?;
+        let found = if fresh { None } else { engine.store.step(&locked, &key) };
+        if let Some(StepRecord { layer: Some(layer), .. }) = &found {
+            self.hold(&locked, &[*layer])?;
+        }
+        drop(locked);
         let cached = found.is_some();
         let instruction = begun.title.split_once("] ").map_or(begun.title, |(_, instruction)| instruction);
         let why = self.options.explain.then(|| match &found {
@@ -262,6 +267,9 @@ impl Build<'_> {
                     publication = publication.fresh_layer(layer, scratch, facts)?;
                 }
                 publication.step(&key, &record)?.show()?;
+                // Its maker's own lock would be in the way.
+                drop(scratch);
+                self.hold(&locked, record.layer.as_slice())?;
                 (record.layer, record.created_ns)
             }
         };
@@ -421,17 +429,21 @@ impl Build<'_> {
         })
     }
 
-    fn image(&self, name: &str, line: &Line<'_>) -> Result<Image> {
-        self.engine.store.resolve(name).map_err(|error| match error {
+    /// The image that a line names, its layers held.
+    fn image(&mut self, name: &str, line: &Line<'_>) -> Result<Image> {
+        let locked = self.engine.store.share()?;
+        let image = self.engine.store.resolve(name).map_err(|error| match error {
             Error::NotFound(_) => self
                 .wrong(line, format!("{name}: not found"))
                 .hint("only images of this machine can be built from: skiff load or skiff import brings one"),
             error => error,
-        })
+        })?;
+        self.hold(&locked, &image.config.rootfs.diff_ids)?;
+        Ok(image)
     }
 
     /// The files of a stage or an image, as one tree.
-    pub(super) fn tree_of(&self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
+    pub(super) fn tree_of(&mut self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
         let engine = self.engine;
         let layers = match base {
             Base::Scratch => Vec::new(),
