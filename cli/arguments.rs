@@ -50,12 +50,12 @@ pub fn normalize(info: &CommandInfoWithArgs, typed: &[String]) -> Result<Typed, 
                 Some((name, value)) => (name, Some(value)),
                 None => (word.as_str(), None),
             };
+            if name == "--help" {
+                return Ok(Typed::Help);
+            }
             let Some(index) = find_long(flags, name) else {
                 return Err(unknown(flags, name));
             };
-            if flags[index].long == "--help" {
-                return Ok(Typed::Help);
-            }
             let value = match value {
                 Some(value) => value,
                 None if needs_no_value(&flags[index]) => "true",

@@ -12,7 +12,7 @@ fn help_is_there_for_the_program_each_group_and_each_verb() {
     let program = scratch.text(&["--help"]);
     assert_eq!(scratch.text(&[]), program);
     assert!(program.starts_with("Usage:  skiff [OPTIONS] COMMAND\n"));
-    for verb in ["ps", "images", "inspect", "run", "logs", "stats", "rm", "import"] {
+    for verb in ["ps", "images", "inspect", "run", "logs", "stats", "rm", "import", "build"] {
         assert!(program.contains(&format!("\n  {verb} ")), "{verb} in {program}");
         let help = scratch.text(&[verb, "--help"]);
         assert!(help.starts_with(&format!("Usage:  skiff {verb} ")), "{help}");

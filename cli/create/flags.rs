@@ -118,7 +118,6 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--health-start-interval", "time", "time between checks during the start period"),
     one("--health-start-period", "time", "time while failures don't count"),
     one("--health-timeout", "time", "longest time of one check"),
-    switch("--help", None, "show this"),
     with_short(one("--hostname", "name", "host name inside"), 'h'),
     switch("--init", None, "run an init that forwards signals and reaps processes"),
     switch("--interactive", Some('i'), "keep stdin open"),

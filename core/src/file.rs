@@ -13,7 +13,7 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags},
+    fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, ResolveFlags, Uid, chownat},
     io::{Errno, retry_on_intr},
     path::Arg,
 };
@@ -90,6 +90,18 @@ fn resolve(
 /// # Errors
 /// ENOTDIR if a component is something else.
 pub fn make_directories(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    make_directories_of(root, path, None)
+}
+
+/// As [`make_directories`]; what is new belongs to this user and group.
+///
+/// # Errors
+/// As [`make_directories`].
+pub fn make_directories_of(
+    root: impl AsFd,
+    path: &[u8],
+    owner: Option<(u32, u32)>,
+) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     match in_root(&root, path, flags, Mode::empty()) {
         Err(Errno::NOENT) => {}
@@ -106,7 +118,13 @@ pub fn make_directories(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> 
         here = match in_root(&root, done.as_slice(), flags, Mode::empty()) {
             Err(Errno::NOENT) => {
                 match rustix::fs::mkdirat(&here, component, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                    Ok(()) => {
+                        if let Some((uid, gid)) = owner {
+                            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                            chownat(&here, component, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+                        }
+                    }
+                    Err(Errno::EXIST) => {}
                     Err(errno) => return Err(errno),
                 }
                 in_root(&root, done.as_slice(), flags, Mode::empty())?

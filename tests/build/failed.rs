@@ -33,3 +33,33 @@ fn a_trigger_that_fails_is_shown_with_the_base_that_left_it() {
     assert!(error.contains("Dockerfile:2:1: ONBUILD COPY missing /: \"/missing\": not found"), "{error}");
     assert!(error.contains("[1/2] COPY missing /"), "{error}");
 }
+
+#[test]
+fn a_command_that_cannot_be_started_is_shown_with_its_line() {
+    let scratch = with_box(&[]);
+    for (file, why) in [
+        (
+            "RUN [\"nosuch\"]",
+            "Dockerfile:2:1: exec: \"nosuch\": executable file not found in $PATH\n  2 | RUN",
+        ),
+        (
+            "USER ann\nRUN true",
+            "Dockerfile:3:1: unable to find user ann: no matching entries in passwd file\n  3 | RUN",
+        ),
+        ("SHELL [\"/nosuch\"]\nRUN true", "Dockerfile:3:1: exec: \"/nosuch\": stat /nosuch: no such file"),
+        ("COPY --from=nosuch / /", "Dockerfile:2:1: nosuch: not found\n  2 | COPY"),
+    ] {
+        let error = failure(&scratch, &format!("FROM box\n{file}\n"));
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn a_command_that_may_have_missed_the_network_is_told_how_to_get_one() {
+    let scratch = with_box(&[]);
+    let hint = "hint: RUN has no network unless the build is given one: --network host";
+    assert!(!failure(&scratch, "FROM box\nRUN --network=none exit 3\n").contains(hint));
+    assert!(failure(&scratch, "FROM box\nRUN exit 3\n").ends_with(&format!("{hint}\n")));
+    let (_, _, error) = build(&scratch, &["--network", "none", "--progress", "plain"]);
+    assert!(!error.contains(hint), "{error}");
+}

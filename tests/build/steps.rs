@@ -119,6 +119,29 @@ fn what_a_killed_build_has_finished_is_not_built_again() {
 }
 
 #[test]
+fn what_a_build_at_work_needs_is_not_taken_away() {
+    let scratch = with_box(&[]);
+    let wait = "RUN --mount=target=/context until test -e /context/go; do sleep 0.02; done";
+    let text = format!("FROM box\nRUN echo done > /done\n{wait}\nRUN cat /done > /again\n");
+    let directory = context(&scratch, &[("Dockerfile", &text)]);
+    let path = directory.display().to_string();
+    let mut client = scratch.skiff(&["build", "-t", "it", &path]);
+    let mut client = client.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
+    assert!(told.any(|line| line.unwrap().contains("RUN --mount")));
+    scratch.text(&["rmi", "box"]);
+    scratch.text(&["builder", "prune", "-a", "-f"]);
+    fs::write(directory.join("go"), "").unwrap();
+    let rest: Vec<String> = told.map(Result::unwrap).collect();
+    assert!(client.wait().unwrap().success(), "{rest:?}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/again"]), "done\n");
+    // Afterwards it goes as anything else does.
+    scratch.text(&["rmi", "it"]);
+    scratch.text(&["builder", "prune", "-a", "-f"]);
+    assert_eq!(fs::read_dir(scratch.path("data/layers")).unwrap().count(), 0);
+}
+
+#[test]
 fn the_cache_is_shown_and_made_smaller() {
     let scratch = with_box(&[]);
     context(&scratch, &[("Dockerfile", "FROM box\nRUN head -c 100000 /dev/zero > /big\nRUN echo x > /x\n")]);
@@ -146,4 +169,66 @@ fn the_same_inputs_and_epoch_give_the_same_image_anywhere() {
         id(&scratch, "it")
     });
     assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_layer_may_be_there_twice() {
+    let scratch = with_box(&[]);
+    let text =
+        "FROM box\nCOPY a /d/a\nRUN rm /d/a && echo b > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b > /both\n";
+    context(&scratch, &[("Dockerfile", text), ("a", "a\n")]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    let layers = scratch.text(&["inspect", "-f", "{{range .RootFS.Layers}}{{.}}\n{{end}}", "it"]);
+    let layers: Vec<&str> = layers.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(layers[1], layers[3], "{layers:?}");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/both", "/d/a"]), "a\nb\na\n");
+}
+
+#[test]
+fn an_image_that_begins_with_settings_is_the_same_the_next_time() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM scratch\nENV A=1\nCOPY a /\nCMD [\"/a\"]\n"), ("a", "a")]);
+    let (_, first, _) = build(&scratch, &["-q"]);
+    assert_eq!(build(&scratch, &["-q"]).1, first);
+    let times = scratch.text(&["history", "--format", "{{.CreatedAt}}", first.trim()]);
+    let times: Vec<&str> = times.lines().collect();
+    assert!(times.len() == 3 && times.iter().all(|time| *time == times[0]), "{times:?}");
+}
+
+#[test]
+fn settings_that_nobody_has_set_stay_out_of_the_config() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nHEALTHCHECK --interval=30s CMD true\n")]);
+    assert_eq!(build(&scratch, &["-t", "it"]).0, 0);
+    let format = "{{json .Config.WorkingDir}} {{json .Config.Healthcheck}}";
+    let wanted = "\"\" {\"Interval\":30000000000,\"Test\":[\"CMD-SHELL\",\"true\"]}\n";
+    assert_eq!(scratch.text(&["inspect", "-f", format, "it"]), wanted);
+    context(&scratch, &[("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    assert_eq!(build(&scratch, &["-t", "it"]).0, 0);
+    assert_eq!(scratch.text(&["inspect", "-f", "{{.Config.WorkingDir}}", "it"]), "/\n");
+}
+
+#[test]
+fn a_working_directory_belongs_to_the_user_of_the_moment() {
+    let scratch = with_box(&[]);
+    let text = "FROM box\nRUN mkdir /old; echo ann:x:7:8::/:/bin/sh >> /etc/passwd\nUSER ann\nWORKDIR /a/b\nRUN touch mine\n\
+                USER 5\nWORKDIR /c\nUSER 5:6\nWORKDIR /a/d\nWORKDIR /old\nUSER nobody-knows-who\nWORKDIR /e\n\
+                USER root\nRUN stat -c '%n %u %g %a' /a /a/b /c /a/d /old /e > /owners\n";
+    context(&scratch, &[("Dockerfile", text)]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    let owners = scratch.text(&["run", "--rm", "it", "cat", "/owners"]);
+    assert_eq!(owners, "/a 7 8 755\n/a/b 7 8 755\n/c 5 5 755\n/a/d 5 6 755\n/old 0 0 755\n/e 0 0 755\n");
+}
+
+#[test]
+fn nothing_can_be_run() {
+    let scratch = with_box(&[]);
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN\nRUN --mount=type=tmpfs,target=/mem\n")]);
+    let (code, _, told) = build(&scratch, &[]);
+    assert_eq!((code, cached(&told)), (0, (1, 2)), "{told}");
+    context(&scratch, &[("Dockerfile", "FROM box\nRUN []\n")]);
+    let (code, _, told) = build(&scratch, &[]);
+    assert!(code == 1 && told.contains("RUN has no command"), "{code} {told}");
 }

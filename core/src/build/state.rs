@@ -77,8 +77,9 @@ pub struct State {
     pub history: Vec<Step>,
     /// Who made it.
     pub author: String,
-    /// When the last of its layers was made, so that what comes from the cache is the same image again.
-    pub created: Time,
+    /// When the last of its layers was made, so that what comes from the cache is the same image again. `None` as long
+    /// as there is none.
+    pub created: Option<Time>,
     /// Variables and arguments with their values.
     pub variables: BTreeMap<String, String>,
     /// Bytes in names and values that were set here.
@@ -90,15 +91,18 @@ pub struct State {
 }
 
 impl State {
-    /// The beginning of a stage on an image, or on nothing.
-    pub fn on(image: Option<ImageConfig>, now: Time) -> State {
-        let ImageConfig { mut config, rootfs, history, author, created, .. } = image.unwrap_or_default();
-        let created = created.and_then(|time| Time::parse(&time).ok()).unwrap_or(now);
+    /// The beginning of a stage on nothing.
+    pub fn on_scratch(epoch: Option<Time>) -> State {
+        let config = Config { working_dir: "/".into(), ..Config::default() };
+        State::on(ImageConfig { config, ..ImageConfig::default() }, epoch)
+    }
+
+    /// The beginning of a stage on an image, which if it does not say when it was made is from the epoch.
+    pub fn on(image: ImageConfig, epoch: Option<Time>) -> State {
+        let ImageConfig { mut config, rootfs, history, author, created, .. } = image;
+        let created = created.and_then(|time| Time::parse(&time).ok()).or(epoch);
         if !config.env.iter().any(|one| one.starts_with("PATH=")) {
             set_variable(&mut config.env, "PATH", DEFAULT_PATH);
-        }
-        if config.working_dir.is_empty() {
-            config.working_dir = "/".into();
         }
         State { layers: rootfs.diff_ids, history, author, created, ..State::of(config) }
     }
@@ -353,7 +357,7 @@ mod tests {
 
     fn after(text: &str, args: &[(String, String)]) -> State {
         let source = Source::fragment("Dockerfile", text).unwrap();
-        let mut state = State::on(None, Time::default());
+        let mut state = State::on_scratch(None);
         for instruction in triggers(&source).unwrap() {
             state.apply(&instruction.command, &said(args)).unwrap();
         }

@@ -27,7 +27,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 
 pub use self::{
     hashes::Hashes,
-    place::Copied,
+    place::{Copied, owner},
     sum::{Line, changed},
 };
 use self::{mode::Change, walk::Item};

@@ -93,17 +93,22 @@ pub struct Config {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", argument...]` or `["CMD-SHELL", command]`; empty: as the image says.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// Between two probes; default 30 s.
+    #[serde(skip_serializing_if = "is_zero")]
     pub interval: i64,
     /// Of one probe; default 30 s.
+    #[serde(skip_serializing_if = "is_zero")]
     pub timeout: i64,
     /// While failures don't count; default 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub start_period: i64,
     /// Between probes during the start period; default 5 s.
+    #[serde(skip_serializing_if = "is_zero")]
     pub start_interval: i64,
     /// Failures in a row that mean unhealthy; default 3.
+    #[serde(skip_serializing_if = "is_zero")]
     pub retries: i64,
 }
 
@@ -405,6 +410,12 @@ pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>
 /// What Docker writes for lists that nobody has set.
 fn null_if_empty<S: Serializer, T: Serialize>(list: &[T], to: S) -> Result<S::Ok, S::Error> {
     if list.is_empty() { to.serialize_none() } else { list.serialize(to) }
+}
+
+/// For what Docker leaves out if it is not set.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// A list of words, or one string, which old clients send for a list of one.

@@ -14,6 +14,8 @@ use alloc::{
     vec::Vec,
 };
 
+use rustix::fd::OwnedFd;
+
 use self::stage::Done;
 use super::{Engine, import::new_name};
 use crate::{
@@ -34,7 +36,7 @@ use crate::{
         config::{ARCHITECTURE, ImageConfig, RootFs},
         reference::Reference,
     },
-    store::ImageRecord,
+    store::{ImageRecord, Locked, Store},
 };
 
 /// A Dockerfile.
@@ -61,6 +63,18 @@ struct Task<'a> {
     images: &'a BTreeMap<String, ImageConfig>,
 }
 
+/// Layers that are kept from being taken away.
+type Held = BTreeMap<DiffId, OwnedFd>;
+
+fn hold(store: &Store, held: &mut Held, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+    for layer in layers {
+        if !held.contains_key(layer) {
+            held.insert(*layer, store.keep_layer(locked, layer)?);
+        }
+    }
+    Ok(())
+}
+
 /// A build at work on a stage.
 struct Build<'a> {
     engine: &'a Engine,
@@ -69,6 +83,8 @@ struct Build<'a> {
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,
+    /// The layers that it stands on, held on their shelf.
+    held: &'a mut Held,
     /// The stages that are finished.
     done: &'a BTreeMap<usize, Done>,
 }
@@ -133,7 +149,7 @@ impl Engine {
             os: "linux".into(),
             author,
             config,
-            created: Some(created.to_string()),
+            created: created.map(|time| time.to_string()),
             history,
             rootfs: RootFs { kind: "layers".into(), diff_ids: layers },
             ..ImageConfig::default()
@@ -181,10 +197,21 @@ impl Build<'_> {
         }
     }
 
-    fn created(&self) -> Time {
-        match self.task.options.epoch {
-            Some(epoch) => Time::from_unix(epoch, 0),
-            None => Time::now(),
+    /// Keeps these layers from being taken away as long as the build lives.
+    fn hold(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+        hold(&self.engine.store, self.held, locked, layers)
+    }
+
+    /// What went wrong in a line, as an error that shows it, unless it does already.
+    fn located(&self, line: &Line<'_>, error: Error) -> Error {
+        match error {
+            Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
+            Error::Start { message, .. } => self.wrong(line, message),
+            error => error,
         }
+    }
+
+    fn epoch(&self) -> Option<Time> {
+        self.task.options.epoch.map(|seconds| Time::from_unix(seconds, 0))
     }
 }

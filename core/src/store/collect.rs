@@ -72,8 +72,9 @@ impl Store {
         Ok(Removed { layers: Vec::new(), size_bytes: 0, root, paths: Vec::new() })
     }
 
-    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs. While the
-    /// config of one of these can't be read nothing is taken away, since it can't be known what it needs.
+    /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs, but for
+    /// layers that are held. While the config of one of these can't be read nothing is taken away, since it can't be known
+    /// what it needs.
     ///
     /// # Errors
     /// Of the file system.
@@ -101,17 +102,27 @@ impl Store {
         for name in self.listed(FRESH)?.into_iter().filter(|name| *name != boot) {
             removed.take(&format!("{FRESH}/{name}"))?;
         }
+        let mut some_are_held = false;
         for shelf in [format!("{FRESH}/{boot}"), LAYERS.into()] {
             for name in self.listed(&shelf)? {
                 if let Some(layer) = Digest::from_hex(&name).map(DiffId)
                     && !layers.contains(&layer)
                 {
+                    let path = format!("{shelf}/{name}");
+                    if held::is_held(&self.root, &path) {
+                        some_are_held = true;
+                        continue;
+                    }
                     let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
-                    removed.take(&format!("{shelf}/{name}"))?;
+                    removed.take(&path)?;
                     removed.layers.push(layer);
                     removed.size_bytes += size_bytes;
                 }
             }
+        }
+        if some_are_held {
+            // The note to collect once more.
+            let _ = file::subdirectory(&self.root, &format!("tmp/{}", publish::random_name()), 0o700);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Layers that are read as the tars that they came as. A layer that is held stays on the disk until it is let go, whatever
-//! is taken off the shelves meanwhile: its directory is locked, and what is locked in `tmp/` is not deleted.
+//! Layers that are needed for a while, be it only to be read as the tars that they came as. A layer that is held stays where
+//! it is until it is let go: its directory is locked, and no collection takes what is locked.
 
 use alloc::format;
 
@@ -36,6 +36,22 @@ impl Store {
     /// file system.
     pub fn hold_layer(&self, _locked: &Locked, layer: &DiffId) -> Result<HeldLayer> {
         self.open_layer(layer)
+    }
+
+    /// Holds a layer as long as the value lives, whether or not its tar can be read.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the layer is missing; of the file system.
+    pub fn keep_layer(&self, _locked: &Locked, layer: &DiffId) -> Result<OwnedFd> {
+        let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
+        let opened = match publish::open_directory(&self.root, &path) {
+            // It has moved to the other shelf.
+            Err(Errno::NOENT) => publish::open_directory(&self.root, &layer_path(layer)),
+            other => other,
+        };
+        let directory = opened.map_err(|errno| missing(layer, &path, errno))?;
+        file::lock(&directory, FlockOperation::LockShared).context("lock", &path)?;
+        Ok(directory)
     }
 
     /// As [`HeldLayer::read_tar`], of a layer that nobody takes away meanwhile.
@@ -100,7 +116,7 @@ impl HeldLayer {
     }
 }
 
-/// Whether somebody holds the layer that was moved to this path.
+/// Whether somebody holds the layer at this path.
 pub(super) fn is_held(root: &OwnedFd, path: &str) -> bool {
     publish::open_directory(root, path)
         .is_ok_and(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive) == Err(Errno::AGAIN))
@@ -171,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_is_held_can_be_read_after_it_was_taken_away() {
+    fn a_layer_that_is_held_is_not_taken_away_until_it_is_let_go() {
         let scratch = ScratchStore::new("held");
         let store = &scratch.store;
         let archive = archive(&[Block::file("f", b"some content")]);
@@ -182,8 +198,9 @@ mod tests {
         store.collect(&alone, &[], &mut removed).unwrap();
         drop(alone);
         drop(removed);
-        store.sweep(&|| None);
-        assert!(store.hold_layer(&store.share().unwrap(), &layer).is_err());
+        let nobody = || Some(Vec::new());
+        store.sweep(&nobody);
+        let kept = store.keep_layer(&store.share().unwrap(), &layer).unwrap();
         let mut back = Vec::new();
         held.read_tar(&mut |part| {
             back.extend_from_slice(part);
@@ -192,7 +209,10 @@ mod tests {
         .unwrap();
         assert_eq!(back, archive);
         drop(held);
-        store.sweep(&|| None);
-        assert!(file::names(store.root(), "tmp").unwrap().is_empty());
+        store.sweep(&nobody);
+        assert!(store.has_layer(&layer));
+        drop(kept);
+        store.sweep(&nobody);
+        assert!(!store.has_layer(&layer) && file::names(store.root(), "tmp").unwrap().is_empty());
     }
 }

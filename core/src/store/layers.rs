@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Where the layer lies below the data root.
-    fn layer_place(&self, layer: &DiffId) -> Option<String> {
+    pub(super) fn layer_place(&self, layer: &DiffId) -> Option<String> {
         let exists =
             |path: &String| rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let kept = layer_path(layer);
@@ -118,7 +118,8 @@ impl Store {
     }
 
     /// Opens the trees of these layers (lowest first) in overlay order: the uppermost first, and nothing below one
-    /// that hides everything below it.
+    /// that hides everything below it. One that is there twice is opened where it is uppermost: whatever it says below is
+    /// said again there, and the kernel takes no directory twice.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if one is missing.
@@ -130,7 +131,10 @@ impl Store {
             other => other.map(|tree| (tree, false)),
         };
         let mut open = Vec::with_capacity(layers.len());
-        for layer in layers.iter().rev() {
+        for (at, layer) in layers.iter().enumerate().rev() {
+            if layers[at + 1..].contains(layer) {
+                continue;
+            }
             let kept = layer_path(layer);
             // Nearly all are there: nobody looks before.
             let opened = match tree(&kept) {
@@ -231,6 +235,10 @@ mod tests {
         let path = format!("{}/tree", layer_path(&layers[3]));
         assert_eq!(inode(&open[0]), inode(&file::directory(store.root(), path.as_str()).unwrap()));
         assert_eq!(open.len(), 3);
+        let again = [layers[2], layers[3], layers[2]];
+        let inodes =
+            |layers: &[DiffId]| store.open_layers(layers).unwrap().iter().map(inode).collect::<Vec<_>>();
+        assert_eq!(inodes(&again), inodes(&again[1..]));
         assert_eq!(store.layer_facts(&layers[0]).unwrap().size_bytes, 7);
         let absent = DiffId(Digest::of(b"4"));
         assert!(matches!(store.open_layers(&[absent]), Err(Error::Corrupt(_))));

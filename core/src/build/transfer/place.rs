@@ -67,8 +67,11 @@ impl Selection<'_> {
     }
 }
 
-/// Who `--chown` means. A number alone is also that of the group.
-pub(super) fn owner(users: BorrowedFd<'_>, wanted: &str) -> Result<(u32, u32)> {
+/// Who `--chown` or `USER` means: user and group. A number alone is also that of the group.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name that the tree doesn't know.
+pub fn owner(users: BorrowedFd<'_>, wanted: &str) -> Result<(u32, u32)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let alone = wanted.strip_suffix(':').unwrap_or(wanted);
     let identity = match is_number(alone) {

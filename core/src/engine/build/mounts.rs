@@ -120,7 +120,7 @@ impl Build<'_> {
     }
 
     /// What is bound from, and whether that is the context.
-    fn mount_tree(&self, stage: usize, line: &Line<'_>, mount: &Mount) -> Result<(OwnedFd, bool)> {
+    fn mount_tree(&mut self, stage: usize, line: &Line<'_>, mount: &Mount) -> Result<(OwnedFd, bool)> {
         if mount.from.is_empty() {
             return Ok((self.task.context.root.try_clone().context("duplicate", "context")?, true));
         }
@@ -130,7 +130,7 @@ impl Build<'_> {
 
     /// Opens what is to be mounted.
     pub(super) fn open_mounts(
-        &self,
+        &mut self,
         stage: usize,
         line: &Line<'_>,
         mounts: &[Mount],

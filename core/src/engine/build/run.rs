@@ -52,6 +52,8 @@ struct Contained<'a> {
 
 /// Most bytes that are taken from the command at once.
 const PIECE: usize = 16 << 10;
+/// Said of a command that has failed without a network, which it would have elsewhere.
+const CUT_OFF: &str = "RUN has no network unless the build is given one: --network host";
 /// What a build's containers are called inside.
 const HOSTNAME: &str = "buildkitsandbox";
 
@@ -81,13 +83,13 @@ impl Build<'_> {
             return Err(self.wrong(line, "RUN has no command".into()));
         }
         let environment = done.state.environment();
+        let unsaid = matches!(self.task.options.network.as_str(), "" | "default");
+        let is_cut_off = unsaid && run.network == Network::Default;
         let network = match run.network {
             Network::None => "none",
             Network::Host => "host",
-            Network::Default => match self.task.options.network.as_str() {
-                "" | "default" => "none",
-                other => other,
-            },
+            Network::Default if unsaid => "none",
+            Network::Default => self.task.options.network.as_str(),
         };
         if run.network == Network::Host && self.task.options.network != "host" {
             let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
@@ -126,7 +128,8 @@ impl Build<'_> {
                         CommandLine::Exec(_) => line.text.trim(),
                     };
                     let why = format!("process {shown:?} did not complete successfully: exit code: {code}");
-                    Err(build.wrong(line, why))
+                    let error = build.wrong(line, why);
+                    Err(if is_cut_off { error.hint(CUT_OFF) } else { error })
                 }
             }
         })
@@ -140,7 +143,7 @@ impl Build<'_> {
                 && text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with("<<")
         };
         match run.heredocs {
-            [] => done.state.words(&run.command),
+            [] => done.state.in_shell(text),
             // Nothing but a document: it is the script.
             [one] if is_document(text) => done.state.in_shell(&one.content()),
             several => {

@@ -20,7 +20,7 @@ use crate::{
         transfer::{self, Document, Request},
     },
     clock::{self, Time},
-    container::record::HOST_IMAGE,
+    container::{config::Config, record::HOST_IMAGE},
     digest::{DiffId, Digest},
     dockerfile::{
         Instruction, Line, Source, Stage,
@@ -29,7 +29,7 @@ use crate::{
         triggers,
     },
     file,
-    image::config::Step,
+    image::config::{ImageConfig, Step},
     store::{LayerFacts, Scratch, StepFile, StepRecord},
 };
 
@@ -117,10 +117,9 @@ impl Build<'_> {
     }
 
     /// What a stage begins with.
-    fn below(&self, stage: &Stage<'_>, base: &Base) -> Result<State> {
-        let now = self.created();
+    fn below(&mut self, stage: &Stage<'_>, base: &Base) -> Result<State> {
         match base {
-            Base::Scratch => Ok(State::on(None, now)),
+            Base::Scratch => Ok(State::on_scratch(self.epoch())),
             Base::Stage(below) => {
                 let below = self.done_before(*below, stage.line)?;
                 if below.host.is_some() {
@@ -129,20 +128,8 @@ impl Build<'_> {
                 }
                 Ok(below.state.below())
             }
-            Base::Image(image) if image == HOST_IMAGE => Ok(State::on(None, now)),
-            Base::Image(image) => {
-                if let Some(config) = self.task.images.get(image) {
-                    return Ok(State::on(Some(config.clone()), now));
-                }
-                // It was not there when the build began.
-                let found = self.engine.store.resolve(image).map_err(|error| match error {
-                    Error::NotFound(_) => self.wrong(stage.line, format!("{image}: not found")).hint(
-                        "only images of this machine can be built on: skiff load or skiff import brings one",
-                    ),
-                    error => error,
-                })?;
-                Ok(State::on(Some(found.config), now))
-            }
+            Base::Image(image) if image == HOST_IMAGE => Ok(State::on_scratch(None)),
+            Base::Image(image) => Ok(State::on(self.image(image, stage.line)?, self.epoch())),
         }
     }
 
@@ -167,7 +154,10 @@ impl Build<'_> {
         title: &str,
     ) -> Result<()> {
         if makes_layers(&instruction.command) {
-            return self.shown(title, |build, begun| build.layered(stage, instruction, done, begun));
+            return self.shown(title, |build, begun| {
+                let made = build.layered(stage, instruction, done, begun);
+                made.map_err(|error| build.located(instruction.line, error))
+            });
         }
         self.apply(instruction, done)?;
         self.remember(&mut done.state, instruction.line.text.to_string(), true);
@@ -210,7 +200,7 @@ impl Build<'_> {
 
     /// Adds to the history.
     pub(super) fn remember(&self, state: &mut State, created_by: String, empty_layer: bool) {
-        let created = Some(state.created.to_string());
+        let created = state.created.map(|time| time.to_string());
         let comment = "buildkit.dockerfile.v0".into();
         state.history.push(Step { created, created_by, comment, empty_layer, ..Step::default() });
     }
@@ -275,12 +265,19 @@ impl Build<'_> {
                     publication = publication.fresh_layer(layer, scratch, facts)?;
                 }
                 publication.step(&key, &record)?.show()?;
+                // Its maker's own lock would be in the way.
+                drop(scratch);
+                self.hold(&locked, record.layer.as_slice())?;
                 (record.layer, record.created_ns)
             }
         };
         drop(turn);
         if self.task.options.epoch.is_none() {
-            done.state.created = Time::from_unix(0, 0).plus(created_ns);
+            let created = Time::from_unix(0, 0).plus(created_ns);
+            done.state.created = Some(created);
+            // What came before the first layer is as old as that, so that it is the same the next time.
+            let undated = done.state.history.iter_mut().filter(|step| step.created.is_none());
+            undated.for_each(|step| step.created = Some(created.to_string()));
         }
         done.state.layers.extend(layer);
         self.remember(&mut done.state, created_by, layer.is_none());
@@ -289,19 +286,27 @@ impl Build<'_> {
 
     /// What came of a step the last time; or the right to make it.
     fn found(&mut self, key: &Digest) -> Result<(Option<StepRecord>, Option<Turn>)> {
-        let store = &self.engine.store;
-        if let Some(found) = store.step(&store.share()?, key) {
+        if let Some(found) = self.look_up(key)? {
             return Ok((Some(found), None));
         }
         let turn = Turn::wait(&self.engine.run, key, &mut || (self.tell)(Event::Idle))?;
         // Somebody may have made it in the meantime.
-        Ok((store.step(&store.share()?, key), Some(turn)))
+        Ok((self.look_up(key)?, Some(turn)))
+    }
+
+    fn look_up(&mut self, key: &Digest) -> Result<Option<StepRecord>> {
+        let store = &self.engine.store;
+        let locked = store.share()?;
+        let found = store.step(&locked, key);
+        if let Some(StepRecord { layer: Some(layer), .. }) = &found {
+            self.hold(&locked, &[*layer])?;
+        }
+        Ok(found)
     }
 
     /// What was left on a bench, as a layer.
     fn made(&self, bench: Bench) -> Result<(Option<(Scratch, LayerFacts)>, StepRecord)> {
-        let epoch = self.task.options.epoch.map(|_| self.created());
-        let layer = bench.layer(self.engine, epoch)?;
+        let layer = bench.layer(self.engine, self.epoch())?;
         let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
         let scratch = layer.map(|(scratch, unpacked)| {
             record.layer = Some(unpacked.layer);
@@ -324,13 +329,18 @@ impl Build<'_> {
     }
 
     fn workdir(&mut self, stage: usize, done: &mut Done, begun: Begun<'_>) -> Result<()> {
-        let path = done.state.config.working_dir.clone();
+        let Config { working_dir: path, user, .. } = done.state.config.clone();
         let created_by = format!("WORKDIR {path}");
         let mut key = self.key("workdir", &done.state.layers);
         key.add("path", path.as_bytes());
+        key.add("user", user.as_bytes());
         self.step(stage, done, Work { begun, key, created_by, apart: false }, |_, _, _, bench| {
             let view = bench.view()?;
-            file::make_directories(&view, path.as_bytes()).context("create directory", &path).map(drop)
+            // As BuildKit: a user who is unknown matters only to a RUN.
+            let owner = transfer::owner(view.as_fd(), &user).unwrap_or((0, 0));
+            file::make_directories_of(&view, path.as_bytes(), Some(owner))
+                .context("create directory", &path)
+                .map(drop)
         })
     }
 
@@ -388,10 +398,7 @@ impl Build<'_> {
                 Some(path) => Err(transfer::changed(&path)),
             }
         };
-        self.step(stage, done, Work { begun, key, created_by, apart }, copy).map_err(|error| match error {
-            Error::Invalid(why) if !why.contains('\n') => self.wrong(line, why),
-            error => error,
-        })
+        self.step(stage, done, Work { begun, key, created_by, apart }, copy)
     }
 
     fn request(
@@ -440,8 +447,25 @@ impl Build<'_> {
         })
     }
 
+    /// The config of the image that a line names, its layers held.
+    fn image(&mut self, name: &str, line: &Line<'_>) -> Result<ImageConfig> {
+        let locked = self.engine.store.share()?;
+        let found = match self.task.images.get(name) {
+            Some(config) => Ok(config.clone()),
+            None => self.engine.store.resolve(name).map(|image| image.config),
+        };
+        let config = found.map_err(|error| match error {
+            Error::NotFound(_) => self
+                .wrong(line, format!("{name}: not found"))
+                .hint("only images of this machine can be built from: skiff load or skiff import brings one"),
+            error => error,
+        })?;
+        self.hold(&locked, &config.rootfs.diff_ids)?;
+        Ok(config)
+    }
+
     /// The files of a stage or an image, as one tree.
-    pub(super) fn tree_of(&self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
+    pub(super) fn tree_of(&mut self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
         let engine = self.engine;
         let layers = match base {
             Base::Scratch => Vec::new(),
@@ -452,10 +476,7 @@ impl Build<'_> {
             Base::Image(image) if image == HOST_IMAGE => {
                 return file::directory(file::CWD, "/").context("open", "/");
             }
-            Base::Image(image) => {
-                let found = engine.store.resolve(image);
-                found.map_err(|error| self.wrong(line, error.to_string()))?.config.rootfs.diff_ids
-            }
+            Base::Image(image) => self.image(image, line)?.rootfs.diff_ids,
         };
         let open = engine.store.open_layers(&layers)?;
         if open.is_empty() {

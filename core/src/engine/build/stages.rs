@@ -16,7 +16,7 @@ use rustix::{
 };
 use skiff_syscalls::{descriptor, processor};
 
-use super::{Build, Engine, Task, Tell, layer::Bench, stage::Done};
+use super::{Build, Engine, Held, Task, Tell, hold, layer::Bench, stage::Done};
 use crate::{
     Context, Error, Result,
     build::{
@@ -48,6 +48,7 @@ struct Site<'a> {
     task: Task<'a>,
     tell: &'a mut Tell<'a>,
     hashes: Hashes,
+    held: Held,
     /// The stages that are finished.
     done: BTreeMap<usize, Done>,
     running: Vec<Worker>,
@@ -80,8 +81,8 @@ impl Engine {
         tell: &'a mut Tell<'a>,
     ) -> Result<State> {
         let hashes = Hashes::load(&self.data);
-        let mut site =
-            Site { engine: self, task, tell, hashes, done: BTreeMap::new(), running: Vec::new(), next: 0 };
+        let (held, done) = (Held::new(), BTreeMap::new());
+        let mut site = Site { engine: self, task, tell, hashes, held, done, running: Vec::new(), next: 0 };
         let built = site.build(stages);
         // Those who are still at work notice that nobody listens.
         let children: Vec<fork::Child> = site.running.drain(..).map(|worker| worker.child).collect();
@@ -122,8 +123,8 @@ impl Site<'_> {
 
     /// Builds a stage in this process.
     fn here(&mut self, stage: usize, base: &Base) -> Result<()> {
-        let Site { engine, task, hashes, tell, done, next, .. } = self;
-        let mut build = Build { engine, task: *task, hashes, tell: &mut **tell, next: *next, done };
+        let Site { engine, task, hashes, held, tell, done, next, .. } = self;
+        let mut build = Build { engine, task: *task, hashes, held, tell: &mut **tell, next: *next, done };
         let built = build.stage(stage, base, host(base)?)?;
         self.next = build.next;
         self.done.insert(stage, built);
@@ -140,20 +141,22 @@ impl Site<'_> {
         let mut keep: Vec<_> = benches.flat_map(Bench::descriptors).collect();
         keep.extend(descriptor::standard());
         keep.extend([reporter.as_fd(), task.context.root.as_fd()]);
-        let build = || -> Result<State> {
+        let build = |held: &mut Held| -> Result<State> {
             let engine = Engine::open(&engine.data_path, &engine.run_path)?;
             let mut hashes = Hashes::load(&engine.data);
             let tell: &mut Tell<'_> = &mut |event| send(&reporter, EVENT, &json(&event));
-            let mut build = Build { engine: &engine, task, hashes: &mut hashes, tell, next: 0, done };
+            let mut build = Build { engine: &engine, task, hashes: &mut hashes, held, tell, next: 0, done };
             let built = build.stage(stage, base, host.as_ref().map(Bench::held_twice).transpose()?);
             hashes.save();
             built.map(|done| done.state)
         };
         let child = fork::child(&keep, || {
-            let sent = match build() {
+            let mut held = Held::new();
+            let sent = match build(&mut held) {
                 Ok(state) => send(&reporter, STATE, &json(&state)),
                 Err(error) => send(&reporter, ERROR, &error.to_bytes()),
             };
+            wait_until_closed(&reporter);
             i32::from(sent.is_err())
         })?;
         drop(reporter);
@@ -175,7 +178,10 @@ impl Site<'_> {
         (self.tell)(Event::Idle)?;
         for at in (0..self.running.len()).rev().filter(|at| ready[*at]) {
             if let Some(state) = self.listen(at)? {
-                let Worker { stage, host, child, .. } = self.running.swap_remove(at);
+                let locked = self.engine.store.share()?;
+                hold(&self.engine.store, &mut self.held, &locked, &state.layers)?;
+                let Worker { stage, host, child, report, .. } = self.running.swap_remove(at);
+                drop(report);
                 let _ = fork::wait(&child.pidfd);
                 self.done.insert(stage, Done { state, host });
             }
@@ -228,6 +234,12 @@ impl Site<'_> {
 fn host(base: &Base) -> Result<Option<Bench>> {
     let is_host = matches!(base, Base::Image(image) if image == HOST_IMAGE);
     is_host.then(Bench::on_host).transpose()
+}
+
+/// Waits until nobody reads a pipe any more: who did holds the layers now.
+fn wait_until_closed(pipe: &OwnedFd) {
+    let mut polled = [PollFd::new(pipe, PollFlags::empty())];
+    while let Ok(0) | Err(Errno::INTR) = poll(&mut polled, None) {}
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
