@@ -8,7 +8,7 @@ use skiff_core::{build::Options, clock::Time, units};
 use super::secrets;
 use crate::{
     create::{
-        environment,
+        self, environment,
         flags::{
             Flags, invalid, many, one, refused, refused_switch, refused_unless_false, switch, with_short,
         },
@@ -17,7 +17,6 @@ use crate::{
 };
 
 const ATTESTATIONS: &str = "attestations are not made";
-const LIMITS: &str = "steps have no limits of their own";
 const REGISTRY: &str = "registries are not supported yet";
 const BUILDERS: &str = "there is one builder, this machine";
 
@@ -37,14 +36,14 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--cache-from", None, REGISTRY),
     refused("--cache-to", None, REGISTRY),
     one("--call", "method", "instead of building: check, outline, targets or ast"),
-    refused("--cgroup-parent", None, LIMITS),
+    one("--cgroup-parent", "path", "control group to make those of RUN steps in"),
     switch("--check", None, "check the Dockerfile instead of building; as --call check"),
     refused_switch("--compress", None, "a context is never sent compressed"),
-    refused("--cpu-period", None, LIMITS),
-    refused("--cpu-quota", None, LIMITS),
-    refused("--cpu-shares", Some('c'), LIMITS),
-    refused("--cpuset-cpus", None, LIMITS),
-    refused("--cpuset-mems", None, LIMITS),
+    one("--cpu-period", "us", "length of a period of --cpu-quota"),
+    one("--cpu-quota", "us", "processor time of a RUN step in each period"),
+    with_short(one("--cpu-shares", "weight", "share of processor time of RUN steps; 1024 is normal"), 'c'),
+    one("--cpuset-cpus", "list", "processors that RUN steps run on, for example 0-2,4"),
+    one("--cpuset-mems", "list", "memory nodes that RUN steps use"),
     refused_switch("--disable-content-trust", None, "there is no content trust to disable"),
     switch("--explain", None, "say of each step why it was or was not in the cache"),
     with_short(one("--file", "path", "the Dockerfile; `-` reads it from stdin"), 'f'),
@@ -54,8 +53,8 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--isolation", None, "only for containers on Windows"),
     many("--label", "name=value", "set a label of the image"),
     switch("--load", None, "put the image into the store, which is always done"),
-    refused("--memory", Some('m'), LIMITS),
-    refused("--memory-swap", None, LIMITS),
+    with_short(one("--memory", "bytes", "limit of a RUN step's memory"), 'm'),
+    one("--memory-swap", "bytes", "limit of its memory and swap together; -1: no limit"),
     one("--metadata-file", "file", "write what became of the build to a file, as JSON"),
     one("--network", "mode", "network of RUN steps: none, host or default"),
     switch("--no-cache", None, "take no step from the cache"),
@@ -85,7 +84,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--ssh", None, "agents are not passed on yet"),
     with_short(many("--tag", "name[:tag]", "name the image"), 't'),
     one("--target", "stage", "stop at this stage"),
-    refused("--ulimit", None, LIMITS),
+    many("--ulimit", "name=soft[:hard]", "resource limit of processes in RUN steps"),
 ];
 
 static POSITIONALS: &[PositionalInfo<'static>] = &[PositionalInfo {
@@ -132,6 +131,9 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         network: flags.text("--network"),
         extra_hosts: flags.list("--add-host"),
         shm_size: shm_size as u64,
+        resources: create::limits(flags)?,
+        ulimits: create::ulimits(flags)?,
+        cgroup_parent: flags.text("--cgroup-parent"),
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
         explain: flags.on("--explain"),
@@ -159,6 +161,8 @@ fn arguments<'a>(
 
 #[cfg(test)]
 mod tests {
+    use skiff_core::{container::config::Ulimit, process::cgroup::Resources};
+
     use super::*;
 
     fn read(line: &str) -> Result<Options, String> {
@@ -194,6 +198,34 @@ mod tests {
         };
         assert_eq!(options, Ok(expected));
         assert_eq!(read("--source-date-epoch 9 --").map(|options| options.epoch), Ok(Some(9)));
+    }
+
+    #[test]
+    fn limits_are_read_as_those_of_run() {
+        let options = read(
+            "--memory 64m --memory-swap -1 --cpu-shares 512 --cpu-period 50000 --cpu-quota 25000 --cpuset-cpus 0,1 \
+             --cpuset-mems 0 --cgroup-parent /builds --ulimit nofile=1 --ulimit nofile=8:9 --",
+        );
+        let resources = Resources {
+            memory: 64 << 20,
+            memory_swap: -1,
+            cpu_shares: 512,
+            cpu_period: 50_000,
+            cpu_quota: 25_000,
+            cpuset_cpus: "0,1".into(),
+            cpuset_mems: "0".into(),
+            ..Resources::default()
+        };
+        let expected = Options {
+            resources,
+            ulimits: [Ulimit { name: "nofile".into(), soft: 8, hard: 9 }].into(),
+            cgroup_parent: "/builds".into(),
+            epoch: Some(7),
+            ..Options::default()
+        };
+        assert_eq!(options, Ok(expected));
+        let error = "invalid argument \"abc\" for --memory: invalid size: 'abc'";
+        assert_eq!(read("--memory abc --"), Err(error.into()));
     }
 
     #[test]

@@ -28,6 +28,8 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{container::config::Ulimit, process::cgroup::Resources};
+
 /// What a user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,6 +54,12 @@ pub struct Options {
     pub extra_hosts: Vec<String>,
     /// `--shm-size` in bytes; 0 is the default.
     pub shm_size: u64,
+    /// What the container of a `RUN` may use.
+    pub resources: Resources,
+    /// `--ulimit`: limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// `--cgroup-parent`: the control group that its own is made in; the usual one if empty.
+    pub cgroup_parent: String,
     /// `--secret`: id and content.
     #[serde(with = "crate::base64::pairs")]
     pub secrets: Vec<(String, Vec<u8>)>,

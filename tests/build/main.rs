@@ -7,6 +7,7 @@ mod command_line;
 #[allow(dead_code)]
 mod daemon;
 mod failed;
+mod limits;
 mod link;
 mod output;
 #[path = "../exchange/pack.rs"]

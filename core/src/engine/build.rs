@@ -6,6 +6,8 @@ pub mod prune;
 mod run;
 mod stage;
 
+pub use run::check_limits;
+
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Context, Error, Result,
     build::{
+        Options,
         progress::{Event, Number},
         state::{PROXY_ARGS, set_variable},
     },
@@ -36,7 +37,12 @@ use crate::{
         command::{self, CommandLine, Network, Security},
         mount::Mount,
     },
+    engine::prepare::device_numbers,
     fork::{self, Ended},
+    process::{
+        cgroup::{Host, Resources, group, limits, resources::Machine},
+        program,
+    },
 };
 
 /// A command that is to be run in a container.
@@ -54,6 +60,21 @@ struct Contained<'a> {
 const PIECE: usize = 16 << 10;
 /// What a build's containers are called inside.
 const HOSTNAME: &str = "buildkitsandbox";
+
+/// Checks the limits of the commands.
+///
+/// # Errors
+/// [`Error::Invalid`] for those that make no sense, [`Error::Unsupported`] for one that this host can't enforce.
+pub fn check_limits(options: &Options) -> Result<()> {
+    let Options { resources, ulimits, cgroup_parent, .. } = options;
+    ulimits.iter().try_for_each(program::check_limit)?;
+    group::check_parent(cgroup_parent)?;
+    if *resources == Resources::default() {
+        return Ok(());
+    }
+    resources.check(&mut Machine::read)?;
+    Host::find()?.can_enforce(&limits::plan(resources, &mut device_numbers)?)
+}
 
 impl Build<'_> {
     /// Runs a command, or finds what came of it.
@@ -110,6 +131,7 @@ impl Build<'_> {
             key.add(name, value.as_bytes());
         }
         key.add("shared memory", &self.options.shm_size.to_le_bytes());
+        // Limits are no part of it, as with Docker: a command that succeeds in them does the same without.
         self.describe_mounts(stage, line, &mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
@@ -194,11 +216,14 @@ impl Build<'_> {
                 auto_remove: !bench.is_on_host(),
                 extra_hosts: self.options.extra_hosts.clone(),
                 shm_size: i64::try_from(self.options.shm_size).unwrap_or(i64::MAX),
+                ulimits: self.options.ulimits.clone(),
+                cgroup_parent: self.options.cgroup_parent.clone(),
                 ..HostConfig::default()
             },
+            resources: self.options.resources.clone(),
             ..Record::default()
         };
-        let lock = engine.shelf.lock_new(&record.id)?;
+        let lock = engine.lock_unshelved(&record)?;
         let id = record.id.clone();
         let run = || {
             let mut opened = self.open_mounts(stage, line, &mounts, &lock)?;
