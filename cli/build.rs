@@ -12,6 +12,7 @@
 //! | [`steps`], [`text`] | what the views know of steps; bytes of programs -> text that is safe to show |
 //! | [`check`], [`describe`], [`sarif`] | `--call`: a Dockerfile -> what is wrong with it and what is in it |
 
+mod annotations;
 pub mod check;
 pub mod describe;
 pub mod export;

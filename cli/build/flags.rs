@@ -3,9 +3,9 @@
 use alloc::{string::String, vec::Vec};
 
 use argh::{CommandInfoWithArgs, FlagInfo, Optionality, PositionalInfo};
-use skiff_core::{build::Options, clock::Time, units};
+use skiff_core::{build::Options, clock::Time, image::annotations::Annotations, units};
 
-use super::secrets;
+use super::{annotations, secrets};
 use crate::{
     create::{
         self, environment,
@@ -24,11 +24,7 @@ const BUILDERS: &str = "there is one builder, this machine";
 pub static FLAGS: &[FlagInfo<'static>] = &[
     many("--add-host", "name:ip", "add a line to /etc/hosts"),
     refused("--allow", None, "steps get no rights beyond the usual ones"),
-    refused(
-        "--annotation",
-        None,
-        "annotations are kept in manifests, which are not made; --label keeps a note",
-    ),
+    many("--annotation", "[type:]key=value", "note in the image's manifest, for `save` and -o type=oci"),
     refused("--attest", None, ATTESTATIONS),
     many("--build-arg", "name[=value]", "set an ARG; a name alone takes the environment's value"),
     refused("--build-context", None, "there is one context, PATH"),
@@ -114,12 +110,15 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
     if flags.one("--rm") == Some("false") {
         return Err("--rm=false: there are no intermediate containers to keep".into());
     }
+    let mut noted = Annotations::default();
+    flags.all("--annotation").try_for_each(|text| annotations::read(text, &mut noted))?;
     let shm_size = flags.number("--shm-size", units::size)?;
     Ok(Options {
         target: flags.text("--target"),
         tags: flags.list("--tag"),
         args: arguments(flags.all("--build-arg"), own)?,
         labels: environment::labels(core::iter::empty(), flags.all("--label"))?.into_iter().collect(),
+        annotations: noted,
         platform: flags.text("--platform"),
         no_cache: flags.on("--no-cache"),
         no_cache_filter: flags

@@ -28,7 +28,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{container::config::Ulimit, process::cgroup::Resources};
+use crate::{container::config::Ulimit, image::annotations::Annotations, process::cgroup::Resources};
 
 /// What a user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Options {
     pub args: Vec<(String, String)>,
     /// `--label`.
     pub labels: Vec<(String, String)>,
+    /// What is noted of the image in manifests.
+    pub annotations: Annotations,
     /// Where the image is to run, `linux/amd64`; this machine if empty.
     pub platform: String,
     /// No step's result is taken from the cache.

@@ -136,12 +136,15 @@ impl Engine {
         let json = image.to_json();
         let id = ImageId(Digest::of(&json));
         let is_named = |name: &Reference| self.store.named(name).is_ok_and(|named| named == Some(id));
-        if names.iter().all(is_named) && self.store.image_record(&id).is_ok_and(|record| record.is_some()) {
+        let is_same = |record: ImageRecord| record.annotations == options.annotations;
+        if names.iter().all(is_named)
+            && self.store.image_record(&id).is_ok_and(|found| found.is_some_and(is_same))
+        {
             // The same as the last time.
             return Ok(id);
         }
         let size_bytes = self.size_of(&image.rootfs.diff_ids)?;
-        let record = ImageRecord { size_bytes, added: Time::now() };
+        let record = ImageRecord { size_bytes, added: Time::now(), annotations: options.annotations.clone() };
         let (mut publication, id) = self.store.publication(&locked)?.image(&json, &record)?;
         for name in names {
             publication = publication.name(name, &id)?;

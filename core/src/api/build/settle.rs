@@ -26,6 +26,7 @@ pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
     if !options.platform.is_empty() {
         options.platform = own_platform(&options.platform)?;
     }
+    options.annotations.check()?;
     check_limits(options)?;
     options.tags.iter().map(|tag| new_name(tag, "")).collect()
 }
