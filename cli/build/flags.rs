@@ -76,7 +76,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--security-opt", None, "steps run with the usual restrictions"),
     one("--shm-size", "bytes", "size of /dev/shm in RUN steps"),
     one("--source-date-epoch", "seconds", "no time in the image is later than this one"),
-    refused_switch("--squash", None, "layers are not squashed"),
+    switch("--squash", None, "make one layer of all that is built on the base image"),
     refused("--ssh", None, "agents are not passed on yet"),
     with_short(many("--tag", "name[:tag]", "name the image"), 't'),
     one("--target", "stage", "stop at this stage"),
@@ -121,6 +121,7 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         annotations: noted,
         platform: flags.text("--platform"),
         no_cache: flags.on("--no-cache"),
+        squash: flags.on("--squash"),
         no_cache_filter: flags
             .list("--no-cache-filter")
             .iter()
@@ -182,7 +183,7 @@ mod tests {
     fn flags_become_options() {
         let options = read(
             "--tag a --tag b:1 --build-arg A=1=2 --build-arg HTTP_PROXY --build-arg NONE --label l --shm-size 64k \
-             --no-cache-filter x,y --provenance false --network host --explain --",
+             --no-cache-filter x,y --provenance false --network host --explain --squash --",
         );
         let expected = Options {
             tags: ["a".into(), "b:1".into()].into(),
@@ -193,6 +194,7 @@ mod tests {
             shm_size: 65536,
             epoch: Some(7),
             explain: true,
+            squash: true,
             ..Options::default()
         };
         assert_eq!(options, Ok(expected));
@@ -241,9 +243,7 @@ mod tests {
         ] {
             assert_eq!(read(line), Err(error.into()));
         }
-        for line in
-            ["--pull false --", "--squash false --", "--sbom false --", "--rm true --force-rm true --"]
-        {
+        for line in ["--pull false --", "--sbom false --", "--rm true --force-rm true --"] {
             assert!(read(line).is_ok(), "{line}");
         }
     }

@@ -110,6 +110,7 @@ fn target(options: &Options, dockerfile: &str, is_quiet: bool) -> String {
             if options.ulimits.is_empty() { String::new() } else { json!(options.ulimits).to_string() },
         ),
         ("nocache", flag(options.no_cache)),
+        ("squash", flag(options.squash)),
         ("q", flag(is_quiet)),
         ("epoch", options.epoch.map(|epoch| epoch.to_string()).unwrap_or_default()),
         ("version", "1".into()),

@@ -48,6 +48,8 @@ pub struct Options {
     pub platform: String,
     /// No step's result is taken from the cache.
     pub no_cache: bool,
+    /// All that is built becomes one layer above those of the base image.
+    pub squash: bool,
     /// None of these stages' is.
     pub no_cache_filter: Vec<String>,
     /// The network of a `RUN`: `none`, `host`, or the default, which is `none` for now.

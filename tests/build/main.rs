@@ -13,6 +13,7 @@ mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
+mod squash;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;

@@ -75,6 +75,8 @@ pub struct State {
     pub history: Vec<Step>,
     /// Who made it.
     pub author: String,
+    /// How many of the layers, and of the lines of history, are those of the image that all began with.
+    pub inherited: (usize, usize),
     /// When the last of its layers was made, so that what comes from the cache is the same image again.
     pub created: Time,
     /// Variables and arguments with their values.
@@ -98,7 +100,8 @@ impl State {
         if config.working_dir.is_empty() {
             config.working_dir = "/".into();
         }
-        State { layers: rootfs.diff_ids, history, author, created, ..State::of(config) }
+        let inherited = (rootfs.diff_ids.len(), history.len());
+        State { layers: rootfs.diff_ids, history, inherited, author, created, ..State::of(config) }
     }
 
     /// Settings that are to be changed.

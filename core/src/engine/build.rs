@@ -4,6 +4,7 @@ mod layer;
 mod mounts;
 pub mod prune;
 mod run;
+mod squash;
 mod stage;
 
 pub use run::check_limits;
@@ -105,13 +106,16 @@ impl Engine {
             done: BTreeMap::new(),
         };
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
-        build.tell(Event::Planned { steps: steps as Number })?;
+        build.tell(Event::Planned { steps: (steps + usize::from(options.squash)) as Number })?;
         for (&number, base) in &stages {
             let done = build.stage(number, base)?;
             build.done.insert(number, done);
         }
+        let mut done = build.done.remove(&target).expect("the plan has the target");
+        if options.squash {
+            build.squash(&mut done.state)?;
+        }
         build.hashes.save();
-        let done = build.done.remove(&target).expect("the plan has the target");
         self.publish_built(done.state, options, &names)
     }
 

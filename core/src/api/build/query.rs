@@ -34,7 +34,6 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     ("pull", &["0", "false", "no", "none"], NO_REGISTRY),
     ("remote", &[], "the context has to be the request's own body"),
     ("securityopt", &["[]", "null"], "steps run with the usual restrictions"),
-    ("squash", &["0", "false", "no", "none"], "layers are not squashed"),
     ("version", &["1"], "BuildKit's protocol is not spoken; set DOCKER_BUILDKIT=0"),
 ];
 
@@ -61,6 +60,7 @@ impl Asked {
             labels: labels.into_iter().collect(),
             platform: text("platform")?,
             no_cache: query.flag("nocache"),
+            squash: query.flag("squash"),
             network: text("networkmode")?,
             extra_hosts: list(query, "extrahosts")?,
             shm_size: match query.integer("shmsize")?.unwrap_or(0) {
@@ -126,7 +126,7 @@ mod tests {
             "buildargs=%7B%22A%22%3A%221%22%2C%22B%22%3Anull%7D&cachefrom=%5B%5D&cgroupparent=&cpuperiod=0&cpuquota=0\
              &cpusetcpus=&cpushares=0&dockerfile=sub%2FD&labels=%7B%22l%22%3A%22v%22%7D&memory=0&memswap=0\
              &networkmode=default&rm=1&forcerm=1&shmsize=65536&t=a&t=b%3A1&target=x&ulimits=null&version=1&nocache=1\
-             &extrahosts=h%3A1.2.3.4&pull=False&q=1&epoch=12",
+             &extrahosts=h%3A1.2.3.4&pull=False&q=1&squash=1&epoch=12",
         )
         .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((asked.dockerfile.as_str(), asked.is_quiet), ("sub/D", true));
@@ -136,6 +136,7 @@ mod tests {
             args: [("A".into(), "1".into())].into(),
             labels: [("l".into(), "v".into())].into(),
             no_cache: true,
+            squash: true,
             network: "default".into(),
             extra_hosts: ["h:1.2.3.4".into()].into(),
             shm_size: 65536,
@@ -179,7 +180,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused() {
         for (query, status, words) in [
-            ("squash=1", 501, "build with squash=1: layers are not squashed"),
             ("remote=https://x/y.git", 501, "the request's own body"),
             ("version=2", 501, "DOCKER_BUILDKIT=0"),
             ("cachefrom=%5B%22a%22%5D", 501, "registries"),
