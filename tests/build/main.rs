@@ -1,6 +1,7 @@
 //! `build` as its users see it: the command line, the API, and Docker's own clients.
 
 mod api;
+mod caches;
 mod call;
 mod command_line;
 #[path = "../api/daemon.rs"]

@@ -96,7 +96,7 @@ impl Build<'_> {
         if let Some((_, why)) = unsupported.iter().find(|(asked, _)| *asked) {
             return Err(self.wrong(line, (*why).into()));
         }
-        let mounts = self.mounts(line, run, done)?;
+        let mut mounts = self.mounts(line, run, done)?;
         let words = self.words_of(run, done);
         if words.is_empty() {
             return Err(self.wrong(line, "RUN has no command".into()));
@@ -132,7 +132,7 @@ impl Build<'_> {
         }
         key.add("shared memory", &self.options.shm_size.to_le_bytes());
         // Limits are no part of it, as with Docker: a command that succeeds in them does the same without.
-        self.describe_mounts(stage, line, &mounts, &mut key)?;
+        self.describe_mounts(stage, line, &mut mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
         let work = Work { begun, key, created_by, apart: false };
