@@ -13,6 +13,7 @@
 //! | [`trace`] | events -> a timeline for `--trace` |
 //! | [`check`], [`describe`], [`sarif`] | `--call`: a Dockerfile -> what is wrong with it and what is in it |
 
+mod annotations;
 pub mod check;
 pub mod describe;
 pub mod export;

@@ -147,11 +147,24 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
     Ok(host)
 }
 
-fn resources(flags: &Flags) -> Result<Resources, String> {
+/// The limits that `build` has as well.
+pub fn limits(flags: &Flags) -> Result<Resources, String> {
     let integer = |long: &'static str| flags.number(long, units::integer);
     Ok(Resources {
         cpu_shares: integer("--cpu-shares")?,
+        cpu_period: integer("--cpu-period")?,
+        cpu_quota: integer("--cpu-quota")?,
+        cpuset_cpus: flags.text("--cpuset-cpus"),
+        cpuset_mems: flags.text("--cpuset-mems"),
         memory: flags.number("--memory", units::size)?,
+        memory_swap: flags.number("--memory-swap", units::size_or_unlimited)?,
+        ..Resources::default()
+    })
+}
+
+fn resources(flags: &Flags) -> Result<Resources, String> {
+    let integer = |long: &'static str| flags.number(long, units::integer);
+    Ok(Resources {
         nano_cpus: flags.number("--cpus", units::processors)?,
         blkio_weight: integer("--blkio-weight")?,
         blkio_weight_device: each(flags, "--blkio-weight-device", devices::weight)?,
@@ -159,18 +172,13 @@ fn resources(flags: &Flags) -> Result<Resources, String> {
         blkio_device_write_bps: each(flags, "--device-write-bps", devices::bytes_limit)?,
         blkio_device_read_iops: each(flags, "--device-read-iops", devices::operations_limit)?,
         blkio_device_write_iops: each(flags, "--device-write-iops", devices::operations_limit)?,
-        cpu_period: integer("--cpu-period")?,
-        cpu_quota: integer("--cpu-quota")?,
-        cpuset_cpus: flags.text("--cpuset-cpus"),
-        cpuset_mems: flags.text("--cpuset-mems"),
         memory_reservation: flags.number("--memory-reservation", units::size)?,
-        memory_swap: flags.number("--memory-swap", units::size_or_unlimited)?,
         oom_kill_disable: flags.on("--oom-kill-disable").then_some(true),
         pids_limit: match integer("--pids-limit")? {
             0 => None,
             limit => Some(limit),
         },
-        ..Resources::default()
+        ..limits(flags)?
     })
 }
 
@@ -208,8 +216,8 @@ fn pairs(flags: &Flags, long: &'static str) -> Map<String> {
     map
 }
 
-/// The last one of a name counts.
-fn ulimits(flags: &Flags) -> Result<Vec<Ulimit>, String> {
+/// `--ulimit`; the last one of a name counts.
+pub fn ulimits(flags: &Flags) -> Result<Vec<Ulimit>, String> {
     let mut all: Vec<Ulimit> = Vec::new();
     for limit in each(flags, "--ulimit", policies::ulimit)? {
         all.retain(|other| other.name != limit.name);

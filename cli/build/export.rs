@@ -16,6 +16,7 @@ use skiff_core::{
     api::head::Method,
     dockerfile::mount,
     file,
+    image::annotations::Annotations,
     layer::place::{Owner, Replace, Rules, place},
 };
 
@@ -180,8 +181,12 @@ impl Export {
     }
 }
 
-/// Checks all of them.
-pub fn check(exports: &[Export]) -> Result<(), Failure> {
+/// Checks all of them. Annotations have to be in each of them, if there are any.
+pub fn check(exports: &[Export], annotations: &Annotations) -> Result<(), Failure> {
+    let has_manifest = |export: &Export| matches!(export.kind, Kind::Image | Kind::Archive("oci"));
+    if !annotations.is_empty() && !exports.iter().all(has_manifest) {
+        return Err(Failure::new("--annotation: only an output of type=oci or type=image has a manifest"));
+    }
     if exports.iter().filter(|export| export.is_to_stdout()).count() > 1 {
         return Err(Failure::new("--output: only one result can go to stdout"));
     }

@@ -3,12 +3,12 @@
 use alloc::{string::String, vec::Vec};
 
 use argh::{CommandInfoWithArgs, FlagInfo, Optionality, PositionalInfo};
-use skiff_core::{build::Options, clock::Time, units};
+use skiff_core::{build::Options, clock::Time, image::annotations::Annotations, units};
 
-use super::secrets;
+use super::{annotations, secrets};
 use crate::{
     create::{
-        environment,
+        self, environment,
         flags::{
             Flags, invalid, many, one, refused, refused_switch, refused_unless_false, switch, with_short,
         },
@@ -17,7 +17,6 @@ use crate::{
 };
 
 const ATTESTATIONS: &str = "attestations are not made";
-const LIMITS: &str = "steps have no limits of their own";
 const REGISTRY: &str = "registries are not supported yet";
 const BUILDERS: &str = "there is one builder, this machine";
 
@@ -25,11 +24,7 @@ const BUILDERS: &str = "there is one builder, this machine";
 pub static FLAGS: &[FlagInfo<'static>] = &[
     many("--add-host", "name:ip", "add a line to /etc/hosts"),
     refused("--allow", None, "steps get no rights beyond the usual ones"),
-    refused(
-        "--annotation",
-        None,
-        "annotations are kept in manifests, which are not made; --label keeps a note",
-    ),
+    many("--annotation", "[type:]key=value", "note in the image's manifest, for `save` and -o type=oci"),
     refused("--attest", None, ATTESTATIONS),
     many("--build-arg", "name[=value]", "set an ARG; a name alone takes the environment's value"),
     refused("--build-context", None, "there is one context, PATH"),
@@ -37,14 +32,14 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--cache-from", None, REGISTRY),
     refused("--cache-to", None, REGISTRY),
     one("--call", "method", "instead of building: check, outline, targets or ast"),
-    refused("--cgroup-parent", None, LIMITS),
+    one("--cgroup-parent", "path", "control group to make those of RUN steps in"),
     switch("--check", None, "check the Dockerfile instead of building; as --call check"),
     refused_switch("--compress", None, "a context is never sent compressed"),
-    refused("--cpu-period", None, LIMITS),
-    refused("--cpu-quota", None, LIMITS),
-    refused("--cpu-shares", Some('c'), LIMITS),
-    refused("--cpuset-cpus", None, LIMITS),
-    refused("--cpuset-mems", None, LIMITS),
+    one("--cpu-period", "us", "length of a period of --cpu-quota"),
+    one("--cpu-quota", "us", "processor time of a RUN step in each period"),
+    with_short(one("--cpu-shares", "weight", "share of processor time of RUN steps; 1024 is normal"), 'c'),
+    one("--cpuset-cpus", "list", "processors that RUN steps run on, for example 0-2,4"),
+    one("--cpuset-mems", "list", "memory nodes that RUN steps use"),
     refused_switch("--disable-content-trust", None, "there is no content trust to disable"),
     switch("--explain", None, "say of each step why it was or was not in the cache"),
     with_short(one("--file", "path", "the Dockerfile; `-` reads it from stdin"), 'f'),
@@ -54,8 +49,8 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--isolation", None, "only for containers on Windows"),
     many("--label", "name=value", "set a label of the image"),
     switch("--load", None, "put the image into the store, which is always done"),
-    refused("--memory", Some('m'), LIMITS),
-    refused("--memory-swap", None, LIMITS),
+    with_short(one("--memory", "bytes", "limit of a RUN step's memory"), 'm'),
+    one("--memory-swap", "bytes", "limit of its memory and swap together; -1: no limit"),
     one("--metadata-file", "file", "write what became of the build to a file, as JSON"),
     one("--network", "mode", "network of RUN steps: none, host or default"),
     switch("--no-cache", None, "take no step from the cache"),
@@ -81,12 +76,12 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--security-opt", None, "steps run with the usual restrictions"),
     one("--shm-size", "bytes", "size of /dev/shm in RUN steps"),
     one("--source-date-epoch", "seconds", "no time in the image is later than this one"),
-    refused_switch("--squash", None, "layers are not squashed"),
+    switch("--squash", None, "make one layer of all that is built on the base image"),
     refused("--ssh", None, "agents are not passed on yet"),
     with_short(many("--tag", "name[:tag]", "name the image"), 't'),
     one("--target", "stage", "stop at this stage"),
     one("--trace", "file", "write when each step ran to a file, for chrome://tracing or Perfetto"),
-    refused("--ulimit", None, LIMITS),
+    many("--ulimit", "name=soft[:hard]", "resource limit of processes in RUN steps"),
 ];
 
 static POSITIONALS: &[PositionalInfo<'static>] = &[PositionalInfo {
@@ -116,14 +111,18 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
     if flags.one("--rm") == Some("false") {
         return Err("--rm=false: there are no intermediate containers to keep".into());
     }
+    let mut noted = Annotations::default();
+    flags.all("--annotation").try_for_each(|text| annotations::read(text, &mut noted))?;
     let shm_size = flags.number("--shm-size", units::size)?;
     Ok(Options {
         target: flags.text("--target"),
         tags: flags.list("--tag"),
         args: arguments(flags.all("--build-arg"), own)?,
         labels: environment::labels(core::iter::empty(), flags.all("--label"))?.into_iter().collect(),
+        annotations: noted,
         platform: flags.text("--platform"),
         no_cache: flags.on("--no-cache"),
+        squash: flags.on("--squash"),
         no_cache_filter: flags
             .list("--no-cache-filter")
             .iter()
@@ -133,6 +132,9 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         network: flags.text("--network"),
         extra_hosts: flags.list("--add-host"),
         shm_size: shm_size as u64,
+        resources: create::limits(flags)?,
+        ulimits: create::ulimits(flags)?,
+        cgroup_parent: flags.text("--cgroup-parent"),
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
         one_by_one: false,
@@ -161,6 +163,8 @@ fn arguments<'a>(
 
 #[cfg(test)]
 mod tests {
+    use skiff_core::{container::config::Ulimit, process::cgroup::Resources};
+
     use super::*;
 
     fn read(line: &str) -> Result<Options, String> {
@@ -181,7 +185,7 @@ mod tests {
     fn flags_become_options() {
         let options = read(
             "--tag a --tag b:1 --build-arg A=1=2 --build-arg HTTP_PROXY --build-arg NONE --label l --shm-size 64k \
-             --no-cache-filter x,y --provenance false --network host --explain --",
+             --no-cache-filter x,y --provenance false --network host --explain --squash --",
         );
         let expected = Options {
             tags: ["a".into(), "b:1".into()].into(),
@@ -192,10 +196,39 @@ mod tests {
             shm_size: 65536,
             epoch: Some(7),
             explain: true,
+            squash: true,
             ..Options::default()
         };
         assert_eq!(options, Ok(expected));
         assert_eq!(read("--source-date-epoch 9 --").map(|options| options.epoch), Ok(Some(9)));
+    }
+
+    #[test]
+    fn limits_are_read_as_those_of_run() {
+        let options = read(
+            "--memory 64m --memory-swap -1 --cpu-shares 512 --cpu-period 50000 --cpu-quota 25000 --cpuset-cpus 0,1 \
+             --cpuset-mems 0 --cgroup-parent /builds --ulimit nofile=1 --ulimit nofile=8:9 --",
+        );
+        let resources = Resources {
+            memory: 64 << 20,
+            memory_swap: -1,
+            cpu_shares: 512,
+            cpu_period: 50_000,
+            cpu_quota: 25_000,
+            cpuset_cpus: "0,1".into(),
+            cpuset_mems: "0".into(),
+            ..Resources::default()
+        };
+        let expected = Options {
+            resources,
+            ulimits: [Ulimit { name: "nofile".into(), soft: 8, hard: 9 }].into(),
+            cgroup_parent: "/builds".into(),
+            epoch: Some(7),
+            ..Options::default()
+        };
+        assert_eq!(options, Ok(expected));
+        let error = "invalid argument \"abc\" for --memory: invalid size: 'abc'";
+        assert_eq!(read("--memory abc --"), Err(error.into()));
     }
 
     #[test]
@@ -212,9 +245,7 @@ mod tests {
         ] {
             assert_eq!(read(line), Err(error.into()));
         }
-        for line in
-            ["--pull false --", "--squash false --", "--sbom false --", "--rm true --force-rm true --"]
-        {
+        for line in ["--pull false --", "--sbom false --", "--rm true --force-rm true --"] {
             assert!(read(line).is_ok(), "{line}");
         }
     }

@@ -73,6 +73,7 @@ pub fn send(client: &Client, source: &Source, options: &Options, is_quiet: bool)
 fn check(options: &Options) -> Result<(), Failure> {
     let flag = match options {
         options if !options.secrets.is_empty() => "--secret",
+        options if !options.annotations.is_empty() => "--annotation",
         options if !options.no_cache_filter.is_empty() => "--no-cache-filter",
         options if options.explain => "--explain",
         _ => return Ok(()),
@@ -86,7 +87,8 @@ fn target(options: &Options, dockerfile: &str, is_quiet: bool) -> String {
     let labels: BTreeMap<&String, &String> =
         options.labels.iter().map(|(name, value)| (name, value)).collect();
     let flag = |flag: bool| if flag { "1" } else { "" }.to_string();
-    let size = if options.shm_size > 0 { options.shm_size.to_string() } else { String::new() };
+    let number = |number: i64| if number == 0 { String::new() } else { number.to_string() };
+    let limits = &options.resources;
     for (key, value) in [
         ("dockerfile", dockerfile.to_string()),
         ("buildargs", json!(args).to_string()),
@@ -94,8 +96,21 @@ fn target(options: &Options, dockerfile: &str, is_quiet: bool) -> String {
         ("target", options.target.clone()),
         ("platform", options.platform.clone()),
         ("networkmode", options.network.clone()),
-        ("shmsize", size),
+        ("shmsize", number(options.shm_size as i64)),
+        ("memory", number(limits.memory)),
+        ("memswap", number(limits.memory_swap)),
+        ("cpushares", number(limits.cpu_shares)),
+        ("cpuperiod", number(limits.cpu_period)),
+        ("cpuquota", number(limits.cpu_quota)),
+        ("cpusetcpus", limits.cpuset_cpus.clone()),
+        ("cpusetmems", limits.cpuset_mems.clone()),
+        ("cgroupparent", options.cgroup_parent.clone()),
+        (
+            "ulimits",
+            if options.ulimits.is_empty() { String::new() } else { json!(options.ulimits).to_string() },
+        ),
         ("nocache", flag(options.no_cache)),
+        ("squash", flag(options.squash)),
         ("q", flag(is_quiet)),
         ("epoch", options.epoch.map(|epoch| epoch.to_string()).unwrap_or_default()),
         ("version", "1".into()),
@@ -144,6 +159,8 @@ fn hand_on(head: &[u8], send: &mut dyn FnMut(&[u8]) -> skiff_core::Result<()>) -
 
 #[cfg(test)]
 mod tests {
+    use skiff_core::{container::config::Ulimit, process::cgroup::Resources};
+
     use super::*;
 
     #[test]
@@ -153,11 +170,14 @@ mod tests {
             args: [("A".into(), "1".into()), ("A".into(), "2".into())].into(),
             no_cache: true,
             shm_size: 5,
+            resources: Resources { memory: 64 << 20, memory_swap: -1, ..Resources::default() },
+            ulimits: [Ulimit { name: "core".into(), soft: 0, hard: 0 }].into(),
             ..Options::default()
         };
         assert_eq!(
             target(&options, "sub/D", false),
-            "/build?dockerfile=sub%2FD&buildargs=%7B%22A%22%3A%222%22%7D&labels=%7B%7D&shmsize=5&nocache=1&version=1&rm=1\
+            "/build?dockerfile=sub%2FD&buildargs=%7B%22A%22%3A%222%22%7D&labels=%7B%7D&shmsize=5&memory=67108864\
+             &memswap=-1&ulimits=%5B%7B%22Hard%22%3A0%2C%22Name%22%3A%22core%22%2C%22Soft%22%3A0%7D%5D&nocache=1&version=1&rm=1\
              &t=a&t=b%3A1"
         );
         let options = Options { explain: true, ..Options::default() };

@@ -60,7 +60,7 @@ pub fn start(context: &Context, words: &[&str]) -> Outcome {
         output::write(text.as_bytes())?;
         return Ok(exit);
     }
-    export::check(&exports)?;
+    export::check(&exports, &options.annotations)?;
     export::name(&mut options.tags, &exports, flags.on("--load"));
     let names = full_names(&options)?;
     let notes = Notes { id: flags.one("--iidfile"), metadata: flags.one("--metadata-file") };

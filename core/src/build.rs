@@ -28,6 +28,8 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{container::config::Ulimit, image::annotations::Annotations, process::cgroup::Resources};
+
 /// What a user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,10 +42,14 @@ pub struct Options {
     pub args: Vec<(String, String)>,
     /// `--label`.
     pub labels: Vec<(String, String)>,
+    /// What is noted of the image in manifests.
+    pub annotations: Annotations,
     /// Where the image is to run, `linux/amd64`; this machine if empty.
     pub platform: String,
     /// No step's result is taken from the cache.
     pub no_cache: bool,
+    /// All that is built becomes one layer above those of the base image.
+    pub squash: bool,
     /// None of these stages' is.
     pub no_cache_filter: Vec<String>,
     /// The network of a `RUN`: `none`, `host`, or the default, which is `none` for now.
@@ -52,6 +58,12 @@ pub struct Options {
     pub extra_hosts: Vec<String>,
     /// `--shm-size` in bytes; 0 is the default.
     pub shm_size: u64,
+    /// What the container of a `RUN` may use.
+    pub resources: Resources,
+    /// `--ulimit`: limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// `--cgroup-parent`: the control group that its own is made in; the usual one if empty.
+    pub cgroup_parent: String,
     /// `--secret`: id and content.
     #[serde(with = "crate::base64::pairs")]
     pub secrets: Vec<(String, Vec<u8>)>,

@@ -46,7 +46,7 @@ fn what_is_wrong_is_an_error_before_the_stream() {
     let tar = Tar::default().file("x", "").end();
     for (query, status, words) in [
         ("", 400, "Cannot locate specified Dockerfile: Dockerfile"),
-        ("squash=1", 501, "layers are not squashed"),
+        ("remote=x", 501, "the context has to be the request's own body"),
         ("version=2", 501, "DOCKER_BUILDKIT=0"),
         ("buildargs=x", 400, "error reading buildargs"),
         ("t=UPPER", 400, "invalid reference format"),

@@ -1,17 +1,20 @@
 //! `build` as its users see it: the command line, the API, and Docker's own clients.
 
 mod api;
+mod caches;
 mod call;
 mod command_line;
 #[path = "../api/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
 mod failed;
+mod limits;
 mod link;
 mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
 mod refused;
+mod squash;
 mod stages;
 mod steps;
 #[path = "../support/mod.rs"]

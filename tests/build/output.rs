@@ -111,6 +111,54 @@ fn an_image_goes_to_an_archive_and_to_the_store() {
 }
 
 #[test]
+fn annotations_are_in_the_manifest_of_an_archive_and_of_what_is_saved_later() {
+    let scratch = prepared();
+    let at = |name: &str| scratch.path(name).display().to_string();
+    let (direct, saved) = (at("direct.tar"), at("saved.tar"));
+    let output = format!("type=oci,dest={direct}");
+    let flags =
+        |value| ["-t", "it", "--annotation", value, "--annotation", "manifest-descriptor:where=index"];
+    let (code, _, error) = build(&scratch, &[&flags("note=a \"b\"")[..], &["-o", &output]].concat());
+    assert_eq!(code, 0, "{error}");
+    let documents = |tar: &str| {
+        let read = |name: &str| -> serde_json::Value {
+            let output = Command::new("tar").args(["-xOf", tar, name]).output().unwrap();
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{name}: {output:?}"))
+        };
+        let index = read("index.json");
+        let digest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+        (read(&format!("blobs/{digest}")), index)
+    };
+    let (manifest, index) = documents(&direct);
+    assert_eq!(manifest["annotations"], serde_json::json!({"note": "a \"b\""}));
+    assert_eq!(index["manifests"][0]["annotations"]["where"], "index");
+    assert_eq!(
+        index["manifests"][0]["annotations"]["io.containerd.image.name"],
+        "docker.io/library/it:latest"
+    );
+    scratch.text(&["save", "--format", "oci-archive", "-o", &saved, "it"]);
+    assert_eq!(fs::read(&direct).unwrap(), fs::read(&saved).unwrap());
+    Scratch::new().text(&["load", "-q", "-i", &saved]);
+
+    // The same image, from the cache, with another note.
+    assert_eq!(build(&scratch, &flags("note=other")).0, 0);
+    scratch.text(&["save", "--format", "oci-archive", "-o", &saved, "it"]);
+    assert_eq!(documents(&saved).0["annotations"], serde_json::json!({"note": "other"}));
+
+    for (flags, code, words) in [
+        (
+            &["--annotation", "index:a=1"][..],
+            125,
+            "index annotations not supported for single platform export",
+        ),
+        (&["--annotation", "a=1", "-o", "type=docker,dest=x"], 1, "only an output of type=oci or type=image"),
+    ] {
+        let (got, _, error) = build(&scratch, flags);
+        assert!(got == code && error.contains(words) && !error.contains("#1"), "{flags:?}: {got} {error}");
+    }
+}
+
+#[test]
 fn an_output_that_cannot_be_is_refused_before_anything_is_built() {
     let scratch = prepared();
     let path = scratch.path("context");

@@ -39,7 +39,7 @@ fn flags_that_are_not_served_are_refused() {
         (&["--cache-from", "x"][..], "--cache-from: registries are not supported yet"),
         (&["--pull"], "--pull: registries are not supported yet"),
         (&["--ssh", "default"], "--ssh: agents are not passed on yet"),
-        (&["-m", "1g"], "--memory: steps have no limits of their own"),
+        (&["-m", "x"], "invalid argument \"x\" for --memory: invalid size: 'x'"),
         (&["--progress", "fancy"], "invalid progress form"),
         (&["--progress", "tty"], "stderr is not a terminal"),
         (&["--secret", "src=x"], "secret missing ID"),
@@ -52,6 +52,9 @@ fn flags_that_are_not_served_are_refused() {
         (&["--platform", "linux/s390x"][..], "build for platform linux/s390x: only this machine's"),
         (&["--network", "web"], "build network web: it is none, host or default"),
         (&["-t", "UPPER"], "invalid reference format"),
+        (&["-m", "1m"], "Minimum memory limit allowed is 6MB"),
+        (&["--ulimit", "such=1"], "invalid ulimit type: such"),
+        (&["--cgroup-parent", "a/../b"], "invalid cgroup-parent 'a/../b'"),
     ] {
         let (code, _, error) = build(&scratch, flags);
         assert!(code == 1 && error.contains(words), "{flags:?}: {code} {error}");

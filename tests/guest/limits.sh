@@ -51,3 +51,24 @@ skiff rm nest
 # No more processes than allowed.
 skiff run --rm --pids-limit 5 host sh -c \
     'n=0; for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; exit 0' 2>&1 | grep -q "fork" || { echo "all forks went"; exit 1; }
+
+# The steps of a build have theirs, through either of its requests.
+mkdir -p /tmp/skiff-data/tree/bin /tmp/skiff-data/context
+cp /bin/busybox /tmp/skiff-data/tree/bin
+for applet in sh cat sleep; do ln -s busybox /tmp/skiff-data/tree/bin/$applet; done
+tar -C /tmp/skiff-data/tree -cf - . | skiff import - box >/dev/null
+cd /tmp/skiff-data/context
+printf 'FROM box\nRUN cd /sys/fs/cgroup && cat memory.max memory.swap.max cpu.max cpu.weight cpuset.cpus cpuset.mems\n' \
+    >Dockerfile
+limits="-m 64m --memory-swap 96m --cpu-period 50000 --cpu-quota 25000 -c 512 --cpuset-cpus 1 --cpuset-mems 0"
+expected="67108864 33554432 25000 50000 59 1 0"
+told() { sed -n 's/^#[0-9]* [0-9.]* \([0-9 ]*\)$/\1/p' | tr '\n' ' '; }
+same "$(skiff build --no-cache --progress plain $limits . 2>&1 | told)" "$expected " "limits of a step"
+same "$(tar -cf - . | skiff build --no-cache --progress plain $limits - 2>&1 | grep -o '^[0-9 ]*$' | tr '\n' ' ')" \
+    "$expected " "limits of a step through POST /build"
+printf 'FROM box\nRUN x=0123456789abcdef; while :; do x=$x$x; done\n' >Dockerfile
+skiff build -m 16m --memory-swap 16m --cgroup-parent builds/deep . 2>&1 | grep -q "exit code: 137" || \
+    { echo "a hog was not killed"; exit 1; }
+same "$(find /sys/fs/cgroup/builds -type d)" "$(printf '%s\n' /sys/fs/cgroup/builds /sys/fs/cgroup/builds/deep)" groups
+rmdir /sys/fs/cgroup/builds/deep /sys/fs/cgroup/builds
+cd /

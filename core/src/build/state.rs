@@ -77,6 +77,8 @@ pub struct State {
     pub history: Vec<Step>,
     /// Who made it.
     pub author: String,
+    /// How many of the layers, and of the lines of history, are those of the image that all began with.
+    pub inherited: (usize, usize),
     /// When the last of its layers was made, so that what comes from the cache is the same image again. `None` as long
     /// as there is none.
     pub created: Option<Time>,
@@ -104,7 +106,8 @@ impl State {
         if !config.env.iter().any(|one| one.starts_with("PATH=")) {
             set_variable(&mut config.env, "PATH", DEFAULT_PATH);
         }
-        State { layers: rootfs.diff_ids, history, author, created, ..State::of(config) }
+        let inherited = (rootfs.diff_ids.len(), history.len());
+        State { layers: rootfs.diff_ids, history, inherited, author, created, ..State::of(config) }
     }
 
     /// Settings that are to be changed.

@@ -4,9 +4,12 @@ mod layer;
 mod mounts;
 pub mod prune;
 mod run;
+mod squash;
 mod stage;
 mod stages;
 mod turn;
+
+pub use run::check_limits;
 
 use alloc::{
     collections::BTreeMap,
@@ -120,7 +123,7 @@ impl Engine {
         }
         self.sweep_store();
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
-        tell(Event::Planned { steps: steps as Number })?;
+        tell(Event::Planned { steps: (steps + usize::from(options.squash)) as Number })?;
         let (source, file, said, images) = (&source, &parsed, &said, &images);
         let task = Task { source, file, said, options, context, images };
         let state = self.build_stages(task, stages, target, tell)?;
@@ -159,12 +162,15 @@ impl Engine {
         let json = image.to_json();
         let id = ImageId(Digest::of(&json));
         let is_named = |name: &Reference| self.store.named(name).is_ok_and(|named| named == Some(id));
-        if names.iter().all(is_named) && self.store.image_record(&id).is_ok_and(|record| record.is_some()) {
+        let is_same = |record: ImageRecord| record.annotations == options.annotations;
+        if names.iter().all(is_named)
+            && self.store.image_record(&id).is_ok_and(|found| found.is_some_and(is_same))
+        {
             // The same as the last time.
             return Ok(id);
         }
         let size_bytes = self.size_of(&image.rootfs.diff_ids)?;
-        let record = ImageRecord { size_bytes, added: Time::now() };
+        let record = ImageRecord { size_bytes, added: Time::now(), annotations: options.annotations.clone() };
         let (mut publication, id) = self.store.publication(&locked)?.image(&json, &record)?;
         for name in names {
             publication = publication.name(name, &id)?;

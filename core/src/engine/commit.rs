@@ -4,7 +4,7 @@
 //! child: walk the upper directory, write the tar ── pipe ──> this process: sha256 ── pipe ──> child: write the layer's tree
 //! ```
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -82,7 +82,7 @@ impl Engine {
         let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };
         let layer = self
             .changed_directories(&container)
-            .and_then(|changed| layer_of(&self.store, changed, said.epoch));
+            .and_then(|(upper, lower)| layer_of(&self.store, vec![upper], lower, said.epoch));
         drop(frozen);
         let (scratch, unpacked) = layer?;
 
@@ -107,7 +107,7 @@ impl Engine {
         if !is_empty {
             publication = publication.layer(&unpacked.layer, &scratch, &unpacked.applied.facts)?;
         }
-        let listed = ImageRecord { size_bytes, added: Time::now() };
+        let listed = ImageRecord { size_bytes, added: Time::now(), ..ImageRecord::default() };
         let (mut publication, id) = publication.image(&image.to_json(), &listed)?;
         if let Some(reference) = &reference {
             publication = publication.name(reference, &id)?;
@@ -145,26 +145,30 @@ impl Engine {
     }
 }
 
-/// The layer of what was written to an upper directory, with what lies below it, ready to be published. No time in it is
-/// later than `epoch`.
+/// The layer of what was written to upper directories, the top one first, above `lower`, ready to be published. No time in
+/// it is later than `epoch`.
 ///
 /// # Errors
 /// Of the file system.
 pub(super) fn layer_of(
     store: &Store,
-    (upper, lower): (OwnedFd, OwnedFd),
+    uppers: Vec<OwnedFd>,
+    lower: OwnedFd,
     epoch: Option<Time>,
 ) -> Result<(Scratch, Unpacked)> {
     let (archive, to_archive) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
     let _ = rustix::pipe::fcntl_setpipe_size(&to_archive, 1 << 20);
-    let walker = Work::begin(&[upper.as_fd(), lower.as_fd(), to_archive.as_fd()], || {
-        let lower = lower.try_clone().context("duplicate", "lower directory")?;
+    let mut kept = vec![lower.as_fd(), to_archive.as_fd()];
+    kept.extend(uppers.iter().map(AsFd::as_fd));
+    let walker = Work::begin(&kept, || {
+        let copy = |fd: &OwnedFd| fd.try_clone().context("duplicate", "directory");
+        let (lower, uppers) = (copy(&lower)?, uppers.iter().map(copy).collect::<Result<_>>()?);
         let mut sink = |part: &[u8]| file::write_all(&to_archive, part).context("write", "pipe");
         let mut pack = Pack::new(&mut sink, Form::Layer(lower));
         if let Some(epoch) = epoch {
             pack.clamp_times(epoch.unix());
         }
-        pack.content(upper.as_fd())?;
+        pack.merged(uppers)?;
         pack.finish()
     })?;
     drop(to_archive);

@@ -62,7 +62,11 @@ impl Engine {
             rootfs: RootFs { kind: "layers".into(), diff_ids: [unpacked.layer].into() },
             ..ImageConfig::default()
         };
-        let record = ImageRecord { size_bytes: unpacked.applied.facts.size_bytes, added: Time::now() };
+        let record = ImageRecord {
+            size_bytes: unpacked.applied.facts.size_bytes,
+            added: Time::now(),
+            ..ImageRecord::default()
+        };
         let locked = self.store.share()?;
         let publication = self.store.publication(&locked)?;
         let publication = publication.layer(&unpacked.layer, &scratch, &unpacked.applied.facts)?;

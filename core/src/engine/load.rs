@@ -223,7 +223,7 @@ impl Engine {
             size_bytes += facts.size_bytes;
         }
         let json = image.packed.config_json(&layers)?;
-        publication.image(&json, &ImageRecord { size_bytes, added: Time::now() })
+        publication.image(&json, &ImageRecord { size_bytes, added: Time::now(), ..ImageRecord::default() })
     }
 }
 

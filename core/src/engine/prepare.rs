@@ -117,16 +117,25 @@ impl Engine {
             }
             other => {
                 self.forget(other);
-                let lock = self.shelf.lock_new(&record.id)?;
-                let parent = record.host.cgroup_parent.as_str();
-                if !parent.is_empty() {
-                    file::create(&lock.directory, GROUP_PARENT, parent.as_bytes(), 0o600)
-                        .context("create", GROUP_PARENT)?;
-                }
+                let lock = self.lock_unshelved(record)?;
                 let prepared = self.prepare(record);
                 Ok((lock, prepared))
             }
         }
+    }
+
+    /// Locks a container that is on no shelf. Its run directory says where the sweep finds its group.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(super) fn lock_unshelved(&self, record: &Record) -> Result<Lock> {
+        let lock = self.shelf.lock_new(&record.id)?;
+        let parent = record.host.cgroup_parent.as_str();
+        if !parent.is_empty() {
+            file::create(&lock.directory, GROUP_PARENT, parent.as_bytes(), 0o600)
+                .context("create", GROUP_PARENT)?;
+        }
+        Ok(lock)
     }
 
     /// Has a container's process made in a control group before anybody has said what it is to be: one that was

@@ -91,7 +91,8 @@ impl Engine {
         let diff_ids = ImageConfig::parse(&config)?.rootfs.diff_ids;
         let sized = |layer: DiffId| Ok((layer, self.store.layer_facts(&layer)?.tar_bytes));
         let layers = diff_ids.into_iter().map(sized).collect::<Result<_>>()?;
-        Ok(Picked { id, names: Default::default(), config, layers })
+        let annotations = self.store.image_record(&id)?.unwrap_or_default().annotations;
+        Ok(Picked { id, names: Default::default(), config, layers, annotations })
     }
 
     fn held(&self, locked: &Locked, files: &[File]) -> Result<BTreeMap<DiffId, HeldLayer>> {

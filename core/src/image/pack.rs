@@ -13,7 +13,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::reference::Reference;
+use super::{annotations::Annotations, reference::Reference};
 use crate::{
     Error, Result,
     digest::{DiffId, Digest, ImageId},
@@ -67,6 +67,8 @@ pub struct Picked {
     pub config: Vec<u8>,
     /// Its layers, the lowest first, and the bytes of their plain tars.
     pub layers: Vec<(DiffId, u64)>,
+    /// What is noted of it.
+    pub annotations: Annotations,
 }
 
 /// A file of an archive.
@@ -91,16 +93,14 @@ pub fn files(images: &[Picked], form: Form) -> Vec<File> {
             let (digest, size) = (Digest::of(&manifest), manifest.len() as u64);
             blobs.insert(digest, manifest);
             let one = described(MANIFEST, &digest, size);
+            let mut listed = |name: Option<&Reference>| {
+                manifests.push(format!("{one}{}}}", image.annotations.of_descriptor(name)))
+            };
             if image.names.is_empty() {
-                manifests.push(one + "}");
-                continue;
+                listed(None);
             }
             for name in &image.names {
-                manifests.push(format!(
-                    "{one},\"annotations\":{{\"io.containerd.image.name\":\"{name}\",\
-                     \"org.opencontainers.image.ref.name\":\"{}\"}}}}",
-                    name.tag.as_deref().unwrap_or("latest")
-                ));
+                listed(Some(name));
             }
         }
     }
@@ -137,8 +137,9 @@ fn manifest(image: &Picked) -> String {
     let layers: Vec<String> =
         image.layers.iter().map(|(layer, size)| described(LAYER, &layer.0, *size) + "}").collect();
     format!(
-        "{{\"schemaVersion\":2,\"mediaType\":\"{MANIFEST}\",\"config\":{config}}},\"layers\":[{}]}}",
-        layers.join(",")
+        "{{\"schemaVersion\":2,\"mediaType\":\"{MANIFEST}\",\"config\":{config}}},\"layers\":[{}]{}}}",
+        layers.join(","),
+        image.annotations.of_manifest()
     )
 }
 
@@ -250,6 +251,7 @@ mod tests {
             names: names.iter().map(|name| Reference::parse(name).unwrap()).collect(),
             config: config.into_bytes(),
             layers: layers.iter().map(|layer| (DiffId(Digest::of(layer)), layer.len() as u64)).collect(),
+            annotations: Annotations::default(),
         }
     }
 
@@ -303,6 +305,33 @@ mod tests {
 
     fn image_top(image: &Picked) -> String {
         image.layers.last().unwrap().0.0.hex().as_str().into()
+    }
+
+    #[test]
+    fn annotations_are_in_the_manifest_and_beside_its_name() {
+        let mut image = picked(&["a:1"], &[]);
+        image.annotations.manifest.insert("k\"".into(), "v\n".into());
+        image.annotations.descriptor.insert("org.opencontainers.image.ref.name".into(), "other".into());
+        image.annotations.descriptor.insert("z".into(), String::new());
+        let files = files(&[image], Form::Oci);
+        let text = |wanted: &dyn Fn(&str) -> bool| -> String {
+            let found = files.iter().find_map(|file| match file {
+                File::Whole(path, content) if wanted(path) => Some(content.clone()),
+                _ => None,
+            });
+            String::from_utf8(found.unwrap()).unwrap()
+        };
+        let index = text(&|path| path == "index.json");
+        let digest = index.split("\"digest\":\"sha256:").nth(1).unwrap()[..64].to_string();
+        assert!(
+            index.ends_with(
+                "\"annotations\":{\"io.containerd.image.name\":\"docker.io/library/a:1\",\
+                 \"org.opencontainers.image.ref.name\":\"1\",\"z\":\"\"}}]}"
+            ),
+            "{index}"
+        );
+        let manifest = text(&|path| path.ends_with(&digest));
+        assert!(manifest.ends_with(",\"layers\":[],\"annotations\":{\"k\\\"\":\"v\\n\"}}"), "{manifest}");
     }
 
     #[test]

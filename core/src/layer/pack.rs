@@ -6,7 +6,12 @@
 //! before what is in it, the first name of a file with several carries its content, the others are links to it. Sockets
 //! are left out; of a layer also what overlayfs has copied up and nobody has changed.
 
-use alloc::{collections::BTreeMap, ffi::CString, format, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::CString,
+    format, vec,
+    vec::Vec,
+};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -53,11 +58,14 @@ pub struct Pack<'a> {
     latest: i64,
     /// What is not in it.
     left_out: Patterns,
+    /// A whiteout may hide what was only in an upper directory further down, and then means nothing in the layer.
+    doubts_whiteouts: bool,
 }
 
 /// A directory on the way down.
 struct Frame {
-    directory: OwnedFd,
+    /// Where it is: of several upper directories the top one first, as far down as they show.
+    directories: Vec<OwnedFd>,
     /// The same in what lies below, as long as a layer is made and there is one.
     lower: Option<OwnedFd>,
     /// What its children's names begin with.
@@ -79,6 +87,7 @@ impl<'a> Pack<'a> {
             held: Vec::new(),
             latest: i64::MAX,
             left_out: Patterns::default(),
+            doubts_whiteouts: false,
         }
     }
 
@@ -122,7 +131,7 @@ impl<'a> Pack<'a> {
     /// # Errors
     /// Of the kernel, and the sink's.
     pub fn named(&mut self, parent: BorrowedFd<'_>, name: &[u8], top: &[u8]) -> Result<()> {
-        match self.node(parent, name, top.into(), None)? {
+        match self.node((parent, &[]), name, top.into(), None)? {
             Some(frame) => self.descend(frame),
             None => Ok(()),
         }
@@ -142,11 +151,20 @@ impl<'a> Pack<'a> {
     /// Of the kernel, and the sink's.
     pub fn content(&mut self, directory: BorrowedFd<'_>) -> Result<()> {
         let opened = open(directory, b".", OFlags::DIRECTORY).context("open", "/")?;
+        self.merged(vec![opened])
+    }
+
+    /// As [`Pack::content`], of several upper directories as if they were one, the top one first.
+    ///
+    /// # Errors
+    /// Of the kernel, and the sink's.
+    pub fn merged(&mut self, uppers: Vec<OwnedFd>) -> Result<()> {
+        self.doubts_whiteouts = uppers.len() > 1;
         let lower = match &self.form {
             Form::Layer(lower) => Some(lower.try_clone().context("duplicate", "lower directory")?),
             _ => None,
         };
-        let frame = self.frame(opened, lower, Vec::new())?;
+        let frame = self.frame(uppers, lower, Vec::new())?;
         self.descend(frame)
     }
 
@@ -174,17 +192,19 @@ impl<'a> Pack<'a> {
                 continue;
             }
             let lower = frame.lower.as_ref().map(AsFd::as_fd);
-            if let Some(deeper) = self.node(frame.directory.as_fd(), name.to_bytes(), path, lower)? {
+            let Some(parents) = having(&frame.directories, &name) else { continue };
+            if let Some(deeper) = self.node(parents, name.to_bytes(), path, lower)? {
                 stack.push(deeper);
             }
         }
         Ok(())
     }
 
-    /// Adds one node; of a directory what is in it is still to come.
+    /// Adds one node; of a directory what is in it is still to come. Beside its directory are those further down that may
+    /// have more of the same name.
     fn node(
         &mut self,
-        parent: BorrowedFd<'_>,
+        (parent, beneath): (BorrowedFd<'_>, &[OwnedFd]),
         name: &[u8],
         path: Vec<u8>,
         lower: Option<BorrowedFd<'_>>,
@@ -194,9 +214,14 @@ impl<'a> Pack<'a> {
             other => other.map_err(|errno| os("stat", &path, errno))?,
         };
         let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => return self.enter(parent, name, path, lower),
+            FileType::Directory => return self.enter((parent, beneath), name, path, lower),
             _ if is_whiteout(parent, name, &stat) => {
-                if let Form::Layer(_) = self.form {
+                let is_there = |lower| {
+                    statat(lower, name, AtFlags::SYMLINK_NOFOLLOW)
+                        .is_ok_and(|old| !is_whiteout(lower, name, &old))
+                };
+                let means_nothing = self.doubts_whiteouts && !lower.is_some_and(is_there);
+                if matches!(self.form, Form::Layer(_)) && !means_nothing {
                     self.marker(&path, &[b".wh.", name].concat())?;
                 }
                 return Ok(None);
@@ -264,7 +289,7 @@ impl<'a> Pack<'a> {
 
     fn enter(
         &mut self,
-        parent: BorrowedFd<'_>,
+        (parent, beneath): (BorrowedFd<'_>, &[OwnedFd]),
         name: &[u8],
         mut path: Vec<u8>,
         lower: Option<BorrowedFd<'_>>,
@@ -283,10 +308,13 @@ impl<'a> Pack<'a> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut lower = lower.and_then(|lower| openat(lower, name, flags, Mode::empty()).ok());
         let prefix = entry.path.clone();
+        let mut directories = vec![directory];
         if let Form::Layer(_) = self.form {
-            self.check_whole(&directory, &prefix)?;
+            let hides =
+                shown_through(&mut directories, beneath, name).map_err(|errno| os("open", &prefix, errno))?;
+            directories.iter().try_for_each(|directory| self.check_whole(directory, &prefix))?;
             // It only means something where there is a directory to hide.
-            if lower.is_some() && is_opaque(&directory) {
+            if lower.is_some() && hides {
                 lower = None;
                 self.head(&entry)?;
                 self.marker(&[prefix.as_slice(), b"."].concat(), b".wh..wh..opq")?;
@@ -304,7 +332,7 @@ impl<'a> Pack<'a> {
         } else {
             self.head(&entry)?;
         }
-        self.frame(directory, lower, prefix).map(Some)
+        self.frame(directories, lower, prefix).map(Some)
     }
 
     /// A regular file with its content: as many bytes as it has when it is opened. False if it went. `lower` has one of this
@@ -386,8 +414,13 @@ impl<'a> Pack<'a> {
         }
     }
 
-    fn frame(&self, directory: OwnedFd, lower: Option<OwnedFd>, prefix: Vec<u8>) -> Result<Frame> {
-        let mut listed = file::entries(&directory, ".").map_err(|errno| os("list", &prefix, errno))?;
+    fn frame(&self, directories: Vec<OwnedFd>, lower: Option<OwnedFd>, prefix: Vec<u8>) -> Result<Frame> {
+        let list = |at: &OwnedFd| file::entries(at, ".").map_err(|errno| os("list", &prefix, errno));
+        let mut listed = list(&directories[0])?;
+        for further in &directories[1..] {
+            let known: BTreeSet<CString> = listed.iter().map(|(name, _)| name.clone()).collect();
+            listed.extend(list(further)?.into_iter().filter(|(name, _)| !known.contains(name)));
+        }
         let is_layer = matches!(self.form, Form::Layer(_));
         // The next one last.
         crate::sort::by(&mut listed, |(a, a_kind), (b, b_kind)| {
@@ -395,7 +428,7 @@ impl<'a> Pack<'a> {
             (late(b_kind), b).cmp(&(late(a_kind), a))
         });
         let names = listed.into_iter().map(|(name, _)| name).collect();
-        Ok(Frame { directory, lower, prefix, names })
+        Ok(Frame { directories, lower, prefix, names })
     }
 
     fn head(&mut self, entry: &Entry) -> Result<()> {
@@ -436,6 +469,31 @@ impl<'a> Pack<'a> {
 
 fn open(parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | flags, Mode::empty())
+}
+
+/// The first directory that has this name, and those after it.
+fn having<'a>(directories: &'a [OwnedFd], name: &CString) -> Option<(BorrowedFd<'a>, &'a [OwnedFd])> {
+    let has = |at: &OwnedFd| statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    let first = if directories.len() == 1 { 0 } else { directories.iter().position(has)? };
+    Some((directories[first].as_fd(), &directories[first + 1..]))
+}
+
+/// Adds to a directory those of the same name further down that can be seen through it. Whether what lies below all of
+/// them can't.
+fn shown_through(directories: &mut Vec<OwnedFd>, beneath: &[OwnedFd], name: &[u8]) -> Result<bool, Errno> {
+    for further in beneath {
+        if directories.last().is_some_and(is_opaque) {
+            return Ok(true);
+        }
+        match open(further.as_fd(), name, OFlags::DIRECTORY) {
+            Ok(directory) => directories.push(directory),
+            Err(Errno::NOENT) => {}
+            // A whiteout, or what the directory came in place of.
+            Err(Errno::NOTDIR | Errno::LOOP) => return Ok(true),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(directories.last().is_some_and(is_opaque))
 }
 
 /// An empty place that hides what is below it.

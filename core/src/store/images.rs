@@ -12,8 +12,11 @@ use crate::{
     clock::Time,
     digest::{Digest, ImageId},
     file,
-    image::{config::ImageConfig, reference::Reference},
+    image::{annotations::Annotations, config::ImageConfig, reference::Reference},
 };
+
+/// Most bytes of an image's record, almost all of which are its annotations.
+const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// An image, ready to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,12 +38,15 @@ impl Image {
 }
 
 /// What only this store knows of an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
     /// Bytes of file content in all of its layers.
     pub size_bytes: u64,
     /// When it came here.
     pub added: Time,
+    /// What whoever made or brought it last has noted of it.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
 }
 
 impl Store {
@@ -105,7 +111,7 @@ impl Store {
     /// [`Error::Corrupt`].
     pub fn image_record(&self, id: &ImageId) -> Result<Option<ImageRecord>> {
         let path = record_path(id);
-        match file::read(&self.root, path.as_str(), 4096) {
+        match file::read(&self.root, path.as_str(), RECORD_BYTES_MAX) {
             Ok(json) => crate::json::from_slice(&json)
                 .map(Some)
                 .map_err(|error| Error::Corrupt(format!("read {path}: {error}"))),

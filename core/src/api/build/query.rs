@@ -11,7 +11,7 @@ use alloc::{
 use serde::de::DeserializeOwned;
 
 use super::super::target::Query;
-use crate::{Error, Result, build::Options, clock::Time};
+use crate::{Error, Result, build::Options, clock::Time, process::cgroup::Resources};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -24,27 +24,16 @@ pub(super) struct Asked {
     pub options: Options,
 }
 
-const LIMITS: &str = "steps have no limits of their own";
 const NO_REGISTRY: &str = "registries are not supported yet; images have to be here";
 
 /// Parameters that are refused, the values that ask for nothing, and the reason.
 const REFUSED: &[(&str, &[&str], &str)] = &[
     ("cachefrom", &["[]", "null"], NO_REGISTRY),
-    ("cgroupparent", &[], LIMITS),
-    ("cpuperiod", &["0"], LIMITS),
-    ("cpuquota", &["0"], LIMITS),
-    ("cpusetcpus", &[], LIMITS),
-    ("cpusetmems", &[], LIMITS),
-    ("cpushares", &["0"], LIMITS),
     ("isolation", &["default"], "only for containers on Windows"),
-    ("memory", &["0"], LIMITS),
-    ("memswap", &["0", "-1"], LIMITS),
     ("outputs", &["[]", "null"], "the result is an image; skiff save writes it to a file"),
     ("pull", &["0", "false", "no", "none"], NO_REGISTRY),
     ("remote", &[], "the context has to be the request's own body"),
     ("securityopt", &["[]", "null"], "steps run with the usual restrictions"),
-    ("squash", &["0", "false", "no", "none"], "layers are not squashed"),
-    ("ulimits", &["[]", "{}", "null"], LIMITS),
     ("version", &["1"], "BuildKit's protocol is not spoken; set DOCKER_BUILDKIT=0"),
 ];
 
@@ -62,8 +51,8 @@ impl Asked {
             }
         }
         let text = |key| query.text(key).map(|value| value.unwrap_or("").to_string());
-        let args: BTreeMap<String, Option<String>> = map(query, "buildargs")?;
-        let labels: BTreeMap<String, String> = map(query, "labels")?;
+        let args: BTreeMap<String, Option<String>> = json(query, "buildargs")?;
+        let labels: BTreeMap<String, String> = json(query, "labels")?;
         let options = Options {
             target: text("target")?,
             tags: list(query, "t")?,
@@ -71,12 +60,16 @@ impl Asked {
             labels: labels.into_iter().collect(),
             platform: text("platform")?,
             no_cache: query.flag("nocache"),
+            squash: query.flag("squash"),
             network: text("networkmode")?,
             extra_hosts: list(query, "extrahosts")?,
             shm_size: match query.integer("shmsize")?.unwrap_or(0) {
                 size @ 0.. => size as u64,
                 size => return Err(Error::Invalid(format!("invalid shmsize {size}: it is negative"))),
             },
+            resources: resources(query)?,
+            ulimits: json(query, "ulimits")?,
+            cgroup_parent: text("cgroupparent")?,
             // Not of Docker's.
             epoch: query.text("epoch")?.map(Time::parse_unix).transpose()?.map(Time::unix),
             ..Options::default()
@@ -84,6 +77,22 @@ impl Asked {
         let dockerfile = query.text("dockerfile")?.unwrap_or("Dockerfile").to_string();
         Ok(Asked { dockerfile, is_quiet: query.flag("q"), options })
     }
+}
+
+/// What a step may use.
+fn resources(query: &Query) -> Result<Resources> {
+    let integer = |key| query.integer(key).map(Option::unwrap_or_default);
+    let text = |key| query.text(key).map(|value| value.unwrap_or("").to_string());
+    Ok(Resources {
+        cpu_shares: integer("cpushares")?,
+        cpu_period: integer("cpuperiod")?,
+        cpu_quota: integer("cpuquota")?,
+        cpuset_cpus: text("cpusetcpus")?,
+        cpuset_mems: text("cpusetmems")?,
+        memory: integer("memory")?,
+        memory_swap: integer("memswap")?,
+        ..Resources::default()
+    })
 }
 
 /// All values of a key that are not empty.
@@ -95,16 +104,17 @@ fn list(query: &Query, key: &str) -> Result<Vec<String>> {
     query.all(key).filter(|value| !value.is_empty()).map(text).collect()
 }
 
-/// A JSON object, or `null`, or nothing.
-fn map<T: DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T> {
-    let Some(json) = query.text(key)? else { return Ok(T::default()) };
-    let read: Result<Option<T>, _> = crate::json::from_slice(json.as_bytes());
+/// A value in JSON, or `null`, or nothing.
+fn json<T: DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T> {
+    let Some(text) = query.text(key)? else { return Ok(T::default()) };
+    let read: Result<Option<T>, _> = crate::json::from_slice(text.as_bytes());
     Ok(read.map_err(|reason| Error::Invalid(format!("error reading {key}: {reason}")))?.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::config::Ulimit;
 
     fn read(query: &str) -> Result<Asked> {
         Asked::read(&Query::parse(query).unwrap())
@@ -116,7 +126,7 @@ mod tests {
             "buildargs=%7B%22A%22%3A%221%22%2C%22B%22%3Anull%7D&cachefrom=%5B%5D&cgroupparent=&cpuperiod=0&cpuquota=0\
              &cpusetcpus=&cpushares=0&dockerfile=sub%2FD&labels=%7B%22l%22%3A%22v%22%7D&memory=0&memswap=0\
              &networkmode=default&rm=1&forcerm=1&shmsize=65536&t=a&t=b%3A1&target=x&ulimits=null&version=1&nocache=1\
-             &extrahosts=h%3A1.2.3.4&pull=False&q=1&epoch=12",
+             &extrahosts=h%3A1.2.3.4&pull=False&q=1&squash=1&epoch=12",
         )
         .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((asked.dockerfile.as_str(), asked.is_quiet), ("sub/D", true));
@@ -126,6 +136,7 @@ mod tests {
             args: [("A".into(), "1".into())].into(),
             labels: [("l".into(), "v".into())].into(),
             no_cache: true,
+            squash: true,
             network: "default".into(),
             extra_hosts: ["h:1.2.3.4".into()].into(),
             shm_size: 65536,
@@ -142,16 +153,41 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_numbers_and_lists() {
+        let asked = read(
+            "memory=67108864&memswap=-1&cpushares=512&cpuperiod=50000&cpuquota=25000&cpusetcpus=0-1&cpusetmems=0\
+             &cgroupparent=%2Fbuilds&ulimits=%5B%7B%22Name%22%3A%22nofile%22%2C%22Hard%22%3A9%2C%22Soft%22%3A8%7D%5D",
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        let expected = Options {
+            resources: Resources {
+                memory: 64 << 20,
+                memory_swap: -1,
+                cpu_shares: 512,
+                cpu_period: 50_000,
+                cpu_quota: 25_000,
+                cpuset_cpus: "0-1".into(),
+                cpuset_mems: "0".into(),
+                ..Resources::default()
+            },
+            ulimits: [Ulimit { name: "nofile".into(), soft: 8, hard: 9 }].into(),
+            cgroup_parent: "/builds".into(),
+            ..Options::default()
+        };
+        assert_eq!(asked.options, expected);
+    }
+
+    #[test]
     fn what_is_not_there_is_refused() {
         for (query, status, words) in [
-            ("squash=1", 501, "build with squash=1: layers are not squashed"),
             ("remote=https://x/y.git", 501, "the request's own body"),
             ("version=2", 501, "DOCKER_BUILDKIT=0"),
             ("cachefrom=%5B%22a%22%5D", 501, "registries"),
-            ("memory=5", 501, "limits"),
             ("pull=1", 501, "registries"),
             ("buildargs=x", 400, "error reading buildargs"),
             ("labels=%5B%5D", 400, "error reading labels"),
+            ("ulimits=%7B%7D", 400, "error reading ulimits"),
+            ("memory=1g", 400, "not a number"),
             ("shmsize=-1", 400, "negative"),
             ("shmsize=x", 400, "not a number"),
         ] {

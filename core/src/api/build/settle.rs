@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use crate::{
     Error, Result,
     build::Options,
-    engine::import::new_name,
+    engine::{build::check_limits, import::new_name},
     image::{config::ARCHITECTURE, reference::Reference},
 };
 
@@ -13,7 +13,8 @@ use crate::{
 /// `host`, the platform `linux/...` or empty. Gives the names that the image is to get.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is malformed, [`Error::Unsupported`] for other machines and other networks.
+/// [`Error::Invalid`] for what is malformed, [`Error::Unsupported`] for other machines, other networks, and limits that
+/// this host can't enforce.
 pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
     match options.network.as_str() {
         "default" => options.network.clear(),
@@ -25,6 +26,8 @@ pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
     if !options.platform.is_empty() {
         options.platform = own_platform(&options.platform)?;
     }
+    options.annotations.check()?;
+    check_limits(options)?;
     options.tags.iter().map(|tag| new_name(tag, "")).collect()
 }
 

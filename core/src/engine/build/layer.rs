@@ -126,7 +126,7 @@ impl Bench {
         let Bench { ground, scratch: Some(scratch) } = self else { return Ok(None) };
         let lower = ground.lower()?;
         let (scratch, unpacked) = if epoch.is_some() {
-            layer_of(&engine.store, (ground.upper()?, lower), epoch)?
+            layer_of(&engine.store, alloc::vec![ground.upper()?], lower, epoch)?
         } else {
             // What was written stays where it is.
             let directory = scratch.directory();

@@ -1,6 +1,7 @@
 //! `RUN --mount`: what a command sees beside the stage's files, and what of that is no part of its layer.
 
 use alloc::{
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec,
@@ -9,16 +10,17 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid},
+    fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, renameat_with},
     io::Errno,
 };
 
-use super::{super::root::Root, Build, layer::Bench, stage::Done};
+use super::{super::root::Root, Build, layer::Bench, stage::Done, turn::wait_for_lock};
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     build::{
         cache::Key,
         plan,
+        progress::Event,
         state::join,
         transfer::{self, Request},
     },
@@ -29,7 +31,6 @@ use crate::{
     digest::Digest,
     dockerfile::{
         Line, command,
-        ignore::Patterns,
         mount::{Mount, MountKind, Sharing},
     },
     file,
@@ -76,9 +77,6 @@ impl Build<'_> {
             }
             let why = match (mount.kind, mount.target.as_str()) {
                 (MountKind::Ssh, _) => "RUN --mount=type=ssh is not there yet",
-                (MountKind::Cache, _) if !mount.from.is_empty() => {
-                    "RUN --mount=type=cache,from= is not there yet: an empty cache stays empty"
-                }
                 (_, "/") => "invalid mount target \"/\"",
                 (MountKind::Secret, "") => return Ok(mount),
                 (_, "") => "mount target is required",
@@ -89,31 +87,30 @@ impl Build<'_> {
         run.mounts.iter().map(|text| read(text)).collect()
     }
 
-    /// Adds what the mounts are to a key: definitions, and the content of what is bound, but no secrets and no caches.
+    /// Adds what the mounts are to a key: definitions, and the content of what is bound and of what caches
+    /// begin with, but no secrets, and not what is in a cache.
     pub(super) fn describe_mounts(
         &mut self,
         stage: usize,
         line: &Line<'_>,
-        mounts: &[Mount],
+        mounts: &mut [Mount],
         key: &mut Key,
     ) -> Result<()> {
         for mount in mounts {
             key.add("mount", format!("{mount:?}").as_bytes());
-            if mount.kind == MountKind::Bind {
+            let is_cache = mount.kind == MountKind::Cache;
+            if mount.kind == MountKind::Bind || is_cache && !mount.from.is_empty() {
                 let (tree, in_context) = self.mount_tree(stage, line, mount)?;
-                let source = if mount.source.is_empty() { "." } else { &mount.source };
-                let request = Request {
-                    sources: vec![source.into()],
-                    destination: "/".into(),
-                    excludes: Patterns::default(),
-                    keep_owner: !in_context,
-                    ..Request::default()
-                };
+                let request = content_of(mount, !in_context);
                 let ignore = in_context.then_some(&self.task.context.ignore);
                 let selection = transfer::select(tree.as_fd(), ignore, &request)
                     .map_err(|error| self.wrong(line, error.to_string()))?;
                 let digest = selection.digest(self.hashes)?;
                 key.add("mounted files", digest.to_string().as_bytes());
+                if is_cache {
+                    // What begins with other files is another cache.
+                    mount.id = format!("{} {digest}", cache_id(mount));
+                }
             }
         }
         Ok(())
@@ -137,6 +134,14 @@ impl Build<'_> {
         lock: &Lock,
     ) -> Result<Opened> {
         let mut opened = Opened::default();
+        let mut caches: Vec<(usize, &Mount)> =
+            mounts.iter().enumerate().filter(|(_, mount)| mount.kind == MountKind::Cache).collect();
+        // All commands take their locks in the same order, and nobody waits for who waits for him.
+        crate::sort::by(&mut caches, |(_, a), (_, b)| cache_id(a).cmp(cache_id(b)));
+        let mut caches = caches
+            .into_iter()
+            .map(|(index, mount)| Ok((index, self.cache_directory(stage, line, mount)?)))
+            .collect::<Result<BTreeMap<_, _>>>()?;
         for (index, mount) in mounts.iter().enumerate() {
             let source = match mount.kind {
                 MountKind::Bind => {
@@ -146,7 +151,7 @@ impl Build<'_> {
                     let source = source.map_err(|_| self.wrong(line, format!("{path:?}: not found")))?;
                     if mount.read_only { source } else { self.thrown_away(&source, &mut opened)? }
                 }
-                MountKind::Cache => self.cache_directory(mount)?,
+                MountKind::Cache => caches.remove(&index).expect("all caches are open"),
                 MountKind::Secret => {
                     let found = self.task.options.secrets.iter().find(|(id, _)| *id == mount.id);
                     let Some((_, content)) = found else {
@@ -198,51 +203,81 @@ impl Build<'_> {
     }
 
     /// The directory of a cache, locked as its mount says as long as it is open.
-    fn cache_directory(&self, mount: &Mount) -> Result<OwnedFd> {
-        let data = &self.engine.data;
-        let id = if mount.id.is_empty() { &mount.target } else { &mount.id };
-        let caches = file::subdirectory(data, CACHES, 0o700).context("create directory", CACHES)?;
-        let make = |name: &str| -> Result<()> {
-            let is_new = file::directory(&caches, name).is_err();
-            if is_new {
-                file::subdirectory(&caches, name, 0o755).context("create directory", name)?;
-                let (uid, gid) = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-                let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-                rustix::fs::chownat(&caches, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
-                    .context("change owner of", name)?;
-                rustix::fs::chmodat(
-                    &caches,
-                    name,
-                    Mode::from_raw_mode(mount.mode.unwrap_or(0o755)),
-                    AtFlags::empty(),
-                )
-                .context("change mode of", name)?;
+    fn cache_directory(&mut self, stage: usize, line: &Line<'_>, mount: &Mount) -> Result<OwnedFd> {
+        let caches =
+            file::subdirectory(&self.engine.data, CACHES, 0o700).context("create directory", CACHES)?;
+        let hex = Digest::of(cache_id(mount).as_bytes()).hex();
+        let mut number = 0_u32;
+        loop {
+            let name = match number {
+                0 => hex.as_str().to_string(),
+                number => format!("{}-{number}", hex.as_str()),
+            };
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let found = match rustix::fs::openat(&caches, name.as_str(), flags, Mode::empty()) {
+                Err(Errno::NOENT) => {
+                    self.make_cache(&caches, &name, stage, line, mount)?;
+                    continue;
+                }
+                found => found.context("open", &name)?,
+            };
+            let mut idle = || self.tell(Event::Idle);
+            let alone = FlockOperation::NonBlockingLockExclusive;
+            match mount.sharing {
+                Some(Sharing::Locked) => wait_for_lock(&found, alone, &mut idle)?,
+                Some(Sharing::Shared) | None => {
+                    wait_for_lock(&found, FlockOperation::NonBlockingLockShared, &mut idle)?;
+                }
+                Some(Sharing::Private) => match file::lock(&found, alone) {
+                    // Somebody else has it for himself: another one.
+                    Err(Errno::AGAIN) => {
+                        number += 1;
+                        continue;
+                    }
+                    locked => locked.context("lock", &name)?,
+                },
             }
-            Ok(())
-        };
-        let name = Digest::of(id.as_bytes()).hex();
-        for attempt in 0_u32.. {
-            let name = match attempt {
-                0 => name.as_str().to_string(),
-                number => format!("{}-{number}", name.as_str()),
-            };
-            make(&name)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let locked =
-                rustix::fs::openat(&caches, name.as_str(), flags, Mode::empty()).context("open", &name)?;
-            let how = match mount.sharing {
-                Some(Sharing::Locked) => FlockOperation::LockExclusive,
-                Some(Sharing::Private) => FlockOperation::NonBlockingLockExclusive,
-                Some(Sharing::Shared) | None => FlockOperation::LockShared,
-            };
-            match file::lock(&locked, how) {
-                Ok(()) => return Ok(locked),
-                // Somebody else has it for himself: another one.
-                Err(Errno::AGAIN) => {}
-                Err(errno) => return Err(Error::os("lock", name, errno)),
+            // Unless it was pruned meanwhile.
+            if is_named(&found, &caches, &name) {
+                return Ok(found);
             }
         }
-        unreachable!("there is always another number")
+    }
+
+    /// Makes a cache, which nobody sees before it is complete. Somebody else may be faster.
+    fn make_cache(
+        &mut self,
+        caches: &OwnedFd,
+        name: &str,
+        stage: usize,
+        line: &Line<'_>,
+        mount: &Mount,
+    ) -> Result<()> {
+        let store = &self.engine.store;
+        let scratch = store.scratch(&store.share()?)?;
+        let at = scratch.directory();
+        let made = file::subdirectory(at, name, 0o755).context("create directory", name)?;
+        let (mut uid, mut gid, mut mode) = (0, 0, 0o755);
+        if !mount.from.is_empty() {
+            let (tree, _) = self.mount_tree(stage, line, mount)?;
+            let request = content_of(mount, true);
+            let selection = transfer::select(tree.as_fd(), None, &request)
+                .map_err(|error| self.wrong(line, error.to_string()))?;
+            if let Some(path) = selection.copy(made.as_fd(), made.as_fd())?.changed {
+                return Err(transfer::changed(&path));
+            }
+            let path = request.sources[0].as_str();
+            let from = file::in_root(&tree, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
+            let from = from.map_err(|_| self.wrong(line, format!("{path:?}: not a directory")))?;
+            let stat = rustix::fs::fstat(&from).context("stat", path)?;
+            (uid, gid, mode) = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
+        }
+        let owner = (mount.uid.unwrap_or(uid), mount.gid.unwrap_or(gid));
+        give(at, name, owner, mount.mode.unwrap_or(mode))?;
+        match renameat_with(at, name, caches, name, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => Ok(()),
+            moved => moved.context("create directory", name),
+        }
     }
 
     /// Takes away what was made in the changes for mounts to be put on, if nothing else has come there.
@@ -279,16 +314,40 @@ fn take_empty(upper: &OwnedFd, path: &str) -> bool {
     rustix::fs::unlinkat(&parent, name, flags).is_ok()
 }
 
+/// What a cache is found by.
+fn cache_id(mount: &Mount) -> &str {
+    if mount.id.is_empty() { &mount.target } else { &mount.id }
+}
+
+/// What a mount has of the tree that it is from. Owners are those of a stage or an image.
+fn content_of(mount: &Mount, keep_owner: bool) -> Request {
+    let source = if mount.source.is_empty() { "." } else { &mount.source };
+    Request { sources: vec![source.into()], destination: "/".into(), keep_owner, ..Request::default() }
+}
+
+/// Whether that is still the name of an open directory.
+fn is_named(directory: &OwnedFd, at: &OwnedFd, name: &str) -> bool {
+    let named = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW);
+    match (rustix::fs::fstat(directory), named) {
+        (Ok(open), Ok(named)) => (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino),
+        _ => false,
+    }
+}
+
+/// Sets who a file or a directory belongs to, and its mode, which a change of the owner may have changed.
+fn give(at: &OwnedFd, name: &str, (uid, gid): (u32, u32), mode: u32) -> Result<()> {
+    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    rustix::fs::chownat(at, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+        .context("change owner of", name)?;
+    rustix::fs::chmodat(at, name, Mode::from_raw_mode(mode), AtFlags::empty()).context("change mode of", name)
+}
+
 /// A file in memory with the content of a secret.
 fn secret(lock: &Lock, index: usize, content: &[u8], mount: &Mount) -> Result<OwnedFd> {
     let name = format!("secret-{index}");
-    file::create(&lock.directory, name.as_str(), content, mount.mode.unwrap_or(0o400))
-        .context("write", &name)?;
-    let (uid, gid) = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::chownat(&lock.directory, name.as_str(), owner.0, owner.1, nofollow)
-        .context("change owner of", &name)?;
+    file::create(&lock.directory, name.as_str(), content, 0o400).context("write", &name)?;
+    let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
+    give(&lock.directory, &name, owner, mount.mode.unwrap_or(0o400))?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(&lock.directory, name.as_str(), flags, Mode::empty()).context("open", &name)
 }

@@ -81,7 +81,12 @@ impl Engine {
             let open = rustix::fs::openat(&caches, name.as_str(), flags, Mode::empty());
             let locked = open
                 .and_then(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive).map(|()| open));
-            if locked.is_ok() && file::remove_tree(&caches, name.as_str()).is_ok() {
+            // Away at once, and then removed: nobody ever finds half of one.
+            let moved = locked.is_ok()
+                && self.store.share().and_then(|locked| self.store.scratch(&locked)).is_ok_and(|scratch| {
+                    rustix::fs::renameat(&caches, name.as_str(), scratch.directory(), name.as_str()).is_ok()
+                });
+            if moved {
                 gone.push(name);
             }
         }

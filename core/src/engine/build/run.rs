@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Context, Error, Result,
     build::{
+        Options,
         progress::{Event, Number},
         state::{PROXY_ARGS, set_variable},
     },
@@ -36,7 +37,12 @@ use crate::{
         command::{self, CommandLine, Network, Security},
         mount::Mount,
     },
+    engine::prepare::device_numbers,
     fork::{self, Ended},
+    process::{
+        cgroup::{Host, Resources, group, limits, resources::Machine},
+        program,
+    },
 };
 
 /// A command that is to be run in a container.
@@ -56,6 +62,21 @@ const PIECE: usize = 16 << 10;
 const CUT_OFF: &str = "RUN has no network unless the build is given one: --network host";
 /// What a build's containers are called inside.
 const HOSTNAME: &str = "buildkitsandbox";
+
+/// Checks the limits of the commands.
+///
+/// # Errors
+/// [`Error::Invalid`] for those that make no sense, [`Error::Unsupported`] for one that this host can't enforce.
+pub fn check_limits(options: &Options) -> Result<()> {
+    let Options { resources, ulimits, cgroup_parent, .. } = options;
+    ulimits.iter().try_for_each(program::check_limit)?;
+    group::check_parent(cgroup_parent)?;
+    if *resources == Resources::default() {
+        return Ok(());
+    }
+    resources.check(&mut Machine::read)?;
+    Host::find()?.can_enforce(&limits::plan(resources, &mut device_numbers)?)
+}
 
 impl Build<'_> {
     /// Runs a command, or finds what came of it.
@@ -77,7 +98,7 @@ impl Build<'_> {
         if let Some((_, why)) = unsupported.iter().find(|(asked, _)| *asked) {
             return Err(self.wrong(line, (*why).into()));
         }
-        let mounts = self.mounts(line, run, done)?;
+        let mut mounts = self.mounts(line, run, done)?;
         let words = self.words_of(run, done);
         if words.is_empty() {
             return Err(self.wrong(line, "RUN has no command".into()));
@@ -112,7 +133,8 @@ impl Build<'_> {
             key.add(name, value.as_bytes());
         }
         key.add("shared memory", &self.task.options.shm_size.to_le_bytes());
-        self.describe_mounts(stage, line, &mounts, &mut key)?;
+        // Limits are no part of it, as with Docker: a command that succeeds in them does the same without.
+        self.describe_mounts(stage, line, &mut mounts, &mut key)?;
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
         let work = Work { begun, key, created_by, apart: false };
@@ -197,11 +219,14 @@ impl Build<'_> {
                 auto_remove: !bench.is_on_host(),
                 extra_hosts: self.task.options.extra_hosts.clone(),
                 shm_size: i64::try_from(self.task.options.shm_size).unwrap_or(i64::MAX),
+                ulimits: self.task.options.ulimits.clone(),
+                cgroup_parent: self.task.options.cgroup_parent.clone(),
                 ..HostConfig::default()
             },
+            resources: self.task.options.resources.clone(),
             ..Record::default()
         };
-        let lock = engine.shelf.lock_new(&record.id)?;
+        let lock = engine.lock_unshelved(&record)?;
         let id = record.id.clone();
         let run = || {
             let mut opened = self.open_mounts(stage, line, &mounts, &lock)?;

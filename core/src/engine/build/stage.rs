@@ -206,7 +206,11 @@ impl Build<'_> {
     }
 
     /// Shows work as a step, which has failed if that does.
-    fn shown<T>(&mut self, title: &str, work: impl FnOnce(&mut Self, Begun<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn shown<T>(
+        &mut self,
+        title: &str,
+        work: impl FnOnce(&mut Self, Begun<'_>) -> Result<T>,
+    ) -> Result<T> {
         let step = self.next;
         self.next += 1;
         self.tell(Event::Begun { step, title: title.into() })?;
@@ -217,7 +221,7 @@ impl Build<'_> {
         ended
     }
 
-    fn end(&mut self, begun: Begun<'_>, cached: bool, why: Option<String>) -> Result<()> {
+    pub(super) fn end(&mut self, begun: Begun<'_>, cached: bool, why: Option<String>) -> Result<()> {
         let took_ns = clock::monotonic() - begun.at;
         self.tell(Event::Done { step: begun.number, cached, took_ns, why })
     }

@@ -91,7 +91,11 @@ impl Engine {
         }
         site.hashes.save();
         built?;
-        Ok(site.done.remove(&target).expect("the plan has the target").state)
+        let mut state = site.done.remove(&target).expect("the plan has the target").state;
+        if task.options.squash {
+            site.begin().squash(&mut state)?;
+        }
+        Ok(state)
     }
 }
 
@@ -121,10 +125,15 @@ impl Site<'_> {
         }
     }
 
+    /// The beginning of work in this process.
+    fn begin(&mut self) -> Build<'_> {
+        let Site { engine, task, hashes, held, tell, done, next, .. } = self;
+        Build { engine, task: *task, hashes, held, tell: &mut **tell, next: *next, done }
+    }
+
     /// Builds a stage in this process.
     fn here(&mut self, stage: usize, base: &Base) -> Result<()> {
-        let Site { engine, task, hashes, held, tell, done, next, .. } = self;
-        let mut build = Build { engine, task: *task, hashes, held, tell: &mut **tell, next: *next, done };
+        let mut build = self.begin();
         let built = build.stage(stage, base, host(base)?)?;
         self.next = build.next;
         self.done.insert(stage, built);

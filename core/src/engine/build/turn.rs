@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use crate::{
-    Context, Error, Result, clock,
+    Context, Result, clock,
     digest::{Digest, Hex},
     file,
 };
@@ -33,24 +33,38 @@ impl Turn {
     pub fn wait(run: &OwnedFd, key: &Digest, idle: &mut dyn FnMut() -> Result<()>) -> Result<Turn> {
         let directory = file::subdirectory(run, DIRECTORY, 0o700).context("create", DIRECTORY)?;
         let name = key.hex();
-        let mut told = clock::monotonic();
         loop {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&directory, name.as_str(), flags, Mode::RUSR | Mode::WUSR)
                 .context("open", name.as_str())?;
-            match file::lock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // Whoever had it may have taken the file away in the meantime.
-                Ok(()) if rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink == 0) => {}
-                Ok(()) => return Ok(Turn { directory, name, _file: file }),
-                Err(Errno::AGAIN) => {
-                    clock::sleep(PAUSE_NS);
-                    if clock::monotonic() - told >= clock::SECOND {
-                        idle()?;
-                        told = clock::monotonic();
-                    }
-                }
-                Err(errno) => return Err(Error::os("lock", name.as_str(), errno)),
+            wait_for_lock(&file, FlockOperation::NonBlockingLockExclusive, idle)?;
+            // Whoever had it may have taken the file away in the meantime.
+            if rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 0) {
+                return Ok(Turn { directory, name, _file: file });
             }
+        }
+    }
+}
+
+/// Waits for a lock of a kind that is refused at once if somebody has it. `idle` is called about once a second meanwhile.
+///
+/// # Errors
+/// What `idle` gives; of the kernel.
+pub(super) fn wait_for_lock(
+    file: &OwnedFd,
+    how: FlockOperation,
+    idle: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    let mut told = clock::monotonic();
+    loop {
+        match file::lock(file, how) {
+            Err(Errno::AGAIN) => {}
+            locked => return locked.context("wait for", "a lock"),
+        }
+        clock::sleep(PAUSE_NS);
+        if clock::monotonic() - told >= clock::SECOND {
+            idle()?;
+            told = clock::monotonic();
         }
     }
 }

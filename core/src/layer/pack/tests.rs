@@ -134,6 +134,72 @@ fn a_layer_has_what_has_changed_and_the_directories_on_the_way() {
 }
 
 #[test]
+fn several_upper_directories_become_one_layer() {
+    let Some(scratch) = Scratch::new("several") else { return };
+    let (first, lower) = (&scratch.upper, &scratch.lower);
+    let second = file::make_host_directories(&format!("{}/second", scratch.path), 0o755).unwrap();
+    let gone = |at: &OwnedFd, name: &str| {
+        mknodat(at, name, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+    };
+    let opaque = |at: &OwnedFd| {
+        let opened = open(at.as_fd(), b".", OFlags::DIRECTORY).unwrap();
+        fsetxattr(&opened, "trusted.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
+    };
+    let (d, e, f) = (below(lower, "d"), below(lower, "e"), below(lower, "f"));
+    for (at, name) in [(&d, "old"), (&d, "kept"), (&e, "old"), (&f, "old"), (lower, "back")] {
+        put(at, name, b"old", 1000);
+    }
+    // Made and changed, made and removed, removed, and removed and made again.
+    let d = below(first, "d");
+    put(&d, "new", b"first", 1000);
+    put(&d, "short-lived", b"first", 1000);
+    gone(&d, "old");
+    gone(first, "e");
+    gone(first, "back");
+    let f = below(first, "f");
+    put(&f, "first", b"", 1000);
+    let made = below(first, "made");
+    put(&made, "first", b"first", 1000);
+    rustix::fs::linkat(&made, "first", &made, "link", AtFlags::empty()).unwrap();
+    let d = below(&second, "d");
+    put(&d, "new", b"second", 1000);
+    gone(&d, "short-lived");
+    let e = below(&second, "e");
+    opaque(&e);
+    put(&e, "new", b"", 1000);
+    let f = below(&second, "f");
+    opaque(&f);
+    put(&second, "back", b"old", 1000);
+    put(&below(&second, "made"), "second", b"", 1000);
+    let mut all = Vec::new();
+    let mut sink = |part: &[u8]| {
+        all.extend_from_slice(part);
+        Ok(())
+    };
+    let mut pack = Pack::new(&mut sink, Form::Layer(lower.try_clone().unwrap()));
+    pack.merged(vec![second, first.try_clone().unwrap()]).unwrap();
+    pack.finish().unwrap();
+    let expected = [
+        "d/",
+        "d/.wh.old",
+        "d/new",
+        "e/",
+        "e/.wh..wh..opq",
+        "e/new",
+        "f/",
+        "f/.wh..wh..opq",
+        "made/",
+        "made/first",
+        "made/link",
+        "made/second",
+    ];
+    assert_eq!(names(&all), expected);
+    assert!(all.windows(6).any(|part| part == b"second") && !all.windows(4).any(|part| part == b"\0old"));
+    let entries = entries(&all);
+    assert_eq!((entries[10].kind, entries[10].link.as_slice()), (Kind::HardLink, &b"made/first"[..]));
+}
+
+#[test]
 fn an_upper_directory_in_which_nothing_has_changed_is_an_empty_layer() {
     let Some(scratch) = Scratch::new("nothing") else { return };
     for root in [&scratch.upper, &scratch.lower] {

@@ -227,6 +227,14 @@ impl Group {
     }
 }
 
+/// Checks a parent's path.
+///
+/// # Errors
+/// [`Error::Invalid`] if it does not lead to a place below the root.
+pub fn check_parent(parent: &str) -> Result<()> {
+    components(parent).map(drop)
+}
+
 /// Cuts a parent's path, as `--cgroup-parent` has it, into names.
 fn components(parent: &str) -> Result<Vec<&str>> {
     let parent = if parent.is_empty() { PARENT } else { parent };
