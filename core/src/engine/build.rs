@@ -61,8 +61,8 @@ struct Build<'a> {
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,
-    /// The layers that it stands on, held on their shelf.
-    held: BTreeMap<DiffId, OwnedFd>,
+    /// The layers that it stands on, kept on their shelf.
+    kept: BTreeMap<DiffId, OwnedFd>,
     /// The stages that are finished.
     done: BTreeMap<usize, Done>,
 }
@@ -104,7 +104,7 @@ impl Engine {
             hashes: Hashes::load(&self.data),
             tell: &mut *tell,
             next: 0,
-            held: BTreeMap::new(),
+            kept: BTreeMap::new(),
             done: BTreeMap::new(),
         };
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
@@ -115,7 +115,7 @@ impl Engine {
         }
         build.hashes.save();
         let done = build.done.remove(&target).expect("the plan has the target");
-        // All of it is held until it is an image.
+        // All of it is kept until it is an image.
         self.publish_built(done.state, options, &names)
     }
 
@@ -179,10 +179,10 @@ impl Build<'_> {
     }
 
     /// Keeps these layers from being taken away as long as the build lives.
-    fn hold(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+    fn keep(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
         for layer in layers {
-            if !self.held.contains_key(layer) {
-                self.held.insert(*layer, self.engine.store.keep_layer(locked, layer)?);
+            if !self.kept.contains_key(layer) {
+                self.kept.insert(*layer, self.engine.store.keep_layer(locked, layer)?);
             }
         }
         Ok(())

@@ -243,7 +243,7 @@ impl Build<'_> {
         let locked = engine.store.share()?;
         let found = if fresh { None } else { engine.store.step(&locked, &key) };
         if let Some(StepRecord { layer: Some(layer), .. }) = &found {
-            self.hold(&locked, &[*layer])?;
+            self.keep(&locked, &[*layer])?;
         }
         drop(locked);
         let cached = found.is_some();
@@ -267,9 +267,7 @@ impl Build<'_> {
                     publication = publication.fresh_layer(layer, scratch, facts)?;
                 }
                 publication.step(&key, &record)?.show()?;
-                // Its maker's own lock would be in the way.
-                drop(scratch);
-                self.hold(&locked, record.layer.as_slice())?;
+                self.keep(&locked, record.layer.as_slice())?;
                 (record.layer, record.created_ns)
             }
         };
@@ -429,7 +427,7 @@ impl Build<'_> {
         })
     }
 
-    /// The image that a line names, its layers held.
+    /// The image that a line names, its layers kept.
     fn image(&mut self, name: &str, line: &Line<'_>) -> Result<Image> {
         let locked = self.engine.store.share()?;
         let image = self.engine.store.resolve(name).map_err(|error| match error {
@@ -438,7 +436,7 @@ impl Build<'_> {
                 .hint("only images of this machine can be built from: skiff load or skiff import brings one"),
             error => error,
         })?;
-        self.hold(&locked, &image.config.rootfs.diff_ids)?;
+        self.keep(&locked, &image.config.rootfs.diff_ids)?;
         Ok(image)
     }
 
