@@ -136,3 +136,83 @@ fn the_stock_command_line_builds() {
     let id = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && id.starts_with("sha256:"), "{id}");
 }
+
+/// What a program of docker-py prints, which has the daemon as `client` and a context of the files at `path`.
+fn docker_py(daemon: &Daemon, files: &[(&str, &str)], program: &str) -> Option<String> {
+    let python = |code: &str| Command::new("/usr/bin/python3").args(["-c", code]).output();
+    if !python("import docker").is_ok_and(|output| output.status.success()) {
+        println!("skipped: docker-py is not installed");
+        return None;
+    }
+    let path = daemon.data().join("../context");
+    for (name, content) in files {
+        let file = path.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    let code = format!(
+        "import docker, io\nclient = docker.DockerClient('{}', version='auto')\npath = {path:?}\n{program}",
+        daemon.address()
+    );
+    let output = python(&code).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn docker_py_builds() {
+    let daemon = Daemon::start();
+    box_in(&daemon);
+    let files = [
+        (
+            "Dockerfile",
+            "FROM box\nARG WHO\nCOPY f d /x/\nRUN echo I am $WHO > /who && echo made\nCMD [\"cat\", \"/who\"]\n",
+        ),
+        ("f", ""),
+        ("d/kept", ""),
+        ("d/skipped", ""),
+        (".dockerignore", "**/skipped\n"),
+    ];
+    let program = r#"
+def build(**more):
+    image, log = client.images.build(path=path, tag='made:1', buildargs={'WHO': 'me'}, rm=True, **more)
+    log = ''.join(line.get('stream', '') for line in log)
+    return image, log, 'Using cache' in log.split('Step 2/')[1]
+
+image, log, cached = build(labels={'a': 'b'})
+print(image.tags, image.labels, cached, 'made\n' in log, log.splitlines()[-2:] == [
+    'Successfully built ' + image.id[7:19], 'Successfully tagged made:1'])
+print(client.containers.run('made:1', remove=True), client.containers.run('made:1', ['ls', '/x'], remove=True))
+again, log, cached = build(labels={'a': 'b'})
+print(again.id == image.id, cached)
+fresh, log, cached = build(labels={'a': 'b'}, nocache=True)
+print(fresh.id == image.id, cached)
+print([list(line) for line in client.api.build(path=path, decode=True, quiet=True)])
+"#;
+    let Some(printed) = docker_py(&daemon, &files, program) else { return };
+    let wanted = "['made:1'] {'a': 'b'} False True True\nb'I am me\\n' b'f\\nkept\\n'\nTrue True\nFalse False\n[['stream']]\n";
+    assert_eq!(printed, wanted);
+}
+
+#[test]
+fn docker_py_is_told_what_went_wrong() {
+    let daemon = Daemon::start();
+    box_in(&daemon);
+    let program = r#"
+for text in ['RUN echo out; exit 7', 'RUN ["nosuch"]', 'COPY missing /', 'RUNN true']:
+    try:
+        client.images.build(fileobj=io.BytesIO(b'FROM box\n' + text.encode()))
+    except docker.errors.BuildError as error:
+        log = list(error.build_log)
+        print(error.msg.splitlines()[0], {'stream': 'out\n'} in log, log[-1]['errorDetail'].get('code'))
+    except docker.errors.APIError as error:
+        print(error.status_code, error.explanation.splitlines()[0])
+"#;
+    let Some(printed) = docker_py(&daemon, &[], program) else { return };
+    let wanted = "\
+        Dockerfile:2:1: process \"echo out; exit 7\" did not complete successfully: exit code: 7 True 7\n\
+        Dockerfile:2:1: exec: \"nosuch\": executable file not found in $PATH False None\n\
+        Dockerfile:2:1: \"/missing\": not found False None\n\
+        400 Dockerfile:2:1: unknown instruction: RUNN (did you mean RUN?)\n";
+    assert_eq!(printed, wanted);
+}

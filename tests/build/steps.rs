@@ -174,15 +174,30 @@ fn the_same_inputs_and_epoch_give_the_same_image_anywhere() {
 #[test]
 fn a_layer_may_be_there_twice() {
     let scratch = with_box(&[]);
-    let text =
-        "FROM box\nCOPY a /d/a\nRUN rm /d/a && echo b > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b > /both\n";
+    let text = "FROM box\nCOPY a /a\nRUN rm /a && echo b > /b\nCOPY a /a\nRUN cat /a /b > /both\n";
     context(&scratch, &[("Dockerfile", text), ("a", "a\n")]);
     let (code, _, told) = build(&scratch, &["-t", "it"]);
     assert_eq!(code, 0, "{told}");
     let layers = scratch.text(&["inspect", "-f", "{{range .RootFS.Layers}}{{.}}\n{{end}}", "it"]);
     let layers: Vec<&str> = layers.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(layers[1], layers[3], "{layers:?}");
-    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/both", "/d/a"]), "a\nb\na\n");
+    assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/both", "/a"]), "a\nb\na\n");
+}
+
+#[test]
+fn a_layer_has_nothing_but_what_has_changed() {
+    let scratch = with_box(&[]);
+    let text = "FROM box AS below\nRUN echo hi > /my; touch /tmp/x; rm /tmp/x; busybox chmod 644 /data/seed\n\
+                RUN cat /my /data/seed > /both; ls -d /tmp\nFROM scratch\nCOPY --from=below /my /my\n";
+    context(&scratch, &[("Dockerfile", text)]);
+    let (code, _, told) = build(&scratch, &["-t", "it"]);
+    assert_eq!(code, 0, "{told}");
+    let layer = scratch.text(&["inspect", "-f", "{{index .RootFS.Layers 0}}", "it"]);
+    let tree = scratch.path("data/layers").join(&layer.trim()["sha256:".len()..]).join("tree");
+    let names: Vec<_> = fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["my"]);
+    build(&scratch, &["-t", "below", "--target", "below"]);
+    assert_eq!(scratch.text(&["run", "--rm", "below", "cat", "/both"]), "hi\nseed\n");
 }
 
 #[test]

@@ -67,12 +67,12 @@ struct Task<'a> {
 }
 
 /// Layers that are kept from being taken away.
-type Held = BTreeMap<DiffId, OwnedFd>;
+type Kept = BTreeMap<DiffId, OwnedFd>;
 
-fn hold(store: &Store, held: &mut Held, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+fn keep(store: &Store, kept: &mut Kept, locked: &Locked, layers: &[DiffId]) -> Result<()> {
     for layer in layers {
-        if !held.contains_key(layer) {
-            held.insert(*layer, store.keep_layer(locked, layer)?);
+        if !kept.contains_key(layer) {
+            kept.insert(*layer, store.keep_layer(locked, layer)?);
         }
     }
     Ok(())
@@ -86,8 +86,8 @@ struct Build<'a> {
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,
-    /// The layers that it stands on, held on their shelf.
-    held: &'a mut Held,
+    /// The layers that it stands on, kept on their shelf.
+    kept: &'a mut Kept,
     /// The stages that are finished.
     done: &'a BTreeMap<usize, Done>,
 }
@@ -204,8 +204,8 @@ impl Build<'_> {
     }
 
     /// Keeps these layers from being taken away as long as the build lives.
-    fn hold(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
-        hold(&self.engine.store, self.held, locked, layers)
+    fn keep(&mut self, locked: &Locked, layers: &[DiffId]) -> Result<()> {
+        keep(&self.engine.store, self.kept, locked, layers)
     }
 
     /// What went wrong in a line, as an error that shows it, unless it does already.

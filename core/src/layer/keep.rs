@@ -1,5 +1,5 @@
 //! An overlayfs upper directory that stays where it is and becomes a layer: its name and its skeleton are made of the tar
-//! that it would be, and no file is copied.
+//! that it would be, and no file is copied. What is not in the tar goes.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -33,6 +33,8 @@ pub fn keep(directory: BorrowedFd<'_>, lower: OwnedFd) -> Result<Unpacked> {
     };
     let mut sink = |part: &[u8]| recording.take(part);
     let mut pack = Pack::new(&mut sink, Form::Layer(lower));
+    // A layer that looks the same above other layers has the same name, and so this tree.
+    pack.tidy();
     pack.content(tree.as_fd())?;
     pack.finish()?;
     let Recording { reader, recorder, hash, facts, .. } = recording;

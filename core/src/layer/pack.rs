@@ -15,7 +15,10 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, fstat, openat, readlinkat, statat},
+    fs::{
+        AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, fgetxattr, fremovexattr, fstat,
+        futimens, openat, readlinkat, statat, unlinkat,
+    },
     io::Errno,
 };
 
@@ -30,6 +33,8 @@ use crate::{Context, Error, Result, dockerfile::ignore::Patterns, file};
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 
 const BUFFER_BYTES: usize = 128 << 10;
+/// Marks a directory that hides the one below it.
+const OPAQUE: &str = "trusted.overlay.opaque";
 /// Of each of two files that are compared.
 const COMPARE_BYTES: usize = 32 << 10;
 
@@ -60,6 +65,8 @@ pub struct Pack<'a> {
     left_out: Patterns,
     /// A whiteout may hide what was only in an upper directory further down, and then means nothing in the layer.
     doubts_whiteouts: bool,
+    /// What does not come into a layer does not stay in the tree.
+    tidies: bool,
 }
 
 /// A directory on the way down.
@@ -88,6 +95,7 @@ impl<'a> Pack<'a> {
             latest: i64::MAX,
             left_out: Patterns::default(),
             doubts_whiteouts: false,
+            tidies: false,
         }
     }
 
@@ -119,6 +127,11 @@ impl<'a> Pack<'a> {
         self.out.extend_from_slice(content);
         emit::pad(entry.size, &mut self.out);
         Ok(())
+    }
+
+    /// Removes from the upper directory what does not come into the layer, so that it is what the layer would be unpacked to.
+    pub fn tidy(&mut self) {
+        self.tidies = true;
     }
 
     /// Writes no time that is later than this one, in seconds since 1970.
@@ -182,9 +195,12 @@ impl<'a> Pack<'a> {
         let mut stack = vec![top];
         while let Some(frame) = stack.last_mut() {
             let Some(name) = frame.names.pop() else {
-                // Nothing in it has changed.
-                self.held.pop_if(|held| held.path == frame.prefix);
+                let unchanged = self.held.pop_if(|held| held.path == frame.prefix);
                 stack.pop();
+                if let (Some(Entry { path, .. }), Some(parent)) = (unchanged, stack.last()) {
+                    let name = &path[parent.prefix.len()..path.len() - 1];
+                    self.leave(parent.directory.as_fd(), name, AtFlags::REMOVEDIR)?;
+                }
                 continue;
             };
             let path = [frame.prefix.as_slice(), name.to_bytes()].concat();
@@ -232,7 +248,7 @@ impl<'a> Pack<'a> {
             FileType::BlockDevice => Kind::BlockDevice,
             FileType::Fifo => Kind::Fifo,
             // Nobody listens on a copy of a socket.
-            _ => return Ok(None),
+            _ => return self.leave(parent, name, AtFlags::empty()).map(|()| None),
         };
         if self.left_out.matches(&path) {
             return Ok(None);
@@ -270,9 +286,11 @@ impl<'a> Pack<'a> {
                 let old = same.and_then(|lower| readlinkat(lower, name, Vec::new()).ok());
                 if old.is_none_or(|old| old.as_bytes() != entry.link) {
                     self.head(&entry)?;
+                } else {
+                    self.leave(parent, name, AtFlags::empty())?;
                 }
             }
-            _ if same.is_some() => {}
+            _ if same.is_some() => self.leave(parent, name, AtFlags::empty())?,
             _ => {
                 let mut entry = self.entry(kind, path, &stat);
                 if kind != Kind::Fifo {
@@ -314,7 +332,10 @@ impl<'a> Pack<'a> {
                 shown_through(&mut directories, beneath, name).map_err(|errno| os("open", &prefix, errno))?;
             directories.iter().try_for_each(|directory| self.check_whole(directory, &prefix))?;
             // It only means something where there is a directory to hide.
-            if lower.is_some() && hides {
+            if hides && lower.is_none() && self.tidies {
+                fremovexattr(&directories[0], OPAQUE).map_err(|errno| os("unmark", &prefix, errno))?;
+            }
+            if hides && lower.is_some() {
                 lower = None;
                 self.head(&entry)?;
                 self.marker(&[prefix.as_slice(), b"."].concat(), b".wh..wh..opq")?;
@@ -367,7 +388,7 @@ impl<'a> Pack<'a> {
                 && self.kept(&old, &path)? == xattrs
                 && have_same_content(file, &old).map_err(|errno| os("read", &path, errno))?
             {
-                return Ok(true);
+                return self.leave(parent, name, AtFlags::empty()).map(|()| true);
             }
         }
         let mut entry = self.entry(Kind::File, path, &stat);
@@ -390,6 +411,21 @@ impl<'a> Pack<'a> {
         }
         emit::pad(entry.size, &mut self.out);
         Ok(true)
+    }
+
+    /// Of what does not come into the archive: removes it where that is wanted. Its directory's times stay.
+    fn leave(&self, parent: BorrowedFd<'_>, name: &[u8], how: AtFlags) -> Result<()> {
+        if !self.tidies {
+            return Ok(());
+        }
+        let remove = || {
+            let Stat { st_atime, st_atime_nsec, st_mtime, st_mtime_nsec, .. } = fstat(parent)?;
+            unlinkat(parent, name, how)?;
+            let time = |tv_sec, nanos| Timespec { tv_sec, tv_nsec: nanos as _ };
+            let last_access = time(st_atime, st_atime_nsec);
+            futimens(parent, &Timestamps { last_access, last_modification: time(st_mtime, st_mtime_nsec) })
+        };
+        remove().map_err(|errno| os("remove", name, errno))
     }
 
     /// An empty file beside `path` that says something about it or about its directory.
@@ -512,7 +548,7 @@ fn is_whiteout(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> bool {
 
 fn is_opaque(directory: &OwnedFd) -> bool {
     let mut value = [0; 1];
-    matches!(fgetxattr(directory, "trusted.overlay.opaque", &mut value), Ok(1) if &value == b"y")
+    matches!(fgetxattr(directory, OPAQUE, &mut value), Ok(1) if &value == b"y")
 }
 
 fn has_same_owner(new: &Stat, old: &Stat) -> bool {

@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Takes away all layers and blobs that neither a listed image nor one of `in_use` nor a build step needs, but for
-    /// layers that are held. While the config of one of these can't be read nothing is taken away, since it can't be known
+    /// layers that are kept. While the config of one of these can't be read nothing is taken away, since it can't be known
     /// what it needs.
     ///
     /// # Errors
@@ -102,15 +102,15 @@ impl Store {
         for name in self.listed(FRESH)?.into_iter().filter(|name| *name != boot) {
             removed.take(&format!("{FRESH}/{name}"))?;
         }
-        let mut some_are_held = false;
+        let mut some_are_kept = false;
         for shelf in [format!("{FRESH}/{boot}"), LAYERS.into()] {
             for name in self.listed(&shelf)? {
                 if let Some(layer) = Digest::from_hex(&name).map(DiffId)
                     && !layers.contains(&layer)
                 {
                     let path = format!("{shelf}/{name}");
-                    if held::is_held(&self.root, &path) {
-                        some_are_held = true;
+                    if held::is_kept(&self.root, &path) {
+                        some_are_kept = true;
                         continue;
                     }
                     let size_bytes = self.layer_facts(&layer).map_or(0, |facts| facts.size_bytes);
@@ -120,7 +120,7 @@ impl Store {
                 }
             }
         }
-        if some_are_held {
+        if some_are_kept {
             // The note to collect once more.
             let _ = file::subdirectory(&self.root, &format!("tmp/{}", publish::random_name()), 0o700);
         }

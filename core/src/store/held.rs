@@ -1,5 +1,6 @@
-//! Layers that are needed for a while, be it only to be read as the tars that they came as. A layer that is held stays where
-//! it is until it is let go: its directory is locked, and no collection takes what is locked.
+//! Layers that are read as the tars that they came as. A layer that is held stays on the disk until it is let go, whatever
+//! is taken off the shelves meanwhile: its directory is locked, and what is locked in `tmp/` is not deleted. A layer that is
+//! kept even stays on its shelf: its facts are locked, and a collection leaves it where it is.
 
 use alloc::format;
 
@@ -38,20 +39,20 @@ impl Store {
         self.open_layer(layer)
     }
 
-    /// Holds a layer as long as the value lives, whether or not its tar can be read.
+    /// Keeps a layer on its shelf as long as the value lives.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the layer is missing; of the file system.
     pub fn keep_layer(&self, _locked: &Locked, layer: &DiffId) -> Result<OwnedFd> {
         let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
-        let opened = match publish::open_directory(&self.root, &path) {
+        let opened = match open_facts(&self.root, &path) {
             // It has moved to the other shelf.
-            Err(Errno::NOENT) => publish::open_directory(&self.root, &layer_path(layer)),
+            Err(Errno::NOENT) => open_facts(&self.root, &layer_path(layer)),
             other => other,
         };
-        let directory = opened.map_err(|errno| missing(layer, &path, errno))?;
-        file::lock(&directory, FlockOperation::LockShared).context("lock", &path)?;
-        Ok(directory)
+        let facts = opened.map_err(|errno| missing(layer, &path, errno))?;
+        file::lock(&facts, FlockOperation::LockShared).context("lock", &path)?;
+        Ok(facts)
     }
 
     /// As [`HeldLayer::read_tar`], of a layer that nobody takes away meanwhile.
@@ -116,7 +117,18 @@ impl HeldLayer {
     }
 }
 
-/// Whether somebody holds the layer at this path.
+fn open_facts(root: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(root, format!("{path}/layer.json"), flags, Mode::empty())
+}
+
+/// Whether somebody keeps the layer at this path.
+pub(super) fn is_kept(root: &OwnedFd, path: &str) -> bool {
+    open_facts(root, path)
+        .is_ok_and(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive) == Err(Errno::AGAIN))
+}
+
+/// Whether somebody holds the layer that was moved to this path.
 pub(super) fn is_held(root: &OwnedFd, path: &str) -> bool {
     publish::open_directory(root, path)
         .is_ok_and(|open| file::lock(&open, FlockOperation::NonBlockingLockExclusive) == Err(Errno::AGAIN))
@@ -187,7 +199,24 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_is_held_is_not_taken_away_until_it_is_let_go() {
+    fn a_layer_that_is_kept_stays_until_it_is_let_go() {
+        let scratch = ScratchStore::new("kept");
+        let store = &scratch.store;
+        let layer = add(store, &archive(&[Block::file("f", b"some content")]));
+        let kept = store.keep_layer(&store.share().unwrap(), &layer).unwrap();
+        let alone = store.alone().unwrap();
+        let mut removed = store.removal(&alone).unwrap();
+        store.collect(&alone, &[], &mut removed).unwrap();
+        drop((alone, removed));
+        assert!(store.has_layer(&layer));
+        drop(kept);
+        store.sweep(&|| Some(Vec::new()));
+        assert!(!store.has_layer(&layer) && file::names(store.root(), "tmp").unwrap().is_empty());
+        assert!(store.keep_layer(&store.share().unwrap(), &layer).is_err());
+    }
+
+    #[test]
+    fn a_layer_that_is_held_can_be_read_after_it_was_taken_away() {
         let scratch = ScratchStore::new("held");
         let store = &scratch.store;
         let archive = archive(&[Block::file("f", b"some content")]);
@@ -198,9 +227,8 @@ mod tests {
         store.collect(&alone, &[], &mut removed).unwrap();
         drop(alone);
         drop(removed);
-        let nobody = || Some(Vec::new());
-        store.sweep(&nobody);
-        let kept = store.keep_layer(&store.share().unwrap(), &layer).unwrap();
+        store.sweep(&|| None);
+        assert!(store.hold_layer(&store.share().unwrap(), &layer).is_err());
         let mut back = Vec::new();
         held.read_tar(&mut |part| {
             back.extend_from_slice(part);
@@ -209,10 +237,7 @@ mod tests {
         .unwrap();
         assert_eq!(back, archive);
         drop(held);
-        store.sweep(&nobody);
-        assert!(store.has_layer(&layer));
-        drop(kept);
-        store.sweep(&nobody);
-        assert!(!store.has_layer(&layer) && file::names(store.root(), "tmp").unwrap().is_empty());
+        store.sweep(&|| None);
+        assert!(file::names(store.root(), "tmp").unwrap().is_empty());
     }
 }

@@ -147,7 +147,7 @@ mod tests {
         publication.unwrap().step(&key, &record).unwrap().commit().unwrap();
         assert_eq!(store.step(&locked, &key), Some(record.clone()));
         assert_eq!(store.steps().unwrap()[0].record, record);
-        drop((locked, tree));
+        drop(locked);
         let alone = store.alone().unwrap();
         let mut removed = store.removal(&alone).unwrap();
         store.collect(&alone, &[], &mut removed).unwrap();

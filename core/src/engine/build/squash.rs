@@ -52,7 +52,7 @@ impl Build<'_> {
         if !self.task.options.no_cache
             && let Some(record) = store.step(&locked, &key)
         {
-            self.hold(&locked, record.layer.as_slice())?;
+            self.keep(&locked, record.layer.as_slice())?;
             return Ok((record, true));
         }
         let (lower, uppers) = (store.open_layers(below)?, store.open_layers(above)?);
@@ -78,7 +78,7 @@ impl Build<'_> {
         publication.step(&key, &record)?.show()?;
         // Its maker's own lock would be in the way.
         drop(scratch);
-        self.hold(&locked, record.layer.as_slice())?;
+        self.keep(&locked, record.layer.as_slice())?;
         Ok((record, false))
     }
 }

@@ -269,9 +269,7 @@ impl Build<'_> {
                     publication = publication.fresh_layer(layer, scratch, facts)?;
                 }
                 publication.step(&key, &record)?.show()?;
-                // Its maker's own lock would be in the way.
-                drop(scratch);
-                self.hold(&locked, record.layer.as_slice())?;
+                self.keep(&locked, record.layer.as_slice())?;
                 (record.layer, record.created_ns)
             }
         };
@@ -303,7 +301,7 @@ impl Build<'_> {
         let locked = store.share()?;
         let found = store.step(&locked, key);
         if let Some(StepRecord { layer: Some(layer), .. }) = &found {
-            self.hold(&locked, &[*layer])?;
+            self.keep(&locked, &[*layer])?;
         }
         Ok(found)
     }
@@ -451,7 +449,7 @@ impl Build<'_> {
         })
     }
 
-    /// The config of the image that a line names, its layers held.
+    /// The config of the image that a line names, its layers kept.
     fn image(&mut self, name: &str, line: &Line<'_>) -> Result<ImageConfig> {
         let locked = self.engine.store.share()?;
         let found = match self.task.images.get(name) {
@@ -464,7 +462,7 @@ impl Build<'_> {
                 .hint("only images of this machine can be built from: skiff load or skiff import brings one"),
             error => error,
         })?;
-        self.hold(&locked, &config.rootfs.diff_ids)?;
+        self.keep(&locked, &config.rootfs.diff_ids)?;
         Ok(config)
     }
 

@@ -16,7 +16,7 @@ use rustix::{
 };
 use skiff_syscalls::{descriptor, processor};
 
-use super::{Build, Engine, Held, Task, Tell, hold, layer::Bench, stage::Done};
+use super::{Build, Engine, Kept, Task, Tell, keep, layer::Bench, stage::Done};
 use crate::{
     Context, Error, Result,
     build::{
@@ -48,7 +48,7 @@ struct Site<'a> {
     task: Task<'a>,
     tell: &'a mut Tell<'a>,
     hashes: Hashes,
-    held: Held,
+    kept: Kept,
     /// The stages that are finished.
     done: BTreeMap<usize, Done>,
     running: Vec<Worker>,
@@ -81,8 +81,8 @@ impl Engine {
         tell: &'a mut Tell<'a>,
     ) -> Result<State> {
         let hashes = Hashes::load(&self.data);
-        let (held, done) = (Held::new(), BTreeMap::new());
-        let mut site = Site { engine: self, task, tell, hashes, held, done, running: Vec::new(), next: 0 };
+        let (kept, done) = (Kept::new(), BTreeMap::new());
+        let mut site = Site { engine: self, task, tell, hashes, kept, done, running: Vec::new(), next: 0 };
         let built = site.build(stages);
         // Those who are still at work notice that nobody listens.
         let children: Vec<fork::Child> = site.running.drain(..).map(|worker| worker.child).collect();
@@ -127,8 +127,8 @@ impl Site<'_> {
 
     /// The beginning of work in this process.
     fn begin(&mut self) -> Build<'_> {
-        let Site { engine, task, hashes, held, tell, done, next, .. } = self;
-        Build { engine, task: *task, hashes, held, tell: &mut **tell, next: *next, done }
+        let Site { engine, task, hashes, kept, tell, done, next, .. } = self;
+        Build { engine, task: *task, hashes, kept, tell: &mut **tell, next: *next, done }
     }
 
     /// Builds a stage in this process.
@@ -150,18 +150,18 @@ impl Site<'_> {
         let mut keep: Vec<_> = benches.flat_map(Bench::descriptors).collect();
         keep.extend(descriptor::standard());
         keep.extend([reporter.as_fd(), task.context.root.as_fd()]);
-        let build = |held: &mut Held| -> Result<State> {
+        let build = |kept: &mut Kept| -> Result<State> {
             let engine = Engine::open(&engine.data_path, &engine.run_path)?;
             let mut hashes = Hashes::load(&engine.data);
             let tell: &mut Tell<'_> = &mut |event| send(&reporter, EVENT, &json(&event));
-            let mut build = Build { engine: &engine, task, hashes: &mut hashes, held, tell, next: 0, done };
+            let mut build = Build { engine: &engine, task, hashes: &mut hashes, kept, tell, next: 0, done };
             let built = build.stage(stage, base, host.as_ref().map(Bench::held_twice).transpose()?);
             hashes.save();
             built.map(|done| done.state)
         };
         let child = fork::child(&keep, || {
-            let mut held = Held::new();
-            let sent = match build(&mut held) {
+            let mut kept = Kept::new();
+            let sent = match build(&mut kept) {
                 Ok(state) => send(&reporter, STATE, &json(&state)),
                 Err(error) => send(&reporter, ERROR, &error.to_bytes()),
             };
@@ -188,7 +188,7 @@ impl Site<'_> {
         for at in (0..self.running.len()).rev().filter(|at| ready[*at]) {
             if let Some(state) = self.listen(at)? {
                 let locked = self.engine.store.share()?;
-                hold(&self.engine.store, &mut self.held, &locked, &state.layers)?;
+                keep(&self.engine.store, &mut self.kept, &locked, &state.layers)?;
                 let Worker { stage, host, child, report, .. } = self.running.swap_remove(at);
                 drop(report);
                 let _ = fork::wait(&child.pidfd);

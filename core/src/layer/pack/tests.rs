@@ -30,12 +30,17 @@ impl Scratch {
     }
 
     fn layer(&self) -> Vec<u8> {
+        self.layer_above(&self.lower, false)
+    }
+
+    fn layer_above(&self, lower: &OwnedFd, tidies: bool) -> Vec<u8> {
         let mut all = Vec::new();
         let mut sink = |part: &[u8]| {
             all.extend_from_slice(part);
             Ok(())
         };
-        let mut pack = Pack::new(&mut sink, Form::Layer(self.lower.try_clone().unwrap()));
+        let mut pack = Pack::new(&mut sink, Form::Layer(lower.try_clone().unwrap()));
+        pack.tidies = tidies;
         pack.content(self.upper.as_fd()).unwrap();
         pack.finish().unwrap();
         all
@@ -131,6 +136,21 @@ fn a_layer_has_what_has_changed_and_the_directories_on_the_way() {
     assert!(all.iter().all(|entry| entry.mtime.nanos == 0 && entry.xattrs.is_empty()));
     assert_eq!((all[0].mtime.seconds, all[8].mode), (0, 0o700));
     assert!(layer == scratch.layer());
+
+    // A tidied directory has nothing else, times included.
+    assert!(layer == scratch.layer_above(lower, true));
+    rustix::net::bind(
+        rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None).unwrap(),
+        &rustix::net::SocketAddrUnix::new(format!("{}/upper/socket", scratch.path)).unwrap(),
+    )
+    .unwrap();
+    let empty = file::make_host_directories(&format!("{}/empty", scratch.path), 0o755).unwrap();
+    let mut rest = entries(&scratch.layer_above(&empty, true));
+    let marker = all.iter().position(|entry| entry.path.ends_with(b".opq")).unwrap();
+    rest.insert(marker, all[marker].clone());
+    assert_eq!(rest, all);
+    let opaque = open(upper.as_fd(), b"opaque", OFlags::DIRECTORY).unwrap();
+    assert!(!is_opaque(&opaque) && statat(upper, "socket", AtFlags::empty()).is_err());
 }
 
 #[test]
