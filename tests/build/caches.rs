@@ -80,7 +80,7 @@ fn a_cache_that_is_pruned_while_a_step_waits_for_it_is_made_again() {
     assert!(child.try_wait().unwrap().is_none(), "the step does not wait");
     // What is in use is not pruned; this is what a prune does that came before the step.
     scratch.text(&["builder", "prune", "-af"]);
-    assert_eq!(all(), [cache.clone()]);
+    assert_eq!(all(), std::slice::from_ref(&cache));
     fs::remove_dir_all(&cache).unwrap();
     drop(held);
     let rest: Vec<String> = lines.collect();

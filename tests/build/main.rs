@@ -15,6 +15,7 @@ mod output;
 mod pack;
 mod refused;
 mod squash;
+mod ssh;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
