@@ -26,6 +26,7 @@ mod sarif;
 mod secrets;
 pub mod show;
 pub mod source;
+mod ssh;
 mod steps;
 mod text;
 pub mod trace;

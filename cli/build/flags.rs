@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use argh::{CommandInfoWithArgs, FlagInfo, Optionality, PositionalInfo};
 use skiff_core::{build::Options, clock::Time, image::annotations::Annotations, units};
 
-use super::{annotations, secrets};
+use super::{annotations, secrets, ssh};
 use crate::{
     create::{
         self, environment,
@@ -77,7 +77,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--shm-size", "bytes", "size of /dev/shm in RUN steps"),
     one("--source-date-epoch", "seconds", "no time in the image is later than this one"),
     switch("--squash", None, "make one layer of all that is built on the base image"),
-    refused("--ssh", None, "agents are not passed on yet"),
+    many("--ssh", "id[=socket]", "an SSH agent for RUN --mount=type=ssh; default: SSH_AUTH_SOCK"),
     with_short(many("--tag", "name[:tag]", "name the image"), 't'),
     one("--target", "stage", "stop at this stage"),
     one("--trace", "file", "write when each step ran to a file, for chrome://tracing or Perfetto"),
@@ -136,6 +136,7 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         ulimits: create::ulimits(flags)?,
         cgroup_parent: flags.text("--cgroup-parent"),
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
+        ssh: flags.all("--ssh").map(|text| ssh::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
         one_by_one: false,
         explain: flags.on("--explain"),

@@ -73,6 +73,7 @@ pub fn send(client: &Client, source: &Source, options: &Options, is_quiet: bool)
 fn check(options: &Options) -> Result<(), Failure> {
     let flag = match options {
         options if !options.secrets.is_empty() => "--secret",
+        options if !options.ssh.is_empty() => "--ssh",
         options if !options.annotations.is_empty() => "--annotation",
         options if !options.no_cache_filter.is_empty() => "--no-cache-filter",
         options if options.explain => "--explain",

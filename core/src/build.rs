@@ -67,6 +67,8 @@ pub struct Options {
     /// `--secret`: id and content.
     #[serde(with = "crate::base64::pairs")]
     pub secrets: Vec<(String, Vec<u8>)>,
+    /// `--ssh`: id, and the absolute path of an agent's socket.
+    pub ssh: Vec<(String, String)>,
     /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
     pub epoch: Option<i64>,
     /// Stages are built one after the other.

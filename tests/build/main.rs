@@ -15,6 +15,7 @@ mod output;
 mod pack;
 mod refused;
 mod squash;
+mod ssh;
 mod stages;
 mod steps;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,6 @@
 //! `build`: the steps of a Dockerfile, run or taken from the cache, become an image.
 
+mod agent;
 mod layer;
 mod mounts;
 pub mod prune;

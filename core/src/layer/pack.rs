@@ -199,7 +199,7 @@ impl<'a> Pack<'a> {
                 stack.pop();
                 if let (Some(Entry { path, .. }), Some(parent)) = (unchanged, stack.last()) {
                     let name = &path[parent.prefix.len()..path.len() - 1];
-                    self.leave(parent.directory.as_fd(), name, AtFlags::REMOVEDIR)?;
+                    self.leave(parent.directories[0].as_fd(), name, AtFlags::REMOVEDIR)?;
                 }
                 continue;
             };

@@ -27,6 +27,9 @@ pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
         options.platform = own_platform(&options.platform)?;
     }
     options.annotations.check()?;
+    if let Some((id, path)) = options.ssh.iter().find(|(_, path)| !path.starts_with('/')) {
+        return Err(Error::Invalid(format!("invalid ssh agent {id}: {path:?} is not absolute")));
+    }
     check_limits(options)?;
     options.tags.iter().map(|tag| new_name(tag, "")).collect()
 }

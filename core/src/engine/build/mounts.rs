@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{super::root::Root, Build, layer::Bench, stage::Done, turn::wait_for_lock};
+use super::{super::root::Root, Build, agent::Agent, layer::Bench, stage::Done, turn::wait_for_lock};
 use crate::{
     Context, Result,
     build::{
@@ -42,6 +42,8 @@ use crate::{
 pub(super) const CACHES: &str = "cache-mounts";
 /// Where secrets appear if nobody says where.
 const SECRETS: &str = "/run/secrets";
+/// Where agents do, with their number behind it.
+const AGENTS: &str = "/run/buildkit/ssh_agent";
 
 /// Mounts of a command that are open, as long as it runs.
 #[derive(Default)]
@@ -50,9 +52,12 @@ pub(super) struct Opened {
     pub points: Vec<MountPoint>,
     /// Variables that secrets are put into.
     pub variables: Vec<(String, String)>,
+    /// Where the first agent is.
+    pub agent: Option<String>,
     /// What the points' sources name by number.
     held: Vec<OwnedFd>,
     scratches: Vec<Scratch>,
+    agents: Vec<Agent>,
 }
 
 impl Build<'_> {
@@ -76,15 +81,19 @@ impl Build<'_> {
                 mount.target = join(&done.state.config.working_dir, &mount.target);
             }
             let why = match (mount.kind, mount.target.as_str()) {
-                (MountKind::Ssh, _) => "RUN --mount=type=ssh is not there yet",
                 (_, "/") => "invalid mount target \"/\"",
-                (MountKind::Secret, "") => return Ok(mount),
+                (MountKind::Secret | MountKind::Ssh, "") => return Ok(mount),
                 (_, "") => "mount target is required",
                 _ => return Ok(mount),
             };
             Err(self.wrong(line, why.into()))
         };
-        run.mounts.iter().map(|text| read(text)).collect()
+        let mut mounts = run.mounts.iter().map(|text| read(text)).collect::<Result<Vec<_>>>()?;
+        let agents = mounts.iter_mut().filter(|mount| mount.kind == MountKind::Ssh);
+        for (number, mount) in agents.enumerate().filter(|(_, mount)| mount.target.is_empty()) {
+            mount.target = format!("{AGENTS}.{number}");
+        }
+        Ok(mounts)
     }
 
     /// Adds what the mounts are to a key: definitions, and the content of what is bound and of what caches
@@ -170,7 +179,22 @@ impl Build<'_> {
                     }
                     secret(lock, index, content, mount)?
                 }
-                MountKind::Tmpfs | MountKind::Ssh => {
+                MountKind::Ssh => {
+                    let Some((_, path)) = self.task.options.ssh.iter().find(|(id, _)| *id == mount.id) else {
+                        if mount.required {
+                            let why = format!("no SSH key {:?} forwarded from the client", mount.id);
+                            return Err(self
+                                .wrong(line, why)
+                                .hint("--ssh ID forwards the agent of SSH_AUTH_SOCK"));
+                        }
+                        continue;
+                    };
+                    let name = format!("agent-{index}");
+                    opened.agents.push(Agent::pass_on(path, &lock.directory, &name)?);
+                    opened.agent.get_or_insert_with(|| mount.target.clone());
+                    owned(lock, &name, mount, 0o600)?
+                }
+                MountKind::Tmpfs => {
                     let mode = match mount.size_bytes {
                         0 => String::new(),
                         size => format!("size={size}"),
@@ -346,8 +370,13 @@ fn give(at: &OwnedFd, name: &str, (uid, gid): (u32, u32), mode: u32) -> Result<(
 fn secret(lock: &Lock, index: usize, content: &[u8], mount: &Mount) -> Result<OwnedFd> {
     let name = format!("secret-{index}");
     file::create(&lock.directory, name.as_str(), content, 0o400).context("write", &name)?;
+    owned(lock, &name, mount, 0o400)
+}
+
+/// Opens what was made in a run directory for a mount, whose owner and mode it gets.
+fn owned(lock: &Lock, name: &str, mount: &Mount, usual_mode: u32) -> Result<OwnedFd> {
     let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-    give(&lock.directory, &name, owner, mount.mode.unwrap_or(0o400))?;
+    give(&lock.directory, name, owner, mount.mode.unwrap_or(usual_mode))?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(&lock.directory, name.as_str(), flags, Mode::empty()).context("open", &name)
+    rustix::fs::openat(&lock.directory, name, flags, Mode::empty()).context("open", name)
 }

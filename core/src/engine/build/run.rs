@@ -234,6 +234,11 @@ impl Build<'_> {
             for (name, value) in &opened.variables {
                 set_variable(&mut record.config.env, name, value);
             }
+            if let Some(place) = opened.agent.take()
+                && !record.config.env.iter().any(|one| one.starts_with("SSH_AUTH_SOCK="))
+            {
+                set_variable(&mut record.config.env, "SSH_AUTH_SOCK", &place);
+            }
             let ended = self.contain_locked(step, bench, record, &lock)?;
             self.forget_places(bench, &mounts)?;
             Ok(ended)
