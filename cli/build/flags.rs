@@ -27,7 +27,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     many("--annotation", "[type:]key=value", "note in the image's manifest, for `save` and -o type=oci"),
     refused("--attest", None, ATTESTATIONS),
     many("--build-arg", "name[=value]", "set an ARG; a name alone takes the environment's value"),
-    refused("--build-context", None, "there is one context, PATH"),
+    many("--build-context", "name=path", "another directory, or docker-image://IMAGE, for FROM and --from"),
     refused("--builder", None, BUILDERS),
     refused("--cache-from", None, REGISTRY),
     refused("--cache-to", None, REGISTRY),
@@ -138,6 +138,7 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
         ssh: flags.all("--ssh").map(|text| ssh::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
+        contexts: Vec::new(),
         one_by_one: false,
         explain: flags.on("--explain"),
     })

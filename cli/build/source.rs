@@ -3,7 +3,10 @@
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use rustix::io::Errno;
-use skiff_core::file::{self, CWD};
+use skiff_core::{
+    build::plan::IMAGE_CONTEXT,
+    file::{self, CWD},
+};
 use skiff_syscalls::descriptor;
 
 use crate::{
@@ -141,6 +144,30 @@ fn directory(path: &str) -> Result<String, Failure> {
         Err(errno) => return Err(bad(&format!("open {path}: {}", errno_words(errno)))),
     }
     absolute(path)
+}
+
+/// `--build-context`: the name of a directory or an image, and the directory's absolute path or what says which image.
+pub fn other_context(text: &str) -> Result<(String, String), Failure> {
+    let invalid = |why: &str| Failure::new(format!("invalid --build-context {text:?}: {why}"));
+    let (name, what) =
+        text.split_once('=').ok_or_else(|| invalid("it is NAME=DIRECTORY or NAME=docker-image://IMAGE"))?;
+    if name.is_empty() || what.is_empty() {
+        return Err(invalid("it is NAME=DIRECTORY or NAME=docker-image://IMAGE"));
+    }
+    if what.starts_with(IMAGE_CONTEXT) {
+        return Ok((name.into(), what.into()));
+    }
+    if what.starts_with("oci-layout:") {
+        return Err(
+            invalid("an OCI layout is brought by skiff load").hint("then name it with docker-image://IMAGE")
+        );
+    }
+    if is_remote(what) {
+        return Err(
+            invalid("nothing is fetched from the network").hint("get it first, then name its directory")
+        );
+    }
+    Ok((name.into(), directory(what)?))
 }
 
 /// A path from the root, without what a path does not need, as far as its text tells.

@@ -23,7 +23,7 @@ use crate::{
         export::{self, Export},
         flags::{FLAGS, options},
         show::{self, Form},
-        source::{Place, Source},
+        source::{Place, Source, other_context},
         trace, upload,
     },
     client::{Upload, path},
@@ -37,6 +37,7 @@ pub fn start(context: &Context, words: &[&str]) -> Outcome {
     let refused = |message: String| Failure::new(message).exit(EXIT_USAGE);
     let (flags, words) = Flags::collect_of(FLAGS, words).map_err(refused)?;
     let mut options = options(&flags, &context.environment).map_err(refused)?;
+    options.contexts = flags.all("--build-context").map(other_context).collect::<Result<_, _>>()?;
     let exports = flags.all("--output").map(Export::parse).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let call = match flags.one("--call").or_else(|| flags.one("--print")) {
         None if flags.on("--check") => "check",

@@ -40,6 +40,8 @@ pub struct Options {
     pub tags: Vec<String>,
     /// `--build-arg`, in order: a name, and its value.
     pub args: Vec<(String, String)>,
+    /// `--build-context`: a name, and the absolute path of a directory or `docker-image://` and an image.
+    pub contexts: Vec<(String, String)>,
     /// `--label`.
     pub labels: Vec<(String, String)>,
     /// What is noted of the image in manifests.

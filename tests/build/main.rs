@@ -4,6 +4,7 @@ mod api;
 mod caches;
 mod call;
 mod command_line;
+mod contexts;
 #[path = "../api/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;

@@ -24,13 +24,11 @@ fn stages_that_need_nothing_of_each_other_are_built_side_by_side() {
     };
     let last = "FROM box\nCOPY --from=left /left /\nCOPY --from=right /right /\n";
     let dockerfile = meet("left", "right") + &meet("right", "left") + last;
-    let (code, told) = built(&scratch, &dockerfile);
+    let file = scratch.path("trace.json");
+    context(&scratch, &[("Dockerfile", &dockerfile)]);
+    let (code, _, told) = build(&scratch, &["-t", "it", "--trace", file.to_str().unwrap()]);
     assert_eq!(code, 0, "{told}");
     assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/left", "/right"]), "left\nright\n");
-    let path = scratch.path("context").display().to_string();
-    let file = scratch.path("trace.json");
-    let trace = ["build", "--no-cache-filter=right", "--trace", file.to_str().unwrap(), &path];
-    assert!(scratch.skiff(&trace).output().unwrap().status.success());
     let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let runs: Vec<_> =
         read["traceEvents"].as_array().unwrap().iter().filter(|one| one["ph"] == "X").collect();

@@ -16,11 +16,13 @@ use crate::{
         mount::Mount,
         triggers,
     },
-    image::config::ARCHITECTURE,
+    image::{config::ARCHITECTURE, reference::Reference},
 };
 
 /// The reserved name of an image that is empty.
 const SCRATCH: &str = "scratch";
+/// What stands before the name of an image that is a build's other context.
+pub const IMAGE_CONTEXT: &str = "docker-image://";
 
 /// What a stage begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Base {
     Stage(usize),
     /// An image, by its name.
     Image(String),
+    /// A directory: that of the build's other context with this number.
+    Directory(usize),
 }
 
 /// A stage that is needed.
@@ -124,22 +128,31 @@ pub fn plan(
     // All that a stage needs stands before it.
     while let Some(number) = wanted.pop_last() {
         let stage = &file.stages[number];
-        let base = base(file, number, said).map_err(|why| (why, self::number(source, stage.line)))?;
+        if let Some(name) = stage.name
+            && number == target
+            && other_context(&options.contexts, name).is_some()
+        {
+            return Err((format!("the target {name:?} can't be replaced by --build-context"), None));
+        }
+        let base = base(file, number, said, &options.contexts)
+            .map_err(|why| (why, self::number(source, stage.line)))?;
         let mut after = BTreeSet::new();
         for text in left_by(file, &base, left) {
             // What is wrong with it is told when it is its turn.
             if let Ok(fragment) = Source::fragment("ONBUILD", &text)
                 && let Ok(instructions) = triggers(&fragment)
             {
-                let needs = instructions.iter().filter_map(|one| needed(file, number, &one.command).ok());
-                after.extend(needs.flatten());
+                let needs =
+                    |one: &Instruction<'_>| needed(file, &options.contexts, number, &one.command).ok();
+                after.extend(instructions.iter().filter_map(needs).flatten());
             }
         }
         if let Base::Stage(number) = base {
             after.insert(number);
         }
         for Instruction { line, command } in &stage.instructions {
-            let needs = needed(file, number, command).map_err(|why| (why, self::number(source, line)))?;
+            let needs = needed(file, &options.contexts, number, command);
+            let needs = needs.map_err(|why| (why, self::number(source, line)))?;
             after.extend(needs);
         }
         wanted.extend(&after);
@@ -151,7 +164,7 @@ pub fn plan(
 /// What is left for a stage on this base to do.
 fn left_by(file: &Dockerfile<'_>, base: &Base, left: &mut dyn FnMut(&str) -> Vec<String>) -> Vec<String> {
     match base {
-        Base::Scratch => Vec::new(),
+        Base::Scratch | Base::Directory(_) => Vec::new(),
         Base::Image(image) => left(image),
         Base::Stage(number) => {
             let trigger = |one: &Instruction<'_>| match &one.command {
@@ -163,7 +176,12 @@ fn left_by(file: &Dockerfile<'_>, base: &Base, left: &mut dyn FnMut(&str) -> Vec
     }
 }
 
-fn base(file: &Dockerfile<'_>, number: usize, said: &Said<'_>) -> Result<Base, String> {
+fn base(
+    file: &Dockerfile<'_>,
+    number: usize,
+    said: &Said<'_>,
+    contexts: &[(String, String)],
+) -> Result<Base, String> {
     let stage: &Stage<'_> = &file.stages[number];
     let expand =
         |word: &str| expand::expand(word, said.escape, &|name| said.globals.get(name).map(String::as_str));
@@ -174,10 +192,26 @@ fn base(file: &Dockerfile<'_>, number: usize, said: &Said<'_>) -> Result<Base, S
     if name.is_empty() {
         return Err(format!("base name ({}) should not be blank", stage.image));
     }
+    if let Some(other) = other_context(contexts, &name) {
+        return Ok(other);
+    }
     if let Some(earlier) = earlier(file, number, &name) {
         return Ok(Base::Stage(earlier));
     }
     Ok(if name == SCRATCH { Base::Scratch } else { Base::Image(name) })
+}
+
+/// What a name means that the user has given another meaning: neither a stage nor an image of that name counts then.
+fn other_context(contexts: &[(String, String)], name: &str) -> Option<Base> {
+    let full = |text: &str| Reference::parse(text).ok().map(Reference::or_latest);
+    let is_it = |known: &str| {
+        known.eq_ignore_ascii_case(name) || full(known).is_some_and(|it| Some(it) == full(name))
+    };
+    let at = contexts.iter().rposition(|(known, _)| is_it(known))?;
+    Some(match contexts[at].1.strip_prefix(IMAGE_CONTEXT) {
+        Some(image) => Base::Image(image.into()),
+        None => Base::Directory(at),
+    })
 }
 
 fn earlier(file: &Dockerfile<'_>, number: usize, name: &str) -> Option<usize> {
@@ -188,13 +222,24 @@ fn earlier(file: &Dockerfile<'_>, number: usize, name: &str) -> Option<usize> {
 ///
 /// # Errors
 /// A stage that is not there yet.
-pub fn from(file: &Dockerfile<'_>, number: usize, name: &str) -> Result<Base, String> {
+pub fn from(
+    file: &Dockerfile<'_>,
+    contexts: &[(String, String)],
+    number: usize,
+    name: &str,
+) -> Result<Base, String> {
+    if let Some(other) = other_context(contexts, name) {
+        return Ok(other);
+    }
     if let Some(earlier) = earlier(file, number, name) {
         return Ok(Base::Stage(earlier));
     }
     if name.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() {
-        return match name.parse() {
-            Ok(index) if index < number => Ok(Base::Stage(index)),
+        return match name.parse::<usize>() {
+            Ok(index) if index < number => {
+                let other = file.stages[index].name.and_then(|name| other_context(contexts, name));
+                Ok(other.unwrap_or(Base::Stage(index)))
+            }
             _ => Err(format!("invalid stage index {name}")),
         };
     }
@@ -208,10 +253,15 @@ pub fn from(file: &Dockerfile<'_>, number: usize, name: &str) -> Result<Base, St
 }
 
 /// The stages that an instruction needs.
-fn needed(file: &Dockerfile<'_>, number: usize, command: &Command<'_>) -> Result<BTreeSet<usize>, String> {
+fn needed(
+    file: &Dockerfile<'_>,
+    contexts: &[(String, String)],
+    number: usize,
+    command: &Command<'_>,
+) -> Result<BTreeSet<usize>, String> {
     let mut stages = BTreeSet::new();
     let mut add = |name: &str| {
-        if let Base::Stage(stage) = from(file, number, name)? {
+        if let Base::Stage(stage) = from(file, contexts, number, name)? {
             stages.insert(stage);
         }
         Ok::<_, String>(())
@@ -294,6 +344,27 @@ mod tests {
             "FROM scratch AS first\nFROM scratch AS base\nONBUILD RUN --mount=from=first,target=/m x\n";
         assert_eq!(planned(&(text.to_string() + "FROM base"), "").unwrap().2, [vec![], vec![], vec![0, 1]]);
         assert_eq!(planned(&(text.to_string() + "FROM parent"), "").unwrap().2, [vec![], vec![0]]);
+    }
+
+    #[test]
+    fn a_name_may_mean_another_context() {
+        let text = "FROM box AS a\nFROM box:latest AS b\nFROM scratch\nCOPY --from=a x /\nCOPY --from=0 x /\nCOPY --from=b x /";
+        let source = Source::read("Dockerfile", text.as_bytes()).unwrap();
+        let file = Dockerfile::parse(&source).unwrap();
+        let planned = |contexts: &[(&str, &str)], target: &str| {
+            let contexts = contexts.iter().map(|(name, what)| (name.to_string(), what.to_string())).collect();
+            let options = Options { contexts, target: target.into(), ..Options::default() };
+            let said = said(&source, &file, &options).unwrap();
+            let plan = plan(&source, &file, &said, &options, &mut |_| Vec::new())?;
+            Ok::<_, Wrong>(
+                plan.stages.into_iter().map(|(number, needed)| (number, needed.base)).collect::<Vec<_>>(),
+            )
+        };
+        let image = |name: &str| Base::Image(name.into());
+        assert_eq!(planned(&[("A", "/d")], "").unwrap(), [(1, image("box:latest")), (2, Base::Scratch)]);
+        assert_eq!(planned(&[("docker.io/library/box", "/d")], "b").unwrap(), [(1, Base::Directory(0))]);
+        assert_eq!(planned(&[("box", "docker-image://other")], "b").unwrap(), [(1, image("other"))]);
+        assert!(planned(&[("b", "/d")], "b").unwrap_err().0.contains("--build-context"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use rustix::fd::OwnedFd;
 use self::stage::Done;
 use super::{Engine, import::new_name};
 use crate::{
-    Error, Result,
+    Context as _, Error, Result,
     build::{
         Options,
         context::Context,
@@ -36,6 +36,7 @@ use crate::{
     container::record::HOST_IMAGE,
     digest::{DiffId, Digest, ImageId},
     dockerfile::{Dockerfile, Fault, Line, Source},
+    file,
     image::{
         config::{ARCHITECTURE, ImageConfig, RootFs},
         reference::Reference,
@@ -63,6 +64,8 @@ struct Task<'a> {
     said: &'a Said<'a>,
     options: &'a Options,
     context: &'a Context,
+    /// The directories among [`Options::contexts`], by their numbers.
+    contexts: &'a BTreeMap<usize, Context>,
     /// The configs of the images that stages build on.
     images: &'a BTreeMap<String, ImageConfig>,
 }
@@ -125,8 +128,9 @@ impl Engine {
         self.sweep_store();
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
         tell(Event::Planned { steps: (steps + usize::from(options.squash)) as Number })?;
-        let (source, file, said, images) = (&source, &parsed, &said, &images);
-        let task = Task { source, file, said, options, context, images };
+        let contexts = other_contexts(options)?;
+        let (source, file, said, contexts, images) = (&source, &parsed, &said, &contexts, &images);
+        let task = Task { source, file, said, options, context, contexts, images };
         let state = self.build_stages(task, stages, target, tell)?;
         self.publish_built(state, options, &names)
     }
@@ -187,6 +191,15 @@ impl Engine {
     pub(super) fn size_of(&self, layers: &[DiffId]) -> Result<u64> {
         layers.iter().map(|layer| Ok(self.store.layer_facts(layer)?.size_bytes)).sum()
     }
+}
+
+fn other_contexts(options: &Options) -> Result<BTreeMap<usize, Context>> {
+    let paths = options.contexts.iter().map(|(_, what)| what.as_str()).enumerate();
+    let open = |(number, path): (usize, &str)| {
+        let root = file::directory(file::CWD, path).context("open build context", path)?;
+        Ok((number, Context::open(root, None)?))
+    };
+    paths.filter(|(_, what)| !what.starts_with(plan::IMAGE_CONTEXT)).map(open).collect()
 }
 
 impl Build<'_> {

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use crate::{
     Error, Result,
-    build::Options,
+    build::{Options, plan::IMAGE_CONTEXT},
     engine::{build::check_limits, import::new_name},
     image::{config::ARCHITECTURE, reference::Reference},
 };
@@ -29,6 +29,10 @@ pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
     options.annotations.check()?;
     if let Some((id, path)) = options.ssh.iter().find(|(_, path)| !path.starts_with('/')) {
         return Err(Error::Invalid(format!("invalid ssh agent {id}: {path:?} is not absolute")));
+    }
+    let is_named = |what: &str| what.starts_with('/') || what.starts_with(IMAGE_CONTEXT);
+    if let Some((name, what)) = options.contexts.iter().find(|(_, what)| !is_named(what)) {
+        return Err(Error::Invalid(format!("invalid build context {name}: {what:?} is not absolute")));
     }
     check_limits(options)?;
     options.tags.iter().map(|tag| new_name(tag, "")).collect()

@@ -19,7 +19,6 @@ use crate::{
     Context, Result,
     build::{
         cache::Key,
-        plan,
         progress::Event,
         state::join,
         transfer::{self, Request},
@@ -31,6 +30,7 @@ use crate::{
     digest::Digest,
     dockerfile::{
         Line, command,
+        ignore::Patterns,
         mount::{Mount, MountKind, Sharing},
     },
     file,
@@ -60,7 +60,7 @@ pub(super) struct Opened {
     agents: Vec<Agent>,
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
     /// Reads the flags of a command.
     pub(super) fn mounts(&self, line: &Line<'_>, run: &command::Run<'_>, done: &Done) -> Result<Vec<Mount>> {
         let read = |text: &str| -> Result<Mount> {
@@ -109,9 +109,8 @@ impl Build<'_> {
             key.add("mount", format!("{mount:?}").as_bytes());
             let is_cache = mount.kind == MountKind::Cache;
             if mount.kind == MountKind::Bind || is_cache && !mount.from.is_empty() {
-                let (tree, in_context) = self.mount_tree(stage, line, mount)?;
-                let request = content_of(mount, !in_context);
-                let ignore = in_context.then_some(&self.task.context.ignore);
+                let (tree, ignore) = self.mount_tree(stage, line, mount)?;
+                let request = content_of(mount, ignore.is_none());
                 let selection = transfer::select(tree.as_fd(), ignore, &request)
                     .map_err(|error| self.wrong(line, error.to_string()))?;
                 let digest = selection.digest(self.hashes)?;
@@ -125,13 +124,18 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// What is bound from, and whether that is the context.
-    fn mount_tree(&mut self, stage: usize, line: &Line<'_>, mount: &Mount) -> Result<(OwnedFd, bool)> {
-        if mount.from.is_empty() {
-            return Ok((self.task.context.root.try_clone().context("duplicate", "context")?, true));
-        }
-        let base = plan::from(self.task.file, stage, &mount.from).map_err(|why| self.wrong(line, why))?;
-        Ok((self.tree_of(&base, line)?, false))
+    /// What a mount is from, and what is left out of it.
+    fn mount_tree(
+        &mut self,
+        stage: usize,
+        line: &Line<'_>,
+        mount: &Mount,
+    ) -> Result<(OwnedFd, Option<&'a Patterns>)> {
+        let from = match mount.from.as_str() {
+            "" => None,
+            name => Some(self.from(stage, name, line)?),
+        };
+        self.tree_of(from.as_ref(), line)
     }
 
     /// Opens what is to be mounted.

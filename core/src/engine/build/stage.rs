@@ -3,12 +3,13 @@
 use alloc::{
     format,
     string::{String, ToString},
+    vec,
     vec::Vec,
 };
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{super::root::merged, Build, layer::Bench, turn::Turn};
+use super::{super::root::merged, Build, Task, layer::Bench, turn::Turn};
 use crate::{
     Context, Error, Result,
     build::{
@@ -74,7 +75,7 @@ fn makes_layers(command: &Command<'_>) -> bool {
     matches!(command, Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_))
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
     /// Runs the instructions of the stage of this number, on `host` if it begins with this machine's own root.
     ///
     /// # Errors
@@ -91,8 +92,21 @@ impl Build<'_> {
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
         let mut done = self.shown(&title(1, &stage.line.text), |build, begun| {
-            let done = Done { state: build.below(stage, base)?, host };
-            build.end(begun, true, None)?;
+            let mut done = Done { state: build.below(stage, base)?, host };
+            match base {
+                Base::Directory(_) => {
+                    build.transfer(
+                        number,
+                        stage.line,
+                        &everything(),
+                        Some(base),
+                        (false, false),
+                        &mut done,
+                        begun,
+                    )?;
+                }
+                _ => build.end(begun, true, None)?,
+            }
             Ok(done)
         })?;
 
@@ -119,7 +133,7 @@ impl Build<'_> {
     /// What a stage begins with.
     fn below(&mut self, stage: &Stage<'_>, base: &Base) -> Result<State> {
         match base {
-            Base::Scratch => Ok(State::on_scratch(self.epoch())),
+            Base::Scratch | Base::Directory(_) => Ok(State::on_scratch(self.epoch())),
             Base::Stage(below) => {
                 let below = self.done_before(*below, stage.line)?;
                 if below.host.is_some() {
@@ -182,8 +196,8 @@ impl Build<'_> {
         match &instruction.command {
             Command::Run(run) => self.run(stage, line, run, done, begun),
             Command::Copy(copy) => {
-                let from = copy.from.as_deref();
-                self.transfer(stage, line, &copy.transfer, from, (copy.parents, false), done, begun)
+                let from = copy.from.as_deref().map(|name| self.from(stage, name, line)).transpose()?;
+                self.transfer(stage, line, &copy.transfer, from.as_ref(), (copy.parents, false), done, begun)
             }
             Command::Add(add) => {
                 if add.checksum.is_some() || add.keep_git_dir.is_some() {
@@ -352,12 +366,13 @@ impl Build<'_> {
         stage: usize,
         line: &Line<'_>,
         what: &Transfer<'_>,
-        from: Option<&str>,
+        from: Option<&Base>,
         (parents, unpack): (bool, bool),
         done: &mut Done,
         begun: Begun<'_>,
     ) -> Result<()> {
-        let request = self.request(what, (parents, unpack), from.is_some(), done);
+        let (tree, ignore) = self.tree_of(from, line)?;
+        let request = self.request(what, (parents, unpack), ignore.is_none(), done);
         let mut request = request.map_err(|why| self.wrong(line, why))?;
         let apart = request.is_apart() && done.host.is_none();
         if apart && request.chown.is_some() {
@@ -365,16 +380,6 @@ impl Build<'_> {
             let users = Bench::new(self.engine, &done.state.layers)?.lower()?;
             request.number_owner(users.as_fd()).map_err(|error| self.wrong(line, error.to_string()))?;
         }
-        let (tree, ignore) = match from {
-            None => {
-                let root = self.task.context.root.try_clone().context("duplicate", "context")?;
-                (root, Some(&self.task.context.ignore))
-            }
-            Some(from) => {
-                let base = plan::from(self.task.file, stage, from).map_err(|why| self.wrong(line, why))?;
-                (self.tree_of(&base, line)?, None)
-            }
-        };
         let selection = transfer::select(tree.as_fd(), ignore, &request)
             .map_err(|error| self.wrong(line, error.to_string()))?;
         let layers = if apart { &[][..] } else { &done.state.layers };
@@ -466,24 +471,57 @@ impl Build<'_> {
         Ok(config)
     }
 
-    /// The files of a stage or an image, as one tree.
-    pub(super) fn tree_of(&mut self, base: &Base, line: &Line<'_>) -> Result<OwnedFd> {
+    /// What `--from` means.
+    pub(super) fn from(&self, stage: usize, name: &str, line: &Line<'_>) -> Result<Base> {
+        let Task { file, options, .. } = self.task;
+        plan::from(file, &options.contexts, stage, name).map_err(|why| self.wrong(line, why))
+    }
+
+    /// The files of a stage or an image, as one tree; of a context, the build's own unless another is meant, also what is
+    /// left out of it.
+    pub(super) fn tree_of(
+        &mut self,
+        from: Option<&Base>,
+        line: &Line<'_>,
+    ) -> Result<(OwnedFd, Option<&'a Patterns>)> {
+        let Task { context, contexts, .. } = self.task;
         let engine = self.engine;
-        let layers = match base {
-            Base::Scratch => Vec::new(),
-            Base::Stage(number) => match self.done_before(*number, line)? {
-                Done { host: Some(bench), .. } => return bench.seen(),
+        let layers = match from {
+            None | Some(Base::Directory(_)) => {
+                let context = match from {
+                    Some(Base::Directory(number)) => &contexts[number],
+                    _ => context,
+                };
+                let root = context.root.try_clone().context("duplicate", "context")?;
+                return Ok((root, Some(&context.ignore)));
+            }
+            Some(Base::Scratch) => Vec::new(),
+            Some(Base::Stage(number)) => match self.done_before(*number, line)? {
+                Done { host: Some(bench), .. } => return Ok((bench.seen()?, None)),
                 done => done.state.layers.clone(),
             },
-            Base::Image(image) if image == HOST_IMAGE => {
-                return file::directory(file::CWD, "/").context("open", "/");
+            Some(Base::Image(image)) if image == HOST_IMAGE => {
+                return Ok((file::directory(file::CWD, "/").context("open", "/")?, None));
             }
-            Base::Image(image) => self.image(image, line)?.rootfs.diff_ids,
+            Some(Base::Image(image)) => self.image(image, line)?.rootfs.diff_ids,
         };
         let open = engine.store.open_layers(&layers)?;
         if open.is_empty() {
             return Err(self.wrong(line, "there is nothing in it to copy".into()));
         }
-        merged(&open)
+        Ok((merged(&open)?, None))
+    }
+}
+
+/// A `COPY` of a whole directory.
+fn everything() -> Transfer<'static> {
+    Transfer {
+        sources: vec![".".into()],
+        heredocs: Vec::new(),
+        destination: "/".into(),
+        chown: None,
+        chmod: None,
+        link: false,
+        excludes: Vec::new(),
     }
 }

@@ -149,7 +149,8 @@ impl Site<'_> {
         let benches = host.iter().chain(done.values().filter_map(|done| done.host.as_ref()));
         let mut keep: Vec<_> = benches.flat_map(Bench::descriptors).collect();
         keep.extend(descriptor::standard());
-        keep.extend([reporter.as_fd(), task.context.root.as_fd()]);
+        keep.extend(task.contexts.values().chain([task.context]).map(|context| context.root.as_fd()));
+        keep.push(reporter.as_fd());
         let build = |kept: &mut Kept| -> Result<State> {
             let engine = Engine::open(&engine.data_path, &engine.run_path)?;
             let mut hashes = Hashes::load(&engine.data);
