@@ -110,6 +110,30 @@ fn a_build_is_told_as_the_classic_builder_tells_it() {
 }
 
 #[test]
+fn limits_and_squash_come_with_the_query() {
+    let daemon = Daemon::start();
+    box_in(&daemon);
+    let tar =
+        Tar::default().file("Dockerfile", "FROM box\nRUN ulimit -n > /a\nRUN cp /a /b\nCMD cat /b\n").end();
+    let ulimits = "ulimits=%5B%7B%22Name%22%3A%22nofile%22%2C%22Soft%22%3A77%2C%22Hard%22%3A88%7D%5D";
+    let (code, lines) = post(&daemon, &format!("t=made&squash=1&{ulimits}"), &tar);
+    let text = streamed(&lines);
+    assert!(code == 200 && text.contains("Step 4/4 : one layer above the base image\n"), "{code} {text}");
+    let told = |words: &[&str]| String::from_utf8(daemon.skiff(words).output().unwrap().stdout).unwrap();
+    assert_eq!(told(&["run", "--rm", "made"]), "77\n");
+    let count =
+        |image| told(&["inspect", "-f", "{{len .RootFS.Layers}}", image]).trim().parse::<u32>().unwrap();
+    assert_eq!(count("made"), count("box") + 1);
+    for (query, words) in [
+        ("memory=1048576", "Minimum memory limit allowed is 6MB"),
+        ("ulimits=%5B%7B%22Name%22%3A%22x%22%7D%5D", "invalid ulimit type: x"),
+    ] {
+        let (code, lines) = post(&daemon, query, &tar);
+        assert!(code == 400 && lines[0]["message"].as_str().unwrap().contains(words), "{code} {lines:?}");
+    }
+}
+
+#[test]
 fn the_stock_command_line_builds() {
     if !has_docker() {
         return;

@@ -15,6 +15,7 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType},
     pipe::{PipeFlags, pipe_with},
+    process::Signal,
 };
 
 use crate::{Context, Error, Result, file, fork};
@@ -27,14 +28,14 @@ const PIECE: usize = 16 << 10;
 /// An agent that is passed on until this is dropped, or until this process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Agent {
-    /// The end of this is what the other process waits for.
-    ender: Option<OwnedFd>,
     relay: fork::Child,
+    /// When nobody has this any more, the other process ends by itself.
+    _ender: OwnedFd,
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        drop(self.ender.take());
+        let _ = rustix::process::pidfd_send_signal(&self.relay.pidfd, Signal::KILL);
         let _ = fork::wait(&self.relay.pidfd);
     }
 }
@@ -59,7 +60,7 @@ impl Agent {
         let (end, ender) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
         let keep = [listener.as_fd(), agent.as_fd(), end.as_fd()];
         let relay = fork::child(&keep, || i32::from(relay(&listener, &agent, &end).is_err()))?;
-        Ok(Agent { ender: Some(ender), relay })
+        Ok(Agent { relay, _ender: ender })
     }
 }
 
