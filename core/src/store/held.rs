@@ -44,10 +44,12 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] if the layer is missing; of the file system.
     pub fn keep_layer(&self, _locked: &Locked, layer: &DiffId) -> Result<OwnedFd> {
-        let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
+        let path = layer_path(layer);
+        // Nearly all are there: nobody looks before.
         let opened = match open_facts(&self.root, &path) {
-            // It has moved to the other shelf.
-            Err(Errno::NOENT) => open_facts(&self.root, &layer_path(layer)),
+            Err(Errno::NOENT) => {
+                self.layer_place(layer).map_or(Err(Errno::NOENT), |place| open_facts(&self.root, &place))
+            }
             other => other,
         };
         let facts = opened.map_err(|errno| missing(layer, &path, errno))?;
