@@ -120,7 +120,7 @@ fn node<'a>(one: &'a Instruction<'_>, escape: char) -> Node<'a> {
             node.words.extend(words.iter().map(|word| &**word));
         }
         (Command::Env(_) | Command::Label(_) | Command::Arg(_), _) => {
-            node.words = words::quoted(rest, escape);
+            node.words.extend(words::quoted(rest, escape));
         }
         (Command::Expose(words), _) => node.words.clone_from(words),
         _ => node.words.push(rest),

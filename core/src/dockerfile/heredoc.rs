@@ -42,8 +42,9 @@ pub(super) fn take<'a, 't>(
     lines: &mut Physical<'a>,
 ) -> Result<Vec<Heredoc<'a>>, &'t str> {
     let mut found = Vec::new();
-    let Some(first) = memchr::memchr(b'<', text.as_bytes()) else { return Ok(found) };
-    if !text[first..].contains("<<") || !may_have(text, escape) {
+    let bytes = text.as_bytes();
+    let is_doubled = |at: usize| bytes.get(at + 1) == Some(&b'<');
+    if !memchr::memchr_iter(b'<', bytes).any(is_doubled) || !may_have(text, escape) {
         return Ok(found);
     }
     for word in words_of(text) {
@@ -119,7 +120,8 @@ fn words_of(text: &str) -> Vec<&str> {
 
 /// A word that names a document: `[number]<<[-][blanks]word`. It has no body yet.
 pub(super) fn parse(word: &str) -> Option<Heredoc<'static>> {
-    let (number, rest) = word.split_once("<<")?;
+    let (number, rest) = word.split_at(memchr::memchr(b'<', word.as_bytes())?);
+    let rest = rest.strip_prefix("<<")?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) || rest.contains('<') {
         return None;
     }

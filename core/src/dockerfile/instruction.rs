@@ -35,71 +35,55 @@ pub(super) struct From<'a> {
 
 type Result<'a, T> = core::result::Result<T, Problem<'a>>;
 
-const KEYWORDS: [&str; 18] = [
-    "ADD",
-    "ARG",
-    "CMD",
-    "COPY",
-    "ENTRYPOINT",
-    "ENV",
-    "EXPOSE",
-    "FROM",
-    "HEALTHCHECK",
-    "LABEL",
-    "MAINTAINER",
-    "ONBUILD",
-    "RUN",
-    "SHELL",
-    "STOPSIGNAL",
-    "USER",
-    "VOLUME",
-    "WORKDIR",
+/// What reads an instruction behind its flags; none where a stage begins.
+type Read = Option<for<'a> fn(&Rest<'a>) -> Result<'a, Command<'a>>>;
+
+/// Each instruction, the flags that it has, and what reads it.
+const INSTRUCTIONS: [(&str, &[(&str, Kind)], Read); 18] = [
+    ("ADD", &ADD_FLAGS, Some(|line| line.add().map(Box::new).map(Command::Add))),
+    ("ARG", &[], Some(|line| line.args().map(Command::Arg))),
+    ("CMD", &[], Some(|line| line.command(line.text).map(Command::Cmd))),
+    ("COPY", &COPY_FLAGS, Some(|line| line.copy().map(Box::new).map(Command::Copy))),
+    ("ENTRYPOINT", &[], Some(|line| line.command(line.text).map(Command::Entrypoint))),
+    ("ENV", &[], Some(|line| line.pairs().map(Command::Env))),
+    ("EXPOSE", &[], Some(|line| line.at_least_one(words::plain(line.text).collect()).map(Command::Expose))),
+    ("FROM", &[("platform", Kind::Text)], None),
+    (
+        "HEALTHCHECK",
+        &HEALTHCHECK_FLAGS,
+        Some(|line| line.healthcheck().map(Box::new).map(Command::Healthcheck)),
+    ),
+    ("LABEL", &[], Some(|line| line.pairs().map(Command::Label))),
+    ("MAINTAINER", &[], Some(|line| line.value().map(Command::Maintainer))),
+    ("ONBUILD", &[], Some(|line| line.onbuild().map(Box::new).map(Command::Onbuild))),
+    ("RUN", &RUN_FLAGS, Some(|line| line.run().map(Box::new).map(Command::Run))),
+    ("SHELL", &[], Some(|line| line.shell().map(Command::Shell))),
+    ("STOPSIGNAL", &[], Some(|line| line.value().map(Command::StopSignal))),
+    ("USER", &[], Some(|line| line.value().map(Command::User))),
+    ("VOLUME", &[], Some(|line| line.volumes().map(Command::Volume))),
+    ("WORKDIR", &[], Some(|line| line.value().map(Command::Workdir))),
 ];
 
 /// Reads an instruction.
 pub(super) fn parse<'a>(text: &'a str, heredocs: &'a [Heredoc<'a>], escape: char) -> Result<'a, Parsed<'a>> {
     let (written, rest) = words::keyword(text);
-    let initial = written.as_bytes().first().map(u8::to_ascii_uppercase);
-    let is_it = |known: &&&str| initial == Some(known.as_bytes()[0]) && known.eq_ignore_ascii_case(written);
-    let Some(keyword) = KEYWORDS.iter().find(is_it) else {
+    let Some((keyword, known, read)) =
+        INSTRUCTIONS.iter().find(|(keyword, ..)| keyword.eq_ignore_ascii_case(written))
+    else {
         return Err(unknown(written));
     };
-    let flags: &[(&str, Kind)] = match *keyword {
-        "FROM" => &[("platform", Kind::Text)],
-        "RUN" => &RUN_FLAGS,
-        "COPY" => &COPY_FLAGS,
-        "ADD" => &ADD_FLAGS,
-        "HEALTHCHECK" => &HEALTHCHECK_FLAGS,
-        _ => &[],
-    };
-    let (flags, rest) = Flags::take(rest, escape, flags)?;
-    let line = Rest { keyword, written, text: rest, flags, escape, heredocs };
-    Ok(Parsed::Command(match *keyword {
-        "FROM" => return line.from().map(Parsed::From),
-        "ADD" => Command::Add(Box::new(line.add()?)),
-        "ARG" => Command::Arg(line.args()?),
-        "CMD" => Command::Cmd(line.command(rest)?),
-        "COPY" => Command::Copy(Box::new(line.copy()?)),
-        "ENTRYPOINT" => Command::Entrypoint(line.command(rest)?),
-        "ENV" => Command::Env(line.pairs()?),
-        "EXPOSE" => Command::Expose(line.at_least_one(words::plain(rest).collect())?),
-        "HEALTHCHECK" => Command::Healthcheck(Box::new(line.healthcheck()?)),
-        "LABEL" => Command::Label(line.pairs()?),
-        "MAINTAINER" => Command::Maintainer(line.value()?),
-        "ONBUILD" => Command::Onbuild(Box::new(line.onbuild()?)),
-        "RUN" => Command::Run(Box::new(line.run()?)),
-        "SHELL" => Command::Shell(line.shell()?),
-        "STOPSIGNAL" => Command::StopSignal(line.value()?),
-        "USER" => Command::User(line.value()?),
-        "VOLUME" => Command::Volume(line.volumes()?),
-        _ => Command::Workdir(line.value()?),
-    }))
+    let (flags, text) = Flags::take(rest, escape, known)?;
+    let line = Rest { keyword, written, text, flags, escape, heredocs };
+    match read {
+        Some(read) => read(&line).map(Parsed::Command),
+        None => line.from().map(Parsed::From),
+    }
 }
 
 fn unknown(word: &str) -> Problem<'_> {
     let message = format!("unknown instruction: {word}");
     Problem::new(
-        match nearest(&word.to_ascii_uppercase(), KEYWORDS) {
+        match nearest(&word.to_ascii_uppercase(), INSTRUCTIONS.map(|(keyword, ..)| keyword)) {
             Some(meant) if word.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                 format!("{message} (did you mean {}?)", meant.to_ascii_lowercase())
             }
@@ -181,26 +165,25 @@ impl<'a> Rest<'a> {
     }
 
     fn args(&self) -> Result<'a, Vec<Arg<'a>>> {
-        let words = self.at_least_one(words::quoted(self.text, self.escape))?;
-        let arg = |word: &'a str| match word.split_once('=') {
+        let arg = |word: &'a str| match words::assignment(word) {
             Some(("", _)) => Err(Problem::new("ARG names can not be blank", word)),
             Some((key, value)) => Ok(Arg { key, value: Some(value) }),
             None => Ok(Arg { key: word, value: None }),
         };
-        words.into_iter().map(arg).collect()
+        self.at_least_one(words::quoted(self.text, self.escape).map(arg).collect::<Result<'a, _>>()?)
     }
 
     /// `key=value...`, or the old `key value` where the value is the rest.
     fn pairs(&self) -> Result<'a, Vec<Pair<'a>>> {
-        let words = self.at_least_one(words::quoted(self.text, self.escape))?;
-        if !words[0].contains('=') {
+        let mut words = words::quoted(self.text, self.escape).peekable();
+        if words.peek().is_some_and(|word| words::assignment(word).is_none()) {
             let (key, value) = words::keyword(self.text);
             if value.is_empty() {
                 return Err(self.problem("must have two arguments"));
             }
             return Ok(Vec::from([Pair { key, value, is_legacy: true }]));
         }
-        let pair = |word: &'a str| match word.split_once('=') {
+        let pair = |word: &'a str| match words::assignment(word) {
             Some(("", _)) => Err(Problem::new(format!("{} names can not be blank", self.keyword), word)),
             Some((key, value)) => Ok(Pair { key, value, is_legacy: false }),
             None => {
@@ -208,7 +191,7 @@ impl<'a> Rest<'a> {
                 Err(Problem::new(format!("Syntax error - can't find = in {word:?}. {form}"), word))
             }
         };
-        words.into_iter().map(pair).collect()
+        self.at_least_one(words.map(pair).collect::<Result<'a, _>>()?)
     }
 
     fn volumes(&self) -> Result<'a, Vec<Word<'a>>> {

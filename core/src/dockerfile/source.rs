@@ -93,24 +93,32 @@ impl<'a> Source<'a> {
     fn cut(&mut self, directives: usize) -> Result<(), Fault> {
         let mut lines = Physical { text: self.text, at: 0, number: 0 };
         lines.by_ref().take(directives).for_each(drop);
-        let mut comments = None;
+        let escape = self.directives.escape;
+        let (mut comments, mut joined) = (None, String::new());
         loop {
             let start = lines.at;
-            let Some(line) = lines.next() else { return Ok(()) };
-            let line = words::trim_start(line);
-            if let Some(comment) = line.strip_prefix('#') {
-                comments = if comment.trim().is_empty() { None } else { comments.or(Some(start)) };
-            } else if !line.is_empty() {
-                let first = lines.number;
-                lines.at = start;
-                lines.number -= 1;
-                let mut line = logical(&mut lines, self.directives.escape);
-                line.comments = &self.text[comments.take().unwrap_or(start)..start];
-                (line.first, line.start) = (first, start);
-                line.heredocs = heredoc::take(&line.text, self.directives.escape, &mut lines)
-                    .map_err(|mark| self.fault(&line, Problem::new("unterminated heredoc", mark)))?;
-                line.last = lines.number;
-                self.lines.push(line);
+            let Some(content) = lines.next().map(words::trim_start) else { return Ok(()) };
+            match content.as_bytes() {
+                [] => {}
+                [b'#', ..] if content[1..].trim().is_empty() => comments = None,
+                [b'#', ..] => comments = comments.or(Some(start)),
+                _ => {
+                    let first = lines.number;
+                    let (text, had_empty) = Pieces::behind(content, &mut lines, escape).join(&mut joined);
+                    let mut line = Line {
+                        text,
+                        first,
+                        last: 0,
+                        empty_continuation: had_empty.then_some(lines.number),
+                        heredocs: Vec::new(),
+                        comments: &self.text[comments.take().unwrap_or(start)..start],
+                        start,
+                    };
+                    line.heredocs = heredoc::take(&line.text, escape, &mut lines)
+                        .map_err(|mark| self.fault(&line, Problem::new("unterminated heredoc", mark)))?;
+                    line.last = lines.number;
+                    self.lines.push(line);
+                }
             }
         }
     }
@@ -121,8 +129,9 @@ impl<'a> Source<'a> {
         if offset > line.text.len() {
             offset = 0;
         }
-        let lines = Physical { text: self.text, at: line.start, number: line.first - 1 };
-        let mut pieces = Pieces::new(lines, self.directives.escape);
+        let mut lines = Physical { text: self.text, at: line.start, number: line.first - 1 };
+        let first = lines.next().map(words::trim_start).unwrap_or_default();
+        let mut pieces = Pieces::behind(first, &mut lines, self.directives.escape);
         let mut place = (line.first, line.start);
         while let Some(piece) = pieces.next() {
             place = (pieces.lines.number, piece.as_ptr() as usize - self.text.as_ptr() as usize);
@@ -160,30 +169,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Joins the pieces of the line that begins here.
-fn logical<'a>(lines: &mut Physical<'a>, escape: char) -> Line<'a> {
-    let mut pieces = Pieces::new(lines.clone(), escape);
-    let mut text = Cow::Borrowed("");
-    while let Some(piece) = pieces.next() {
-        match &mut text {
-            Cow::Owned(text) => text.push_str(piece),
-            Cow::Borrowed("") => text = Cow::Borrowed(piece),
-            Cow::Borrowed(first) => {
-                // Few lines have less than four pieces if they have two.
-                let mut joined = String::with_capacity(4 * first.len() + piece.len());
-                joined.push_str(first);
-                joined.push_str(piece);
-                text = Cow::Owned(joined);
-            }
-        }
-    }
-    *lines = pieces.lines;
-    let empty_continuation = pieces.had_empty.then_some(lines.number);
-    Line { text, first: 0, last: 0, empty_continuation, heredocs: Vec::new(), comments: "", start: 0 }
-}
-
 /// The lines of a text without their ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Physical<'a> {
     pub text: &'a str,
     /// Where the next line begins.
@@ -196,24 +183,28 @@ impl<'a> Iterator for Physical<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let rest = &self.text[self.at..];
-        if rest.is_empty() {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        if start == bytes.len() {
             return None;
         }
-        let end = memchr::memchr(b'\n', rest.as_bytes());
-        self.at += end.map_or(rest.len(), |end| end + 1);
+        let newline = memchr::memchr(b'\n', &bytes[start..]);
+        let mut end = newline.map_or(bytes.len(), |length| start + length);
+        self.at = end + usize::from(newline.is_some());
         self.number += 1;
-        let mut line = &rest[..end.unwrap_or(rest.len())];
-        while let Some(before) = line.strip_suffix('\r') {
-            line = before;
+        while end > start && bytes[end - 1] == b'\r' {
+            end -= 1;
         }
-        Some(line)
+        Some(&self.text[start..end])
     }
 }
 
 /// The parts of the file that a logical line is joined of; what stands before its first letter is not among them.
-struct Pieces<'a> {
-    lines: Physical<'a>,
+struct Pieces<'l, 'a> {
+    /// The first line, until it is taken.
+    first: Option<&'a str>,
+    /// Those behind it.
+    lines: &'l mut Physical<'a>,
     escape: char,
     /// The last line is to be continued.
     is_open: bool,
@@ -223,29 +214,48 @@ struct Pieces<'a> {
     had_empty: bool,
 }
 
-impl<'a> Pieces<'a> {
-    fn new(lines: Physical<'a>, escape: char) -> Self {
-        Pieces { lines, escape, is_open: true, has_begun: false, had_empty: false }
+impl<'l, 'a> Pieces<'l, 'a> {
+    /// Of a line that was taken already, without the blanks before it, and as many as it is continued by.
+    fn behind(first: &'a str, lines: &'l mut Physical<'a>, escape: char) -> Self {
+        Pieces { first: Some(first), lines, escape, is_open: true, has_begun: false, had_empty: false }
     }
 
     fn next(&mut self) -> Option<&'a str> {
         while self.is_open {
-            let line = self.lines.next()?;
+            let line = self.first.take().or_else(|| self.lines.next())?;
             let content = words::trim_start(line);
-            if content.starts_with('#') {
-                continue;
+            match content.as_bytes() {
+                [] => self.had_empty = true,
+                [b'#', ..] => {}
+                _ => {
+                    let line = if self.has_begun { line } else { content };
+                    let (piece, is_open) = continued(line, self.escape);
+                    self.is_open = is_open;
+                    self.has_begun |= !piece.is_empty();
+                    return Some(piece);
+                }
             }
-            if content.is_empty() {
-                self.had_empty = true;
-                continue;
-            }
-            let (piece, is_open) = continued(line, self.escape);
-            self.is_open = is_open;
-            let piece = if self.has_begun { piece } else { words::trim_start(piece) };
-            self.has_begun |= !piece.is_empty();
-            return Some(piece);
         }
         None
+    }
+
+    /// All of them in one, copied only if there are several, and whether empty lines were skipped. What is in the buffer
+    /// is lost: it is there to be used again.
+    fn join(mut self, buffer: &mut String) -> (Cow<'a, str>, bool) {
+        buffer.clear();
+        let mut only = "";
+        while let Some(piece) = self.next() {
+            if only.is_empty() {
+                only = piece;
+                continue;
+            }
+            if buffer.is_empty() {
+                buffer.push_str(only);
+            }
+            buffer.push_str(piece);
+        }
+        let text = if buffer.is_empty() { Cow::Borrowed(only) } else { Cow::Owned(buffer.as_str().into()) };
+        (text, self.had_empty)
     }
 }
 

@@ -18,7 +18,11 @@ pub(super) fn trim_start(text: &str) -> &str {
     while at < bytes.len() && (is_blank(bytes[at]) || bytes[at] == b'\n') {
         at += 1;
     }
-    if bytes.get(at).is_some_and(|byte| !byte.is_ascii()) { text.trim_start() } else { &text[at..] }
+    match bytes.get(at) {
+        Some(0x80..) => text.trim_start(),
+        Some(_) if at == 0 => text,
+        _ => &text[at..],
+    }
 }
 
 /// As `str::trim_end`.
@@ -28,14 +32,25 @@ pub(super) fn trim_end(text: &str) -> &str {
     while end > 0 && (is_blank(bytes[end - 1]) || bytes[end - 1] == b'\n') {
         end -= 1;
     }
-    if end > 0 && !bytes[end - 1].is_ascii() { text.trim_end() } else { &text[..end] }
+    match bytes[..end].last() {
+        Some(0x80..) => text.trim_end(),
+        Some(_) if end == bytes.len() => text,
+        _ => &text[..end],
+    }
 }
 
 /// The first word and the rest, without the blanks around them.
 pub(super) fn keyword(text: &str) -> (&str, &str) {
     let text = trim_end(trim_start(text));
     let end = word_end(text, 0);
-    (&text[..end], trim_start(&text[end..]))
+    let (word, rest) = text.split_at(end);
+    (word, trim_start(rest))
+}
+
+/// What stands before the first `=` and what behind it.
+pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memchr(b'=', text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// Where the blanks begin that are next from a place on.
@@ -67,39 +82,46 @@ pub(super) fn plain(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Words between blanks that are not quoted; quotes and escapes are kept. An escape at the very end is dropped.
-pub(super) fn quoted(text: &str, escape: char) -> Vec<&str> {
-    let (bytes, escape) = (text.as_bytes(), escape as u8);
-    let (mut words, mut begin, mut quote, mut at) = (Vec::new(), None, None, 0);
-    while at < bytes.len() {
-        let byte = bytes[at];
-        let is_plain = byte > b' ' && byte != escape && byte != b'"' && byte != b'\'' && byte < 0x80;
-        if is_plain && begin.is_some() {
-            at += 1;
-            continue;
-        }
-        if quote.is_none()
+pub(super) fn quoted(text: &str, escape: char) -> impl Iterator<Item = &str> {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        while at < text.len()
             && let Some(length) = white_space(text, at)
         {
-            words.extend(begin.take().map(|begin| &text[begin..at]));
             at += length;
-            continue;
         }
-        let start = *begin.get_or_insert(at);
-        if byte == escape && quote != Some(b'\'') {
-            if at + 1 == bytes.len() {
-                words.extend((at > start).then_some(&text[start..at]));
-                begin = None;
-            }
-            at += 1;
-        } else if quote == Some(byte) {
-            quote = None;
-        } else if matches!(byte, b'\'' | b'"') && quote.is_none() {
-            quote = Some(byte);
+        let begin = at;
+        at = quoted_end(text, begin, escape as u8);
+        (begin < at).then(|| &text[begin..at])
+    })
+}
+
+/// Where the word ends that begins at a place.
+fn quoted_end(text: &str, mut at: usize, escape: u8) -> usize {
+    let bytes = text.as_bytes();
+    let mut quote = None;
+    while at < bytes.len() {
+        let special = match quote {
+            None => bytes[at..].iter().position(|byte| !is_plain(*byte, escape)),
+            Some(b'"') => memchr::memchr2(b'"', escape, &bytes[at..]),
+            Some(quote) => memchr::memchr(quote, &bytes[at..]),
+        };
+        at = special.map_or(bytes.len(), |length| at + length);
+        match bytes.get(at) {
+            Some(byte) if *byte == escape && at + 1 == bytes.len() => return at,
+            Some(byte) if *byte == escape => at += 1,
+            Some(byte @ (b'\'' | b'"')) => quote = if quote.is_none() { Some(*byte) } else { None },
+            Some(_) if white_space(text, at).is_some() => return at,
+            _ => {}
         }
         at += 1;
     }
-    words.extend(begin.map(|begin| &text[begin..]));
-    words
+    bytes.len()
+}
+
+/// It is part of a word, wherever it stands.
+fn is_plain(byte: u8, escape: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\'') && byte != escape
 }
 
 /// The length of the white space character at a place, if there is one.
@@ -122,10 +144,10 @@ pub(super) struct Flag<'a> {
     pub value: Option<Cow<'a, str>>,
 }
 
-/// The flags that a text begins with, and the rest. A bare `--` ends them.
+/// The flags that a text without blanks around it begins with, and the rest. A bare `--` ends them.
 pub(super) fn flags(text: &str, escape: char) -> (Vec<Flag<'_>>, &str) {
-    let (mut found, mut rest) = (Vec::new(), trim_end(trim_start(text)));
-    while rest.starts_with("--") {
+    let (mut found, mut rest) = (Vec::new(), text);
+    while rest.as_bytes().starts_with(b"--") {
         let (word, length) = flag_word(rest, escape);
         let written = &rest[..length];
         rest = trim_start(&rest[length..]);
@@ -186,7 +208,7 @@ pub(super) enum Json<'a> {
 
 /// Reads a list of strings.
 pub(super) fn json(text: &str) -> Json<'_> {
-    if !text.starts_with('[') {
+    if !text.as_bytes().starts_with(b"[") {
         return Json::No;
     }
     match strings(text) {
@@ -198,37 +220,35 @@ pub(super) fn json(text: &str) -> Json<'_> {
 }
 
 fn strings(text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let skip = |text: &mut &str| {
-        let blank = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
-        *text = &text[blank..];
+    let bytes = text.as_bytes();
+    let skip = |at: usize| {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        at + bytes[at..].iter().take_while(|byte| is_blank(byte)).count()
     };
-    let mut rest = text.strip_prefix('[')?;
     let mut list = Vec::new();
-    skip(&mut rest);
-    if let Some(behind) = rest.strip_prefix(']') {
-        return behind.is_empty().then_some(list);
+    let mut at = skip(1);
+    if bytes.get(at) == Some(&b']') {
+        return (at + 1 == bytes.len()).then_some(list);
     }
     loop {
-        let length = string_length(rest)?;
-        let inside = &rest[1..length - 1];
+        let end = at + string_length(&bytes[at..])?;
+        let inside = &text[at + 1..end - 1];
         let is_plain = inside.bytes().all(|byte| byte != b'\\' && byte >= b' ');
         list.push(match is_plain {
             true => Cow::Borrowed(inside),
-            false => Cow::Owned(serde_json::from_str(&rest[..length]).ok()?),
+            false => Cow::Owned(serde_json::from_str(&text[at..end]).ok()?),
         });
-        rest = &rest[length..];
-        skip(&mut rest);
-        if let Some(behind) = rest.strip_prefix(']') {
-            return behind.is_empty().then_some(list);
+        at = skip(end);
+        match bytes.get(at)? {
+            b',' => at = skip(at + 1),
+            b']' => return (at + 1 == bytes.len()).then_some(list),
+            _ => return None,
         }
-        rest = rest.strip_prefix(',')?;
-        skip(&mut rest);
     }
 }
 
 /// Of the JSON string that a text begins with, quotes included.
-fn string_length(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
+fn string_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
     (bytes.first() == Some(&b'"')).then_some(())?;
     loop {
