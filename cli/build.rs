@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`flags`] | what was typed -> the options of a build, or why one is not there |
 //! | [`export`] | `--output` -> where the result goes, and the result there |
+//! | [`carried`] | `--cache-to`, `--cache-from` -> directories of steps |
 //! | [`secrets`] | `--secret` -> an id and its content |
 //! | [`source`] | PATH and `--file` -> the Dockerfile and the context |
 //! | [`upload`] | a directory -> the tar of a context, for an engine that can't see it |
@@ -14,6 +15,7 @@
 //! | [`check`], [`describe`], [`sarif`] | `--call`: a Dockerfile -> what is wrong with it and what is in it |
 
 mod annotations;
+pub mod carried;
 pub mod check;
 pub mod describe;
 pub mod export;

@@ -135,7 +135,7 @@ fn hinted(failure: Failure, path: &str, directory: &str) -> Failure {
 }
 
 /// The context's absolute path.
-fn directory(path: &str) -> Result<String, Failure> {
+pub(super) fn directory(path: &str) -> Result<String, Failure> {
     let bad = |words: &str| Failure::new(format!("unable to prepare context: {words}"));
     match file::directory(CWD, path) {
         Ok(_) => {}

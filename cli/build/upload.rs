@@ -76,6 +76,8 @@ fn check(options: &Options) -> Result<(), Failure> {
         options if !options.ssh.is_empty() => "--ssh",
         options if !options.annotations.is_empty() => "--annotation",
         options if !options.contexts.is_empty() => "--build-context",
+        options if !options.cache_from.is_empty() => "--cache-from",
+        options if !options.cache_to.is_empty() => "--cache-to",
         options if !options.no_cache_filter.is_empty() => "--no-cache-filter",
         options if options.explain => "--explain",
         _ => return Ok(()),

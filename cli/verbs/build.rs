@@ -18,6 +18,7 @@ use skiff_core::{
 use super::Context;
 use crate::{
     build::{
+        carried,
         check::check,
         describe::{self, Method as Call, describe},
         export::{self, Export},
@@ -38,6 +39,8 @@ pub fn start(context: &Context, words: &[&str]) -> Outcome {
     let (flags, words) = Flags::collect_of(FLAGS, words).map_err(refused)?;
     let mut options = options(&flags, &context.environment).map_err(refused)?;
     options.contexts = flags.all("--build-context").map(other_context).collect::<Result<_, _>>()?;
+    options.cache_from = flags.all("--cache-from").map(carried::from).collect::<Result<_, _>>()?;
+    options.cache_to = flags.all("--cache-to").map(carried::to).collect::<Result<_, _>>()?;
     let exports = flags.all("--output").map(Export::parse).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let call = match flags.one("--call").or_else(|| flags.one("--print")) {
         None if flags.on("--check") => "check",

@@ -30,6 +30,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{container::config::Ulimit, image::annotations::Annotations, process::cgroup::Resources};
 
+/// A directory that steps are written to, for another machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheTo {
+    /// Its absolute path.
+    pub directory: String,
+    /// The steps of all stages, and not only those of the result.
+    pub all_stages: bool,
+}
+
 /// What a user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,6 +81,10 @@ pub struct Options {
     pub secrets: Vec<(String, Vec<u8>)>,
     /// `--ssh`: id, and the absolute path of an agent's socket.
     pub ssh: Vec<(String, String)>,
+    /// `--cache-from`: absolute paths of directories that steps are taken from, as `--cache-to` writes them.
+    pub cache_from: Vec<String>,
+    /// `--cache-to`.
+    pub cache_to: Vec<CacheTo>,
     /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
     pub epoch: Option<i64>,
     /// Stages are built one after the other.

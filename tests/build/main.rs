@@ -3,6 +3,7 @@
 mod api;
 mod caches;
 mod call;
+mod carried;
 mod command_line;
 mod contexts;
 #[path = "../api/daemon.rs"]

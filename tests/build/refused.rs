@@ -36,8 +36,7 @@ fn flags_that_are_not_served_are_refused() {
     let scratch = Scratch::new();
     context(&scratch, &[("Dockerfile", "FROM scratch\n")]);
     for (flags, words) in [
-        (&["--cache-from", "x"][..], "--cache-from: registries are not supported yet"),
-        (&["--pull"], "--pull: registries are not supported yet"),
+        (&["--pull"][..], "--pull: registries are not supported yet"),
         (&["--ssh", "default=/etc/passwd"], "ssh default: /etc/passwd is a file, and keys are not read"),
         (&["-m", "x"], "invalid argument \"x\" for --memory: invalid size: 'x'"),
         (&["--progress", "fancy"], "invalid progress form"),

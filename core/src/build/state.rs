@@ -17,7 +17,7 @@ use crate::{
         config::{Config, Empty, Healthcheck},
         signals,
     },
-    digest::DiffId,
+    digest::{DiffId, Digest},
     dockerfile::{
         command::{self, Command, CommandLine, Pair},
         expand,
@@ -82,6 +82,8 @@ pub struct State {
     /// When the last of its layers was made, so that what comes from the cache is the same image again. `None` as long
     /// as there is none.
     pub created: Option<Time>,
+    /// The keys of the steps that made it.
+    pub steps: Vec<Digest>,
     /// Variables and arguments with their values.
     pub variables: BTreeMap<String, String>,
     /// Bytes in names and values that were set here.

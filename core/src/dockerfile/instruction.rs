@@ -38,8 +38,11 @@ type Result<'a, T> = core::result::Result<T, Problem<'a>>;
 /// What reads an instruction behind its flags; none where a stage begins.
 type Read = Option<for<'a> fn(&Rest<'a>) -> Result<'a, Command<'a>>>;
 
-/// Each instruction, the flags that it has, and what reads it.
-const INSTRUCTIONS: [(&str, &[(&str, Kind)], Read); 18] = [
+/// An instruction, the flags that it has, and what reads it.
+type Known = (&'static str, &'static [(&'static str, Kind)], Read);
+
+/// All of them.
+const INSTRUCTIONS: [Known; 18] = [
     ("ADD", &ADD_FLAGS, Some(|line| line.add().map(Box::new).map(Command::Add))),
     ("ARG", &[], Some(|line| line.args().map(Command::Arg))),
     ("CMD", &[], Some(|line| line.command(line.text).map(Command::Cmd))),

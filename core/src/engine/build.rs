@@ -1,6 +1,7 @@
 //! `build`: the steps of a Dockerfile, run or taken from the cache, become an image.
 
 mod agent;
+mod carried;
 mod layer;
 mod mounts;
 pub mod prune;
@@ -127,7 +128,8 @@ impl Engine {
         }
         self.sweep_store();
         let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
-        tell(Event::Planned { steps: (steps + usize::from(options.squash)) as Number })?;
+        let steps = steps + usize::from(options.squash) + options.cache_to.len();
+        tell(Event::Planned { steps: steps as Number })?;
         let contexts = other_contexts(options)?;
         let (source, file, said, contexts, images) = (&source, &parsed, &said, &contexts, &images);
         let task = Task { source, file, said, options, context, contexts, images };

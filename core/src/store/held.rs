@@ -66,8 +66,12 @@ impl Store {
     }
 
     fn open_layer(&self, layer: &DiffId) -> Result<HeldLayer> {
-        let path = layer_path(layer);
-        let directory = publish::open_directory(&self.root, &path);
+        let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
+        let directory = match publish::open_directory(&self.root, &path) {
+            // It has moved to the other shelf.
+            Err(Errno::NOENT) => publish::open_directory(&self.root, &layer_path(layer)),
+            other => other,
+        };
         let directory = directory.map_err(|errno| missing(layer, &path, errno))?;
         // Whoever has made it may still have it locked, for a moment.
         file::lock(&directory, FlockOperation::LockShared).context("lock", &path)?;

@@ -34,6 +34,10 @@ pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
     if let Some((name, what)) = options.contexts.iter().find(|(_, what)| !is_named(what)) {
         return Err(Error::Invalid(format!("invalid build context {name}: {what:?} is not absolute")));
     }
+    let directories = options.cache_to.iter().map(|to| &to.directory).chain(&options.cache_from);
+    if let Some(path) = directories.into_iter().find(|path| !path.starts_with('/')) {
+        return Err(Error::Invalid(format!("invalid cache directory {path:?}: it is not absolute")));
+    }
     check_limits(options)?;
     options.tags.iter().map(|tag| new_name(tag, "")).collect()
 }

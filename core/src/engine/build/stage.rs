@@ -296,6 +296,7 @@ impl<'a> Build<'a> {
             undated.for_each(|step| step.created = Some(created.to_string()));
         }
         done.state.layers.extend(layer);
+        done.state.steps.push(key);
         self.remember(&mut done.state, created_by, layer.is_none());
         self.end(begun, cached, why)
     }
@@ -307,7 +308,11 @@ impl<'a> Build<'a> {
         }
         let turn = Turn::wait(&self.engine.run, key, &mut || (self.tell)(Event::Idle))?;
         // Somebody may have made it in the meantime.
-        Ok((self.look_up(key)?, Some(turn)))
+        let found = match self.look_up(key)? {
+            None => self.fetch(key)?,
+            found => found,
+        };
+        Ok((found, Some(turn)))
     }
 
     fn look_up(&mut self, key: &Digest) -> Result<Option<StepRecord>> {

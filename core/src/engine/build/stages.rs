@@ -27,6 +27,7 @@ use crate::{
     },
     clock,
     container::record::HOST_IMAGE,
+    digest::Digest,
     file, fork,
 };
 
@@ -91,9 +92,14 @@ impl Engine {
         }
         site.hashes.save();
         built?;
+        let all: Vec<Digest> = site.done.values().flat_map(|done| done.state.steps.iter().copied()).collect();
         let mut state = site.done.remove(&target).expect("the plan has the target").state;
+        let mut build = site.begin();
+        for to in &task.options.cache_to {
+            build.carry(to, if to.all_stages { &all } else { &state.steps })?;
+        }
         if task.options.squash {
-            site.begin().squash(&mut state)?;
+            build.squash(&mut state)?;
         }
         Ok(state)
     }
