@@ -10,10 +10,13 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fd::{AsFd, OwnedFd},
     io::Errno,
+    process::Signal,
 };
 use serde::{Deserialize, Serialize};
+use skiff_syscalls::signal::{self, SignalSet};
 
 use super::Engine;
 use crate::{
@@ -321,13 +324,22 @@ impl Engine {
     }
 }
 
-/// Runs one health check to its end; its exit code.
+/// Runs one health check to its end, or to SIGTERM; its exit code.
 fn probe(data_path: &str, run_path: &str, id: &str, command: &Command, output: OwnedFd) -> i32 {
     let run = || -> Result<u8> {
+        let term = SignalSet::EMPTY.with(Signal::TERM.as_raw());
+        signal::block(term);
+        let stop = signal::signalfd(term).context("signalfd", "")?;
         let engine = Engine::open(data_path, run_path)?;
         let record = engine.shelf.find(id)?.record;
         let copy = output.try_clone().context("copy", "pipe")?;
         let (started, _) = engine.join(&record, command, Some(copy))?;
+        let mut polled = [PollFd::new(&started.pidfd, PollFlags::IN), PollFd::new(&stop, PollFlags::IN)];
+        while let Ok(0) | Err(Errno::INTR) = poll(&mut polled, None) {}
+        if !polled[1].revents().is_empty() {
+            // It leads a session, and so a group, of its own.
+            let _ = rustix::process::kill_process_group(started.pid, Signal::KILL);
+        }
         fork::wait(&started.pidfd).map(Ended::code).context("wait for", "the health check")
     };
     match run() {

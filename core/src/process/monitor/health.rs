@@ -37,7 +37,8 @@ impl fmt::Debug for Probing {
 }
 
 impl Probing {
-    /// Probes as `settings` say. `start` starts a probe whose output goes to the descriptor. The file about them is in
+    /// Probes as `settings` say. `start` starts a probe whose output goes to the descriptor, and which ends with all that
+    /// it has started when it gets SIGTERM. The file about them is in
     /// `directory`.
     pub fn new(
         settings: Settings,
@@ -111,7 +112,8 @@ impl Probing {
             Action::Wait => {}
             Action::Kill => {
                 if let Some((child, _)) = &self.current {
-                    let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+                    // It takes along what the probe has started.
+                    let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::TERM);
                 }
             }
             Action::Start => {
