@@ -4,10 +4,7 @@ use rustix::{
     fd::BorrowedFd,
     termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
 };
-use skiff_syscalls::{
-    descriptor,
-    last_words::{self, Once},
-};
+use skiff_syscalls::{descriptor, last_words, once::Once};
 
 /// The terminal's mode before it was changed, for the end after a panic.
 static BEFORE: Once<Termios> = Once::new();

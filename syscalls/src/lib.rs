@@ -17,6 +17,7 @@ pub mod last_words;
 pub mod mount;
 pub mod namespace;
 pub mod network;
+pub mod once;
 pub mod processor;
 pub mod seccomp;
 pub mod signal;

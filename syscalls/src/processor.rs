@@ -1,47 +1,27 @@
 //! Which processor a process runs on, where the kernel's choice costs time: it tends to put a process that is new or that
 //! is woken onto the processor of who made or woke it, where it waits, even if others are idle.
 
-use core::{
-    cell::UnsafeCell,
-    sync::atomic::{AtomicU8, Ordering},
-};
-
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
 };
+
+use crate::once::Once;
 
 /// Where a process may run, if that is on more than one processor. Otherwise nothing here does anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Processors(Option<CpuSet>);
 
 /// What [`given`] found first. Processes that are forked inherit it, wherever they are put.
-struct Given {
-    state: AtomicU8,
-    set: UnsafeCell<Option<CpuSet>>,
-}
-
-const UNKNOWN: u8 = 0;
-const TAKEN: u8 = 1;
-const KNOWN: u8 = 2;
-
-// SAFETY: the set is written once, by who takes the state from UNKNOWN to TAKEN, and read only when it is KNOWN.
-unsafe impl Sync for Given {}
-
-static GIVEN: Given = Given { state: AtomicU8::new(UNKNOWN), set: UnsafeCell::new(None) };
+static GIVEN: Once<Option<CpuSet>> = Once::new();
 
 /// The processors that this program was given, whichever one of them it keeps to for the moment.
 fn given() -> Option<CpuSet> {
-    if GIVEN.state.load(Ordering::Acquire) == KNOWN {
-        // SAFETY: nobody writes it any more.
-        return unsafe { *GIVEN.set.get() };
+    if let Some(given) = GIVEN.get() {
+        return *given;
     }
     let set = sched_getaffinity(None).ok();
-    if GIVEN.state.compare_exchange(UNKNOWN, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        // SAFETY: nobody else has taken it, or will.
-        unsafe { *GIVEN.set.get() = set };
-        GIVEN.state.store(KNOWN, Ordering::Release);
-    }
+    GIVEN.set(set);
     set
 }
 
