@@ -12,7 +12,7 @@ use rustix::{
 
 use super::{
     Locked, Store,
-    layers::{layer_path, missing},
+    layers::{layer_path, missing, open_at},
     publish,
 };
 use crate::{
@@ -45,14 +45,8 @@ impl Store {
     /// [`Error::Corrupt`] if the layer is missing; of the file system.
     pub fn keep_layer(&self, _locked: &Locked, layer: &DiffId) -> Result<OwnedFd> {
         let path = layer_path(layer);
-        // Nearly all are there: nobody looks before.
-        let opened = match open_facts(&self.root, &path) {
-            Err(Errno::NOENT) => {
-                self.layer_place(layer).map_or(Err(Errno::NOENT), |place| open_facts(&self.root, &place))
-            }
-            other => other,
-        };
-        let facts = opened.map_err(|errno| missing(layer, &path, errno))?;
+        let facts = open_at(layer, &|place| open_facts(&self.root, place))
+            .map_err(|errno| missing(layer, &path, errno))?;
         file::lock(&facts, FlockOperation::LockShared).context("lock", &path)?;
         Ok(facts)
     }
@@ -66,13 +60,9 @@ impl Store {
     }
 
     fn open_layer(&self, layer: &DiffId) -> Result<HeldLayer> {
-        let path = self.layer_place(layer).unwrap_or_else(|| layer_path(layer));
-        let directory = match publish::open_directory(&self.root, &path) {
-            // It has moved to the other shelf.
-            Err(Errno::NOENT) => publish::open_directory(&self.root, &layer_path(layer)),
-            other => other,
-        };
-        let directory = directory.map_err(|errno| missing(layer, &path, errno))?;
+        let path = layer_path(layer);
+        let directory = open_at(layer, &|place| publish::open_directory(&self.root, place))
+            .map_err(|errno| missing(layer, &path, errno))?;
         // Whoever has made it may still have it locked, for a moment.
         file::lock(&directory, FlockOperation::LockShared).context("lock", &path)?;
         match statat(&directory, SKELETON, AtFlags::SYMLINK_NOFOLLOW) {

@@ -89,15 +89,10 @@ impl Store {
     }
 
     /// Where the layer lies below the data root.
-    pub(super) fn layer_place(&self, layer: &DiffId) -> Option<String> {
+    fn layer_place(&self, layer: &DiffId) -> Option<String> {
         let exists =
             |path: &String| rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        let kept = layer_path(layer);
-        if exists(&kept) {
-            return Some(kept);
-        }
-        // It may move from there to here meanwhile.
-        [fresh_path(layer), kept].into_iter().find(exists)
+        PLACES.iter().map(|place| place(layer)).find(exists)
     }
 
     /// The layer's place, if it is only on the shelf of this boot.
@@ -135,13 +130,8 @@ impl Store {
             if layers[at + 1..].contains(layer) {
                 continue;
             }
-            let kept = layer_path(layer);
-            // Nearly all are there: nobody looks before.
-            let opened = match tree(&kept) {
-                Err(Errno::NOENT) => self.layer_place(layer).map_or(Err(Errno::NOENT), |place| tree(&place)),
-                other => other,
-            };
-            let (tree, hides) = opened.map_err(|errno| missing(layer, &format!("{kept}/tree"), errno))?;
+            let (tree, hides) = open_at(layer, &tree)
+                .map_err(|errno| missing(layer, &format!("{}/tree", layer_path(layer)), errno))?;
             open.push(tree);
             if hides {
                 break;
@@ -149,6 +139,15 @@ impl Store {
         }
         Ok(open)
     }
+}
+
+/// Where a layer may lie, the likeliest first. It may move from the second to the first meanwhile.
+const PLACES: [fn(&DiffId) -> String; 3] = [layer_path, fresh_path, layer_path];
+
+/// What `open` gives of the place where a layer lies. Nearly all are in the first one: nobody looks before.
+pub(super) fn open_at<T>(layer: &DiffId, open: &dyn Fn(&str) -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut opened = PLACES.iter().map(|place| open(&place(layer)));
+    opened.find(|opened| !matches!(opened, Err(Errno::NOENT))).unwrap_or(Err(Errno::NOENT))
 }
 
 pub(super) fn missing(layer: &DiffId, path: &str, errno: Errno) -> Error {
