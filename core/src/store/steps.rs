@@ -3,6 +3,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, Timestamps};
 use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,17 @@ pub struct StepRecord {
     pub files: Vec<StepFile>,
 }
 
+impl StepRecord {
+    /// Reads a file with one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]; of the file system.
+    pub fn read(at: impl AsFd, path: &str) -> Result<StepRecord> {
+        let bytes = file::read(at, path, RECORD_LIMIT).context("read", path)?;
+        crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
+    }
+}
+
 /// A file that a step read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFile {
@@ -70,7 +82,7 @@ impl Store {
     /// What came of the step with this key the last time, if that is all still there.
     pub fn step(&self, _locked: &Locked, key: &Digest) -> Option<StepRecord> {
         let path = path(key);
-        let record: StepRecord = self.read_step(&path).ok()?;
+        let record = StepRecord::read(&self.root, &path).ok()?;
         if record.layer.is_some_and(|layer| !self.has_layer(&layer)) {
             return None;
         }
@@ -78,11 +90,6 @@ impl Store {
         let times = Timestamps { last_access: now, last_modification: now };
         let _ = rustix::fs::utimensat(&self.root, path.as_str(), &times, AtFlags::SYMLINK_NOFOLLOW);
         Some(record)
-    }
-
-    fn read_step(&self, path: &str) -> Result<StepRecord> {
-        let bytes = file::read(&self.root, path, RECORD_LIMIT).context("read", path)?;
-        crate::json::from_slice(&bytes).map_err(|error| Error::Corrupt(format!("read {path}: {error}")))
     }
 
     /// All steps, in no order. Those that can't be read are left out.
@@ -95,7 +102,7 @@ impl Store {
             let Some(key) = Digest::from_hex(&name) else { continue };
             let path = path(&key);
             let stat = rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW);
-            if let (Ok(stat), Ok(record)) = (stat, self.read_step(&path)) {
+            if let (Ok(stat), Ok(record)) = (stat, StepRecord::read(&self.root, &path)) {
                 steps.push(CachedStep { key, record, used: Time::from_unix(stat.st_mtime, 0) });
             }
         }

@@ -21,13 +21,11 @@ use crate::{
     build::CacheTo,
     digest::{DiffId, Digest},
     file,
-    store::{Locked, StepRecord},
+    store::{LayerFacts, Locked, Scratch, StepRecord},
 };
 
 const STEPS: &str = "steps";
 const LAYERS: &str = "layers";
-/// Longest record of a step, in bytes.
-const RECORD_LIMIT: usize = 1 << 20;
 
 impl Build<'_> {
     /// Writes these steps to a directory, where they are not there yet.
@@ -59,11 +57,11 @@ impl Build<'_> {
         if exists(layers, name.as_str()) {
             return Ok(());
         }
+        let held = self.engine.store.hold_layer(locked, layer)?;
         let unfinished = format!(".{}.{}", name.as_str(), rustix::process::getpid().as_raw_nonzero());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(layers, unfinished.as_str(), flags, Mode::from_raw_mode(0o644))
             .context("create", &unfinished)?;
-        let held = self.engine.store.hold_layer(locked, layer)?;
         let written = held.read_tar(&mut |part| file::write_all(&file, part).context("write", &unfinished));
         let named = written.and_then(|()| {
             rustix::fs::renameat(layers, unfinished.as_str(), layers, name.as_str())
@@ -81,56 +79,34 @@ impl Build<'_> {
     /// What is wrong with the directory that has it.
     pub(super) fn fetch(&mut self, key: &Digest) -> Result<Option<StepRecord>> {
         for directory in &self.task.options.cache_from {
-            let Some(record) = read(directory, key)? else { continue };
-            let store = &self.engine.store;
-            let missing = record.layer.filter(|layer| !store.has_layer(layer));
-            let unpacked = match missing {
-                Some(layer) => {
-                    let path = format!("{directory}/{LAYERS}/{}", layer.0.hex().as_str());
-                    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                    let tar = rustix::fs::openat(file::CWD, path.as_str(), flags, Mode::empty())
-                        .context("open", &path)?;
-                    let source =
-                        &mut |buffer: &mut [u8]| file::read_part(&tar, buffer).context("read", &path);
-                    let (scratch, unpacked) = unpack_layer(store, source)?;
-                    if unpacked.layer != layer {
-                        return Err(Error::Corrupt(format!(
-                            "{path} is {} and not what its name says",
-                            unpacked.layer
-                        )));
-                    }
-                    Some((layer, scratch, unpacked.applied.facts))
-                }
-                None => None,
-            };
-            let locked = store.share()?;
-            let mut publication = store.publication(&locked)?;
-            if let Some((layer, scratch, facts)) = &unpacked {
-                publication = publication.fresh_layer(layer, scratch, facts)?;
-            }
-            publication.step(key, &record)?.show()?;
-            // Its maker's own lock would be in the way.
-            drop(unpacked);
-            self.keep(&locked, record.layer.as_slice())?;
+            let record =
+                match StepRecord::read(file::CWD, &format!("{directory}/{STEPS}/{}", key.hex().as_str())) {
+                    Err(Error::Os { errno: Errno::NOENT, .. }) => continue,
+                    read => read?,
+                };
+            let missing = record.layer.filter(|layer| !self.engine.store.has_layer(layer));
+            let fresh = missing.map(|layer| self.fetch_layer(directory, &layer)).transpose()?;
+            let locked = self.engine.store.share()?;
+            self.shelve(&locked, key, &record, fresh.as_ref())?;
             return Ok(Some(record));
         }
         Ok(None)
+    }
+
+    fn fetch_layer(&self, directory: &str, layer: &DiffId) -> Result<(Scratch, LayerFacts)> {
+        let path = format!("{directory}/{LAYERS}/{}", layer.0.hex().as_str());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let tar =
+            rustix::fs::openat(file::CWD, path.as_str(), flags, Mode::empty()).context("open", &path)?;
+        let source = &mut |buffer: &mut [u8]| file::read_part(&tar, buffer).context("read", &path);
+        let (scratch, unpacked) = unpack_layer(&self.engine.store, source)?;
+        if unpacked.layer != *layer {
+            return Err(Error::Corrupt(format!("{path} is {} and not what its name says", unpacked.layer)));
+        }
+        Ok((scratch, unpacked.applied.facts))
     }
 }
 
 fn exists(at: &OwnedFd, name: &str) -> bool {
     rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-}
-
-/// What a directory says of a step.
-fn read(directory: &str, key: &Digest) -> Result<Option<StepRecord>> {
-    let path = format!("{directory}/{STEPS}/{}", key.hex().as_str());
-    match file::read(file::CWD, path.as_str(), RECORD_LIMIT) {
-        Ok(json) => match crate::json::from_slice(&json) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) => Err(Error::Corrupt(format!("read {path}: {error}"))),
-        },
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(Error::os("read", path, errno)),
-    }
 }

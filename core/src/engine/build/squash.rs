@@ -5,6 +5,7 @@ use alloc::{format, string::ToString};
 use super::{
     super::{commit::layer_of, root::merged},
     Build,
+    stage::made,
 };
 use crate::{
     Context, Result,
@@ -47,38 +48,23 @@ impl Build<'_> {
         let mut key = self.key("squash", below);
         above.iter().for_each(|layer| key.add("layer", layer.to_string().as_bytes()));
         let Finished { key, inputs, files } = key.finish();
-        // The layers stay as long as this is there, even if somebody wants to prune the cache.
-        let locked = store.share()?;
         if !self.task.options.no_cache
-            && let Some(record) = store.step(&locked, &key)
+            && let Some(record) = self.look_up(&key)?
         {
-            self.keep(&locked, record.layer.as_slice())?;
             return Ok((record, true));
         }
+        let locked = store.share()?;
         let (lower, uppers) = (store.open_layers(below)?, store.open_layers(above)?);
         let empty = store.scratch(&locked)?;
         let lower = match lower.as_slice() {
             [] => file::directory(empty.directory(), ".").context("open", "empty directory")?,
             layers => merged(layers)?,
         };
-        let (scratch, unpacked) = layer_of(store, uppers, lower, self.epoch())?;
-        let record = StepRecord {
-            layer: (!unpacked.is_empty()).then_some(unpacked.layer),
-            size_bytes: unpacked.applied.facts.size_bytes,
-            instruction: INSTRUCTION.into(),
-            created_ns: Time::now().unix_nanos(),
-            took_ns: clock::monotonic() - began,
-            inputs,
-            files,
-        };
-        let mut publication = store.publication(&locked)?;
-        if let Some(layer) = &record.layer {
-            publication = publication.fresh_layer(layer, &scratch, &unpacked.applied.facts)?;
-        }
-        publication.step(&key, &record)?.show()?;
-        // Its maker's own lock would be in the way.
-        drop(scratch);
-        self.keep(&locked, record.layer.as_slice())?;
+        let layer = layer_of(store, uppers, lower, self.epoch())?;
+        let (fresh, record) = made((!layer.1.is_empty()).then_some(layer));
+        let took_ns = clock::monotonic() - began;
+        let record = StepRecord { instruction: INSTRUCTION.into(), inputs, files, took_ns, ..record };
+        self.shelve(&locked, &key, &record, fresh.as_ref())?;
         Ok((record, false))
     }
 }

@@ -31,7 +31,8 @@ use crate::{
     },
     file,
     image::config::{ImageConfig, Step},
-    store::{LayerFacts, Scratch, StepFile, StepRecord},
+    layer::unpack::Unpacked,
+    store::{LayerFacts, Locked, Scratch, StepFile, StepRecord},
 };
 
 /// Most files of a step that its record names, for people.
@@ -274,16 +275,10 @@ impl<'a> Build<'a> {
                 let layers = if apart { &[][..] } else { &done.state.layers };
                 let bench = Bench::new(engine, layers)?;
                 make(self, begun.number, done, &bench)?;
-                let (scratch, record) = self.made(bench)?;
+                let (fresh, record) = made(bench.layer(engine, self.epoch())?);
                 let took_ns = clock::monotonic() - begun.at;
                 let record = StepRecord { instruction: instruction.into(), inputs, files, took_ns, ..record };
-                let locked = engine.store.share()?;
-                let mut publication = engine.store.publication(&locked)?;
-                if let (Some((scratch, facts)), Some(layer)) = (&scratch, &record.layer) {
-                    publication = publication.fresh_layer(layer, scratch, facts)?;
-                }
-                publication.step(&key, &record)?.show()?;
-                self.keep(&locked, record.layer.as_slice())?;
+                self.shelve(&engine.store.share()?, &key, &record, fresh.as_ref())?;
                 (record.layer, record.created_ns)
             }
         };
@@ -315,7 +310,8 @@ impl<'a> Build<'a> {
         Ok((found, Some(turn)))
     }
 
-    fn look_up(&mut self, key: &Digest) -> Result<Option<StepRecord>> {
+    /// What came of a step the last time, its layer kept.
+    pub(super) fn look_up(&mut self, key: &Digest) -> Result<Option<StepRecord>> {
         let store = &self.engine.store;
         let locked = store.share()?;
         let found = store.step(&locked, key);
@@ -325,16 +321,20 @@ impl<'a> Build<'a> {
         Ok(found)
     }
 
-    /// What was left on a bench, as a layer.
-    fn made(&self, bench: Bench) -> Result<(Option<(Scratch, LayerFacts)>, StepRecord)> {
-        let layer = bench.layer(self.engine, self.epoch())?;
-        let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
-        let scratch = layer.map(|(scratch, unpacked)| {
-            record.layer = Some(unpacked.layer);
-            record.size_bytes = unpacked.applied.facts.size_bytes;
-            (scratch, unpacked.applied.facts)
-        });
-        Ok((scratch, record))
+    /// Puts what came of a step into the cache. Its layer, which comes along if it is not there yet, is kept.
+    pub(super) fn shelve(
+        &mut self,
+        locked: &Locked,
+        key: &Digest,
+        record: &StepRecord,
+        fresh: Option<&(Scratch, LayerFacts)>,
+    ) -> Result<()> {
+        let mut publication = self.engine.store.publication(locked)?;
+        if let (Some(layer), Some((scratch, facts))) = (&record.layer, fresh) {
+            publication = publication.fresh_layer(layer, scratch, facts)?;
+        }
+        publication.step(key, record)?.show()?;
+        self.keep(locked, record.layer.as_slice())
     }
 
     /// The beginning of every key: what the step works on.
@@ -516,6 +516,17 @@ impl<'a> Build<'a> {
         }
         Ok((merged(&open)?, None))
     }
+}
+
+/// What a step has just made, unless that is nothing: its layer, and what is known of that.
+pub(super) fn made(layer: Option<(Scratch, Unpacked)>) -> (Option<(Scratch, LayerFacts)>, StepRecord) {
+    let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
+    let fresh = layer.map(|(scratch, unpacked)| {
+        record.layer = Some(unpacked.layer);
+        record.size_bytes = unpacked.applied.facts.size_bytes;
+        (scratch, unpacked.applied.facts)
+    });
+    (fresh, record)
 }
 
 /// A `COPY` of a whole directory.
