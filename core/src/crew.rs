@@ -8,7 +8,7 @@
 use alloc::{format, vec::Vec};
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::Timespec,
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::Errno,
     pipe::{PipeFlags, pipe_with},
@@ -115,15 +115,7 @@ fn start(
 
 /// Waits for whoever says something, and takes the results of those who are ready.
 fn turn(running: &mut Vec<Worker>, hear: &mut dyn FnMut(Heard<'_>) -> Result<()>) -> Result<()> {
-    let ready: Vec<bool> = {
-        let mut polled: Vec<PollFd<'_>> =
-            running.iter().map(|worker| PollFd::new(&worker.report, PollFlags::IN)).collect();
-        match poll(&mut polled, Some(&TICK)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::os("wait for", "processes", errno)),
-        }
-        polled.iter().map(|polled| !polled.revents().is_empty()).collect()
-    };
+    let ready = fork::heard(running.iter().map(|worker| &worker.report), &TICK)?;
     hear(Heard::Nothing)?;
     for at in (0..running.len()).rev().filter(|at| ready[*at]) {
         match running[at].listen()? {

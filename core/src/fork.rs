@@ -6,6 +6,7 @@ pub mod work;
 use alloc::vec::Vec;
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{CWD, Mode, OFlags},
     io::Errno,
@@ -99,6 +100,20 @@ fn copy<T>(
             exec::exit(body(owned))
         }
     }
+}
+
+/// Which of these pipes have something to be read, or nobody at the other end any more, after waiting for the first one as
+/// long as that at most.
+///
+/// # Errors
+/// Of the kernel.
+pub fn heard<'a>(pipes: impl Iterator<Item = &'a OwnedFd>, patience: &Timespec) -> Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> = pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    match poll(&mut polled, Some(patience)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(Error::os("wait for", "processes", errno)),
+    }
+    Ok(polled.iter().map(|polled| !polled.revents().is_empty()).collect())
 }
 
 /// Does the same with each of many items, in as many processes as there are processors, with at least `least` items for

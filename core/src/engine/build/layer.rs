@@ -1,7 +1,5 @@
 //! The tree that a step works on, and the layer that comes of it.
 
-use alloc::vec::Vec;
-
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::super::{
@@ -47,10 +45,9 @@ impl Bench {
         Ok(Bench { ground: self.ground.standing_on(None)?, scratch: None })
     }
 
-    /// What it holds open.
-    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let scratch = self.scratch.iter().map(|scratch| scratch.directory().as_fd());
-        self.ground.descriptors().chain(scratch).collect()
+    /// What it holds open on this machine's own root.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.ground.descriptors()
     }
 
     /// Whether it becomes no layer.

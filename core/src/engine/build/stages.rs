@@ -182,16 +182,11 @@ impl Site<'_> {
 
     /// Waits for whoever says something, and passes it on.
     fn turn(&mut self) -> Result<()> {
-        let ready: Vec<bool> = {
-            let mut polled: Vec<PollFd<'_>> =
-                self.running.iter().map(|worker| PollFd::new(&worker.report, PollFlags::IN)).collect();
-            match poll(&mut polled, Some(&clock::timespec(clock::SECOND))) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::os("wait for", "processes", errno)),
-            }
-            polled.iter().map(|polled| !polled.revents().is_empty()).collect()
-        };
-        (self.tell)(Event::Idle)?;
+        let reports = self.running.iter().map(|worker| &worker.report);
+        let ready = fork::heard(reports, &clock::timespec(clock::SECOND))?;
+        if !ready.contains(&true) {
+            (self.tell)(Event::Idle)?;
+        }
         for at in (0..self.running.len()).rev().filter(|at| ready[*at]) {
             if let Some(state) = self.listen(at)? {
                 let locked = self.engine.store.share()?;

@@ -38,8 +38,7 @@ impl fmt::Debug for Probing {
 
 impl Probing {
     /// Probes as `settings` say. `start` starts a probe whose output goes to the descriptor, and which ends with all that
-    /// it has started when it gets SIGTERM. The file about them is in
-    /// `directory`.
+    /// it has started when it gets SIGTERM. The file about them is in `directory`.
     pub fn new(
         settings: Settings,
         directory: OwnedFd,
