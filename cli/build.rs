@@ -5,7 +5,9 @@
 //! | [`flags`] | what was typed -> the options of a build, or why one is not there |
 //! | [`export`] | `--output` -> where the result goes, and the result there |
 //! | [`carried`] | `--cache-to`, `--cache-from` -> directories of steps |
+//! | [`annotations`] | `--annotation` -> what is noted of the image, and where |
 //! | [`secrets`] | `--secret` -> an id and its content |
+//! | [`ssh`] | `--ssh` -> an id, and where an agent listens |
 //! | [`source`] | PATH and `--file` -> the Dockerfile and the context |
 //! | [`upload`] | a directory -> the tar of a context, for an engine that can't see it |
 //! | [`show`] | the stream of a build -> a view's text on stderr, and the image's id |

@@ -101,7 +101,7 @@ pub fn info() -> CommandInfoWithArgs {
     }
 }
 
-/// The options of the engine.
+/// The options of the engine, but for those that name directories.
 pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
     let epoch = flags.one("--source-date-epoch").or_else(|| own.filled("SOURCE_DATE_EPOCH"));
     let epoch = epoch.map(|text| {
@@ -138,11 +138,8 @@ pub fn options(flags: &Flags, own: &Environment) -> Result<Options, String> {
         secrets: flags.all("--secret").map(|text| secrets::read(text, own)).collect::<Result<_, _>>()?,
         ssh: flags.all("--ssh").map(|text| ssh::read(text, own)).collect::<Result<_, _>>()?,
         epoch: epoch.transpose()?.map(Time::unix),
-        contexts: Vec::new(),
-        cache_from: Vec::new(),
-        cache_to: Vec::new(),
-        one_by_one: false,
         explain: flags.on("--explain"),
+        ..Options::default()
     })
 }
 

@@ -48,3 +48,9 @@ fn ended(output: Output) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
+
+/// How many steps of a build came from the cache, as each `FROM` does, and how many did not.
+fn cached(stderr: &str) -> (usize, usize) {
+    let of = |word: &str| stderr.lines().filter(|line| line.split(' ').nth(1) == Some(word)).count();
+    (of("CACHED"), of("DONE"))
+}

@@ -3,18 +3,12 @@
 use std::fs;
 
 use crate::{
-    build, context,
+    build, cached, context,
     support::{Scratch, with_box},
 };
 
 fn id(scratch: &Scratch, name: &str) -> String {
     scratch.text(&["inspect", "-f", "{{.Id}}", name])
-}
-
-/// How many steps of a build came from the cache, `FROM` not counted, and how many did not.
-fn cached(stderr: &str) -> (usize, usize) {
-    let of = |word: &str| stderr.lines().filter(|line| line.split(' ').nth(1) == Some(word)).count();
-    (of("CACHED"), of("DONE"))
 }
 
 #[test]
