@@ -3,6 +3,8 @@
 
 #[path = "../fuzz/src/dockerfile.rs"]
 mod dockerfile;
+#[path = "../fuzz/src/key.rs"]
+mod key;
 #[path = "../fuzz/src/profile.rs"]
 mod profile;
 #[path = "../fuzz/src/properties.rs"]
@@ -133,4 +135,9 @@ fn a_word_expands_to_what_it_may() {
 #[test]
 fn what_is_ignored_is_what_a_slow_matcher_ignores() {
     check("ignore", dockerfile::ignore);
+}
+
+#[test]
+fn different_inputs_of_a_step_give_different_keys() {
+    check("key", key::key);
 }

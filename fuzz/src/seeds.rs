@@ -21,12 +21,13 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "dockerfile" => texts(&DOCKERFILES),
         "expand" => texts(&WORDS),
         "ignore" => texts(&IGNORES),
+        "key" => KEYS.iter().map(|parts| parts.join(&0xff)).collect(),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 16] = [
+pub const TARGETS: [&str; 17] = [
     "layer",
     "emit",
     "tar",
@@ -43,6 +44,7 @@ pub const TARGETS: [&str; 16] = [
     "dockerfile",
     "expand",
     "ignore",
+    "key",
 ];
 
 const REFERENCES: [&str; 10] = [
@@ -173,6 +175,17 @@ const IGNORES: [&str; 10] = [
     "[^a\\]]x\0bx",
     "a/**\n!a/*/c\0a/b/c",
     "!\n[\0",
+];
+
+/// A kind, then names and values.
+const KEYS: [&[&[u8]]; 7] = [
+    &[b"run"],
+    &[b""],
+    &[b"run", b"parent", b"sha256:00", b"command", b"sh", b"command", b"-c", b"command", b"make"],
+    &[b"copy", b"a", b"", b"", b"b", b"", b""],
+    &[b"run", b"ab", b"c\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0d", b"\x02\0\0\0\0\0\0\0"],
+    &[b"run", b"environment", b"A=\xc3\xa9\xfe\x80", b"\xc3", b"\xa9"],
+    &[b"run", b"long", &[b'x'; 300], b"long", &[0xfe; 201]],
 ];
 
 /// A letter says what is read.

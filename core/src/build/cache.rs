@@ -109,4 +109,12 @@ mod tests {
         let known = key("run", &[("parent", b"sha256:00"), ("env", b"A=1")]);
         assert_eq!(known.hex().as_str(), "da2f854dc1c0b1b1fe3c4543e059ccf6cd19dc991feb0108939c681eb13db159");
     }
+
+    #[test]
+    fn what_is_hashed_is_each_part_behind_its_length_in_eight_bytes() {
+        let written = b"\x0d\0\0\0\0\0\0\0skiff build 1\x03\0\0\0\0\0\0\0run\
+            \x01\0\0\0\0\0\0\0a\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\xc3\xa9\x01\0\0\0\0\0\0\0\xff";
+        assert_eq!(key("run", &[("a", b""), ("\u{e9}", b"\xff")]), Digest::of(written));
+        assert_eq!(key("", &[]), Digest::of(b"\x0d\0\0\0\0\0\0\0skiff build 1\0\0\0\0\0\0\0\0"));
+    }
 }
