@@ -63,7 +63,7 @@ impl Export {
             && !only.starts_with("type=")
         {
             let kind = if only == "-" { Kind::Tar } else { Kind::Local };
-            return Ok(Export { kind, destination: only.clone(), names: Vec::new() });
+            return Ok(Export { kind, destination: only.clone().into(), names: Vec::new() });
         }
         let (mut kind, mut destination, mut names) = (None, String::new(), Vec::new());
         for field in &fields {

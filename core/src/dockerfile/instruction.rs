@@ -42,7 +42,7 @@ type Read = Option<for<'a> fn(&Rest<'a>) -> Result<'a, Command<'a>>>;
 type Known = (&'static str, &'static [(&'static str, Kind)], Read);
 
 /// All of them.
-const INSTRUCTIONS: [Known; 18] = [
+static INSTRUCTIONS: [Known; 18] = [
     ("ADD", &ADD_FLAGS, Some(|line| line.add().map(Box::new).map(Command::Add))),
     ("ARG", &[], Some(|line| line.args().map(Command::Arg))),
     ("CMD", &[], Some(|line| line.command(line.text).map(Command::Cmd))),
@@ -70,9 +70,9 @@ const INSTRUCTIONS: [Known; 18] = [
 /// Reads an instruction.
 pub(super) fn parse<'a>(text: &'a str, heredocs: &'a [Heredoc<'a>], escape: char) -> Result<'a, Parsed<'a>> {
     let (written, rest) = words::keyword(text);
-    let Some((keyword, known, read)) =
-        INSTRUCTIONS.iter().find(|(keyword, ..)| keyword.eq_ignore_ascii_case(written))
-    else {
+    let initial = written.bytes().next().unwrap_or_default().to_ascii_uppercase();
+    let is_it = |keyword: &str| keyword.as_bytes()[0] == initial && keyword.eq_ignore_ascii_case(written);
+    let Some((keyword, known, read)) = INSTRUCTIONS.iter().find(|(keyword, ..)| is_it(keyword)) else {
         return Err(unknown(written));
     };
     let (flags, text) = Flags::take(rest, escape, known)?;
@@ -178,23 +178,30 @@ impl<'a> Rest<'a> {
 
     /// `key=value...`, or the old `key value` where the value is the rest.
     fn pairs(&self) -> Result<'a, Vec<Pair<'a>>> {
-        let mut words = words::quoted(self.text, self.escape).peekable();
-        if words.peek().is_some_and(|word| words::assignment(word).is_none()) {
-            let (key, value) = words::keyword(self.text);
-            if value.is_empty() {
-                return Err(self.problem("must have two arguments"));
+        let mut pairs = Vec::new();
+        for word in words::quoted(self.text, self.escape) {
+            match words::assignment(word) {
+                Some(("", _)) => {
+                    return Err(Problem::new(format!("{} names can not be blank", self.keyword), word));
+                }
+                Some((key, value)) => pairs.push(Pair { key, value, is_legacy: false }),
+                None if pairs.is_empty() => {
+                    let (key, value) = words::keyword(self.text);
+                    if value.is_empty() {
+                        return Err(self.problem("must have two arguments"));
+                    }
+                    return Ok(Vec::from([Pair { key, value, is_legacy: true }]));
+                }
+                None => {
+                    let form = "Must be of the form: name=value";
+                    return Err(Problem::new(
+                        format!("Syntax error - can't find = in {word:?}. {form}"),
+                        word,
+                    ));
+                }
             }
-            return Ok(Vec::from([Pair { key, value, is_legacy: true }]));
         }
-        let pair = |word: &'a str| match words::assignment(word) {
-            Some(("", _)) => Err(Problem::new(format!("{} names can not be blank", self.keyword), word)),
-            Some((key, value)) => Ok(Pair { key, value, is_legacy: false }),
-            None => {
-                let form = "Must be of the form: name=value";
-                Err(Problem::new(format!("Syntax error - can't find = in {word:?}. {form}"), word))
-            }
-        };
-        self.at_least_one(words.map(pair).collect::<Result<'a, _>>()?)
+        self.at_least_one(pairs)
     }
 
     fn volumes(&self) -> Result<'a, Vec<Word<'a>>> {
@@ -417,18 +424,15 @@ fn is_stage_name(name: &str) -> bool {
 fn device(text: &str) -> core::result::Result<Device, String> {
     let mut device = Device { name: String::new(), required: false };
     for field in mount::fields(text).map_err(|why| format!("failed to parse csv devices: {why}"))? {
-        let (key, value) = match field.split_once('=') {
-            Some((key, value)) => (key.to_ascii_lowercase(), Some(value)),
-            None => (field.to_ascii_lowercase(), None),
-        };
-        match (key.as_str(), value) {
+        let (key, value) = mount::setting(&field);
+        match (&*key, value) {
             ("required", None) => device.required = true,
             ("required", Some(value)) => device.required = mount::boolean("required", value)?,
             ("name", Some(_)) if !device.name.is_empty() => {
                 return Err(format!("device name already set to {}", device.name));
             }
             ("name", Some(value)) => device.name = value.into(),
-            _ if device.name.is_empty() => device.name = field,
+            _ if device.name.is_empty() => device.name = field.into(),
             (_, None) => return Err(format!("invalid field '{field}' must be a key=value pair")),
             (key, Some(_)) => {
                 let message = format!("unexpected key '{key}' in '{field}'");

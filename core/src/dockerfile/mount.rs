@@ -1,11 +1,8 @@
 //! `RUN --mount=key=value,...`
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
+use super::words;
 use crate::{nearest::nearest, units};
 
 /// What is mounted while a `RUN` runs.
@@ -114,11 +111,8 @@ impl Mount {
         let mut read_only = None;
         let all = fields(text).map_err(|why| format!("failed to parse csv mounts: {why}"))?;
         for field in all {
-            let (key, value) = match field.split_once('=') {
-                Some((key, value)) => (key.to_ascii_lowercase(), Some(value)),
-                None => (field.to_ascii_lowercase(), None),
-            };
-            match (key.as_str(), value) {
+            let (key, value) = setting(&field);
+            match (&*key, value) {
                 ("readonly" | "ro", None) => read_only = Some(true),
                 ("readwrite" | "rw", None) => read_only = Some(false),
                 ("required", None) => mount.require(true)?,
@@ -149,13 +143,11 @@ impl Mount {
         let id = || value.parse::<u32>().map(Some).map_err(|_| invalid());
         match key {
             "type" => {
-                let lower = value.to_ascii_lowercase();
-                self.kind = choose(&KINDS, &lower, || format!("unsupported mount type {value:?}"))?;
+                self.kind = choose(&KINDS, &value, || format!("unsupported mount type {value:?}"))?;
             }
             "sharing" => {
-                let lower = value.to_ascii_lowercase();
                 let error = || format!("unsupported sharing value {value:?}");
-                self.sharing = Some(choose(&SHARINGS, &lower, error)?);
+                self.sharing = Some(choose(&SHARINGS, &value, error)?);
             }
             "from" => self.from = value,
             "source" | "src" => self.source = value,
@@ -233,9 +225,9 @@ pub(super) fn boolean(key: &str, value: &str) -> Result<bool, String> {
 }
 
 fn choose<T: Copy>(known: &[(&str, T)], name: &str, error: impl Fn() -> String) -> Result<T, String> {
-    let found = known.iter().find(|(known, _)| *known == name);
+    let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     let names = known.iter().map(|(name, _)| *name);
-    found.map(|(_, value)| *value).ok_or_else(|| suggested(error(), name, names))
+    found.map(|(_, value)| *value).ok_or_else(|| suggested(error(), &name.to_ascii_lowercase(), names))
 }
 
 pub(super) fn suggested<'n>(
@@ -249,21 +241,28 @@ pub(super) fn suggested<'n>(
     }
 }
 
+/// A field's key in lower case, and its value if it has one.
+pub(super) fn setting(field: &str) -> (Cow<'_, str>, Option<&str>) {
+    let (key, value) = words::assignment(field).map_or((field, None), |(key, value)| (key, Some(value)));
+    let is_lower = !key.bytes().any(|byte| byte.is_ascii_uppercase());
+    (if is_lower { Cow::Borrowed(key) } else { Cow::Owned(key.to_ascii_lowercase()) }, value)
+}
+
 /// The fields of one line of CSV.
-pub fn fields(text: &str) -> Result<Vec<String>, String> {
+pub fn fields(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {
         let field;
         if let Some(inside) = rest.strip_prefix('"') {
-            (field, rest) = quoted_field(inside).ok_or("extraneous or missing \" in quoted-field")?;
+            let quoted = quoted_field(inside).ok_or("extraneous or missing \" in quoted-field")?;
+            (field, rest) = (Cow::Owned(quoted.0), quoted.1);
         } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            if rest[..end].contains('"') {
+            let (plain, behind) = rest.split_at(memchr::memchr(b',', rest.as_bytes()).unwrap_or(rest.len()));
+            if memchr::memchr(b'"', plain.as_bytes()).is_some() {
                 return Err("bare \" in non-quoted-field".into());
             }
-            field = rest[..end].to_string();
-            rest = &rest[end..];
+            (field, rest) = (Cow::Borrowed(plain), behind);
         }
         fields.push(field);
         match rest.strip_prefix(',') {

@@ -120,6 +120,7 @@ fn quoted_end(text: &str, mut at: usize, escape: u8) -> usize {
 }
 
 /// It is part of a word, wherever it stands.
+#[inline(always)]
 fn is_plain(byte: u8, escape: u8) -> bool {
     matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\'') && byte != escape
 }
@@ -149,15 +150,14 @@ pub(super) fn flags(text: &str, escape: char) -> (Vec<Flag<'_>>, &str) {
     let (mut found, mut rest) = (Vec::new(), text);
     while rest.as_bytes().starts_with(b"--") {
         let (word, length) = flag_word(rest, escape);
-        let written = &rest[..length];
-        rest = trim_start(&rest[length..]);
-        if word == "--" {
+        let (written, behind) = rest.split_at(length);
+        rest = trim_start(behind);
+        if word.len() == 2 {
             break;
         }
-        let name = cut(&word, 2..word.len());
-        let (name, value) = match name.find('=') {
-            Some(at) => (cut(&name, 0..at), Some(cut(&name, at + 1..name.len()))),
-            None => (name, None),
+        let (name, value) = match memchr::memchr(b'=', word.as_bytes()) {
+            Some(at) => (cut(&word, 2..at), Some(cut(&word, at + 1..word.len()))),
+            None => (cut(&word, 2..word.len()), None),
         };
         found.push(Flag { written, name, value });
     }
@@ -166,10 +166,7 @@ pub(super) fn flags(text: &str, escape: char) -> (Vec<Flag<'_>>, &str) {
 
 /// The first word without quotes and escapes, and its length with them.
 fn flag_word(text: &str, escape: char) -> (Cow<'_, str>, usize) {
-    let is_special = |byte: u8| {
-        matches!(byte, b'\'' | b'"' | b'\n') || byte == escape as u8 || is_blank(byte) || !byte.is_ascii()
-    };
-    let plain = text.bytes().position(is_special).unwrap_or(text.len());
+    let plain = text.bytes().position(|byte| !is_plain(byte, escape as u8)).unwrap_or(text.len());
     if text.as_bytes().get(plain).is_none_or(|byte| is_blank(*byte)) {
         return (Cow::Borrowed(&text[..plain]), plain);
     }
