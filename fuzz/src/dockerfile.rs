@@ -119,7 +119,9 @@ pub fn ignore(data: &[u8]) {
 /// The rules, one after the other.
 fn slow(text: &str, path: &str) -> bool {
     let mut is_out = false;
-    for line in text.trim_start_matches('\u{feff}').split('\n').filter(|line| !line.starts_with('#')) {
+    for line in
+        text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').filter(|line| !line.starts_with('#'))
+    {
         let line = line.trim();
         let (line, exception) = line.strip_prefix('!').map_or((line, false), |rest| (rest.trim(), true));
         if line.is_empty() {

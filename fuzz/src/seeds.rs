@@ -164,7 +164,7 @@ const WORDS: [&str; 12] = [
     "${A:-'",
 ];
 
-const IGNORES: [&str; 10] = [
+const IGNORES: [&str; 11] = [
     "a\n!a/b\n\0a/b/c",
     "**/*.o\n!x/**\n\0x/y.o",
     "*\n!*.md\0a.md",
@@ -175,6 +175,7 @@ const IGNORES: [&str; 10] = [
     "[^a\\]]x\0bx",
     "a/**\n!a/*/c\0a/b/c",
     "!\n[\0",
+    "\u{feff}\u{feff}*\0a",
 ];
 
 /// A kind, then names and values.
