@@ -153,7 +153,8 @@ pub fn with_box(changes: &[&str]) -> Scratch {
     std::fs::write(root.join("data/seed"), "seed\n").unwrap();
     let tar = scratch.path("rootfs.tar");
     let status = Command::new("tar")
-        .args(["--numeric-owner", "--owner=0", "--group=0", "-cf"])
+        // Two machines have the same image.
+        .args(["--numeric-owner", "--owner=0", "--group=0", "--sort=name", "--mtime=@1700000000", "-cf"])
         .arg(&tar)
         .arg("-C")
         .arg(&root)
