@@ -6,6 +6,7 @@ pub mod environment;
 pub mod flags;
 pub mod mounts;
 pub mod policies;
+pub mod ports;
 pub use skiff_core::units;
 
 use alloc::{string::String, vec::Vec};
@@ -15,7 +16,7 @@ use flags::{Flags, invalid};
 use mounts::Volumes;
 use policies::each;
 use skiff_core::{
-    container::config::{Config, HostConfig, LogConfig, Map, Ulimit},
+    container::config::{Config, Empty, HostConfig, LogConfig, Map, Ulimit},
     process::cgroup::resources::Resources,
 };
 
@@ -70,6 +71,13 @@ fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> 
     let everything = !detach && streams.is_empty();
     let attaches = |stream: &str| streams.iter().any(|given| given == stream);
     let attach_stdin = attaches("stdin") || everything && interactive;
+    let mut exposed_ports = Map::new();
+    for ports in each(flags, "--expose", ports::expose)? {
+        exposed_ports.extend(ports.into_iter().map(|port| (port, Empty {})));
+    }
+    for published in each(flags, "--publish", ports::publish)? {
+        exposed_ports.extend(published.into_iter().map(|(port, _)| (port, Empty {})));
+    }
     Ok(Config {
         hostname: flags.text("--hostname"),
         domainname: flags.text("--domainname"),
@@ -83,6 +91,7 @@ fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> 
         env: environment::environment(flags.all("--env-file"), flags.all("--env"), own)?,
         cmd: (!command.is_empty()).then(|| command.to_vec()),
         healthcheck: policies::health(flags)?,
+        exposed_ports,
         image: image.into(),
         working_dir: flags.text("--workdir"),
         entrypoint: flags.one("--entrypoint").map(|program| vec![program.into()]),
@@ -100,6 +109,10 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
     // Not collected: that sorts, which is code of its own for each kind of map.
     let mut tmpfs = Map::new();
     tmpfs.extend(flags.all("--tmpfs").map(mounts::tmpfs));
+    let mut port_bindings = Map::<Option<Vec<_>>>::new();
+    for (inside, outside) in each(flags, "--publish", ports::publish)?.into_iter().flatten() {
+        port_bindings.entry(inside).or_default().get_or_insert_default().push(outside);
+    }
     let mut host = HostConfig {
         container_id_file: flags.text("--cidfile"),
         log_config: LogConfig { driver: flags.text("--log-driver"), config: pairs(flags, "--log-opt") },
@@ -126,6 +139,8 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
         shm_size: flags.number("--shm-size", units::size)?,
         sysctls: pairs(flags, "--sysctl"),
         runtime: flags.text("--runtime"),
+        publish_all_ports: flags.on("--publish-all"),
+        port_bindings,
         init: flags.on("--init").then_some(true),
         ulimits: ulimits(flags)?,
         devices: each(flags, "--device", devices::device)?,
@@ -187,7 +202,7 @@ fn network(flags: &Flags) -> Result<String, String> {
     let mut names = flags.all("--network");
     let Some(name) = names.next() else { return Ok("default".into()) };
     if names.next().is_some() {
-        return Err("more than one --network needs bridge networks, which are not there yet".into());
+        return Err("more than one --network: that is not there yet".into());
     }
     if name == "container:" {
         return Err(invalid("--network", name, "it is container:NAME"));
@@ -300,6 +315,10 @@ mod tests {
             (&[], "/HostConfig/MaskedPaths", json!(null)),
             (&["--shm-size", "1m"], "/HostConfig/ShmSize", json!(1 << 20)),
             (&["--sysctl", "net.a=1"], "/HostConfig/Sysctls", json!({"net.a": "1"})),
+            (&["--publish-all"], "/HostConfig/PublishAllPorts", json!(true)),
+            (&["--publish", "81:80"], "/HostConfig/PortBindings/80~1tcp/0/HostPort", json!("81")),
+            (&["--publish", "81:80/udp"], "/ExposedPorts/80~1udp", json!({})),
+            (&["--expose", "80"], "/ExposedPorts/80~1tcp", json!({})),
             (&["--runtime", "runc"], "/HostConfig/Runtime", json!("runc")),
             (&["--init"], "/HostConfig/Init", json!(true)),
             (&["--oom-score-adj", "5"], "/HostConfig/OomScoreAdj", json!(5)),
@@ -348,10 +367,7 @@ mod tests {
             ),
             (&["--rm", "--restart", "always"], "conflicting options: cannot specify both --restart and --rm"),
             (&["--log-driver", "none", "--log-opt", "a=b"], "invalid logging opts for driver none"),
-            (
-                &["--network", "a", "--network", "b"],
-                "more than one --network needs bridge networks, which are not there yet",
-            ),
+            (&["--network", "a", "--network", "b"], "more than one --network: that is not there yet"),
             (
                 &["--oom-score-adj", "x"],
                 "invalid argument \"x\" for --oom-score-adj: 'x' is not a whole number",

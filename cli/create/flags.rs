@@ -68,8 +68,7 @@ pub const fn refused_unless_false(long: &'static str, reason: &'static str) -> F
 }
 
 const REFUSED: &str = "refused";
-const PUBLISHING: &str = "publishing ports needs bridge networks, which are not there yet";
-const ADDRESSES: &str = "addresses and aliases need bridge networks, which are not there yet";
+const ADDRESSES: &str = "addresses and aliases need networks of one's own, which are not there yet";
 const REALTIME: &str = "cgroup2 has no limit for real-time scheduling";
 const WINDOWS: &str = "only for containers on Windows";
 
@@ -109,7 +108,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--entrypoint", "program", "program instead of the image's entry point"),
     with_short(many("--env", "name[=value]", "environment variable"), 'e'),
     many("--env-file", "file", "environment variables, one a line"),
-    refused("--expose", None, PUBLISHING),
+    many("--expose", "port[/proto]", "port that --publish-all publishes"),
     refused("--gpus", None, "GPUs are not there yet; --device lets single devices in"),
     many("--group-add", "group", "supplementary group"),
     one("--health-cmd", "command", "shell command that tells whether the container works"),
@@ -130,7 +129,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--kernel-memory", None, "cgroup2 has no limit for kernel memory alone"),
     with_short(many("--label", "name[=value]", "label"), 'l'),
     many("--label-file", "file", "labels, one a line"),
-    refused("--link", None, "links need bridge networks, which are not there yet"),
+    refused("--link", None, "links need networks of one's own, which are not there yet"),
     refused("--link-local-ip", None, ADDRESSES),
     one("--log-driver", "json-file|none", "where output is kept"),
     many("--log-opt", "name=value", "max-size and max-file of json-file"),
@@ -141,7 +140,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--memory-swappiness", None, "cgroup2 has no swappiness of a group"),
     many("--mount", "type=..,src=..,dst=..", "bind, volume or tmpfs mount"),
     one("--name", "name", "name of the container"),
-    many("--network", "none|host|container:NAME", "network; default none"),
+    many("--network", "bridge|none|host|container:NAME", "network; default none"),
     refused("--network-alias", None, ADDRESSES),
     switch("--no-healthcheck", None, "no health checks, whatever the image says"),
     switch("--oom-kill-disable", None, "only where control groups know it (not cgroup2)"),
@@ -150,8 +149,11 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--pids-limit", "count", "limit of processes; -1: no limit"),
     one("--platform", "os/arch", "platform of the image; only this host's"),
     switch("--privileged", None, "all rights, all devices, nothing masked"),
-    refused("--publish", Some('p'), PUBLISHING),
-    refused_switch("--publish-all", Some('P'), PUBLISHING),
+    with_short(
+        many("--publish", "[ip:][host:]port[/proto]", "port of the host that leads to one inside"),
+        'p',
+    ),
+    switch("--publish-all", Some('P'), "publish all exposed ports on any ports of the host"),
     one("--pull", "missing|never", "what to do if the image is not there"),
     switch("--quiet", Some('q'), "no progress of pulling"),
     switch("--read-only", None, "the root file system can't be written"),
@@ -323,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_with_a_reason() {
-        let error = collect("--publish 80:80 -- image").unwrap_err();
-        assert_eq!(error, "--publish: publishing ports needs bridge networks, which are not there yet");
+        let error = collect("--ip 10.0.0.2 -- image").unwrap_err();
+        assert_eq!(error, "--ip: addresses and aliases need networks of one's own, which are not there yet");
     }
 }

@@ -16,6 +16,7 @@ pub mod connection;
 mod container_list;
 mod create;
 mod disk_usage;
+mod endpoint;
 mod events;
 pub mod exchange;
 mod exec;

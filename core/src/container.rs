@@ -1,6 +1,7 @@
 //! What a container is, on disk and in requests: its settings, its record, its state.
 
 pub mod config;
+pub mod endpoint;
 pub mod health;
 pub mod keys;
 pub mod log;

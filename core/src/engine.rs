@@ -19,6 +19,7 @@ mod joined;
 pub mod list;
 pub mod load;
 pub mod logs;
+mod network;
 pub mod pause;
 pub mod prepare;
 pub mod remove;
@@ -39,6 +40,8 @@ pub mod view;
 pub mod volume;
 pub mod wait;
 mod within;
+
+pub use network::BRIDGE;
 
 use alloc::string::String;
 use core::cell::RefCell;

@@ -8,6 +8,7 @@
 //! | [`store`] | the shelves: layers, blobs, images, names |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`build`] | a Dockerfile and a context -> steps, their keys, the files that they copy |
+//! | [`net`] | interfaces, addresses, rules -> netlink messages |
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
@@ -40,6 +41,7 @@ pub mod journal;
 pub mod json;
 pub mod layer;
 pub mod nearest;
+pub mod net;
 pub mod process;
 pub mod sort;
 pub mod store;

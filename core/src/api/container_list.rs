@@ -2,11 +2,18 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{exchange::Exchange, filters::Filters, json::Json, network};
+use super::{
+    endpoint::{network_names, write_networks, write_ports},
+    exchange::Exchange,
+    filters::Filters,
+    json::Json,
+    network,
+};
 use crate::{
     Error, Result,
     clock::{Time, duration},
     container::{
+        endpoint::Endpoint,
         record::{Listed, MountKind, MountPoint, Record},
         state::{State, Status},
     },
@@ -67,7 +74,8 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             return Ok(None);
         }
         let mut json = Json::with_room(1024);
-        write(&mut json, &record, &state, now, wanted);
+        let endpoint = engine.endpoint_of(&record.id, &record.host.network_mode);
+        write(&mut json, &record, endpoint.as_ref(), &state, now, wanted);
         if with_size {
             write_size(&mut json, engine, &record)?;
         }
@@ -94,7 +102,8 @@ pub(super) fn write_all(json: &mut Json, engine: &Engine, found: &[(Listed, Stat
     let now = Time::now();
     json.open_array();
     for (record, state) in found {
-        write(json, record, state, now, None);
+        let endpoint = engine.endpoint_of(&record.id, &record.host.network_mode);
+        write(json, record, endpoint.as_ref(), state, now, None);
         write_size(json, engine, record)?;
         json.close_object();
     }
@@ -194,11 +203,18 @@ fn is_port(wanted: &str, key: &str) -> bool {
 }
 
 /// Opens the object of a container and writes those of its members that are wanted.
-fn write(json: &mut Json, record: &Listed, state: &State, now: Time, wanted: Wanted<'_>) {
+fn write(
+    json: &mut Json,
+    record: &Listed,
+    endpoint: Option<&Endpoint>,
+    state: &State,
+    now: Time,
+    wanted: Wanted<'_>,
+) {
     json.open_object();
     let networks = |json: &mut Json| {
         json.open_object().key("Networks");
-        write_networks(json, &record.host.network_mode);
+        write_networks(json, &record.host.network_mode, &record.id, endpoint);
         json.close_object();
     };
     let mode = record.host.network_mode.as_str();
@@ -211,7 +227,7 @@ fn write(json: &mut Json, record: &Listed, state: &State, now: Time, wanted: Wan
         ("ImageID", &|json| _ = json.string(&record.image)),
         ("Command", &|json| _ = json.string(&command_line(record))),
         ("Created", &|json| _ = json.number(created)),
-        ("Ports", &|json| _ = json.open_array().close_array()),
+        ("Ports", &|json| write_ports(json, &record.config.exposed_ports, endpoint)),
         ("Labels", &|json| _ = json.value(&record.config.labels)),
         ("State", &|json| _ = json.string(state.status.name())),
         ("Status", &|json| _ = json.string(&status_text(state, now))),
@@ -257,33 +273,6 @@ fn status_text(state: &State, now: Time) -> String {
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_ns)),
         Status::Removed => "Removal In Progress".into(),
     }
-}
-
-/// The networks that a container is on.
-fn network_names(mode: &str) -> &'static [&'static str] {
-    match mode {
-        "host" => &["host"],
-        mode if mode.starts_with("container:") => &[],
-        _ => &["none"],
-    }
-}
-
-/// `{"none": {...}}`
-pub(super) fn write_networks(json: &mut Json, mode: &str) {
-    json.open_object();
-    for &name in network_names(mode) {
-        json.key(name).open_object();
-        for key in ["IPAMConfig", "Links", "Aliases", "DriverOpts"] {
-            json.key(key).null();
-        }
-        json.key("NetworkID").string(network::id_of(name));
-        for key in ["MacAddress", "EndpointID", "Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address"] {
-            json.key(key).string("");
-        }
-        json.key("IPPrefixLen").number(0).key("GlobalIPv6PrefixLen").number(0);
-        json.key("GwPriority").number(0).key("DNSNames").null().close_object();
-    }
-    json.close_object();
 }
 
 /// `[{"Type": ...}]`. As with Docker those of `--tmpfs` stand among the host's settings only: `is_tmpfs` tells which.

@@ -3,7 +3,8 @@
 use alloc::{format, string::String};
 
 use super::{
-    container_list::{time, write_mounts, write_networks},
+    container_list::{time, write_mounts},
+    endpoint::{write_endpoint, write_networks, write_port_map},
     exchange::Exchange,
     json::Json,
 };
@@ -75,17 +76,18 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     write_mounts(json, &record.mounts, &|place| record.host.tmpfs.contains_key(place));
     json.key("Config").value(&Config { hostname: record.hostname().into(), ..record.config.clone() });
     json.key("NetworkSettings").open_object();
-    for key in ["Bridge", "SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "MacAddress"] {
+    for key in ["Bridge", "SandboxID", "SandboxKey"] {
         json.key(key).string("");
     }
-    json.key("HairpinMode").boolean(false).key("IPPrefixLen").number(0);
+    json.key("HairpinMode").boolean(false);
     json.key("LinkLocalIPv6Address").string("").key("LinkLocalIPv6PrefixLen").number(0);
-    json.key("GlobalIPv6Address").string("").key("GlobalIPv6PrefixLen").number(0);
-    json.key("IPv6Gateway").string("");
-    json.key("Ports").open_object().close_object();
+    let endpoint = engine.endpoint(record);
+    write_endpoint(json, id, endpoint.as_ref());
+    json.key("Ports");
+    write_port_map(json, &record.config.exposed_ports, endpoint.as_ref());
     json.key("SecondaryIPAddresses").null().key("SecondaryIPv6Addresses").null();
     json.key("Networks");
-    write_networks(json, &record.host.network_mode);
+    write_networks(json, &record.host.network_mode, id, endpoint.as_ref());
     json.close_object();
 }
 

@@ -1,10 +1,16 @@
-//! `/networks`: the two that need nothing, `none` and `host`.
+//! `/networks`: those that are always there, `bridge`, `host` and `none`.
 
 use super::{exchange::Exchange, filters::Filters, json::Json};
-use crate::{Error, Result, clock::Time, engine::Engine, events::Kind};
+use crate::{
+    Error, Result,
+    clock::Time,
+    engine::{BRIDGE, Engine},
+    events::Kind,
+};
 
 /// Name, driver and id of a network that is always there. The ids are the SHA-256 sums of the names.
-const NETWORKS: [(&str, &str, &str); 2] = [
+const NETWORKS: [(&str, &str, &str); 3] = [
+    ("bridge", "bridge", "17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121"),
     ("host", "host", "4740ae6347b0172c01254ff55bae5aff5199f4446e7f6d643d40185b3f475145"),
     ("none", "null", "140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe"),
 ];
@@ -22,11 +28,24 @@ fn write(json: &mut Json, (name, driver, id): (&str, &str, &str), engine: &Engin
     json.key("Created").string(&alloc::format!("{created}")).key("Scope").string("local");
     json.key("Driver").string(driver).key("EnableIPv4").boolean(true).key("EnableIPv6").boolean(false);
     json.key("IPAM").open_object().key("Driver").string("default").key("Options").null();
-    json.key("Config").open_array().close_array().close_object();
+    json.key("Config").open_array();
+    let bridge = (name == BRIDGE).then(|| engine.bridge_name());
+    if bridge.is_some()
+        && let Some(subnet) = engine.bridge_subnet()
+    {
+        json.open_object().key("Subnet").string(&alloc::format!("{subnet}"));
+        json.key("Gateway").string(&alloc::format!("{}", subnet.gateway())).close_object();
+    }
+    json.close_array().close_object();
     json.key("Internal").boolean(false).key("Attachable").boolean(false).key("Ingress").boolean(false);
     json.key("ConfigFrom").open_object().key("Network").string("").close_object();
     json.key("ConfigOnly").boolean(false).key("Containers").open_object().close_object();
-    json.key("Options").open_object().close_object().key("Labels").open_object().close_object();
+    json.key("Options").open_object();
+    if let Some(bridge) = bridge {
+        json.key("com.docker.network.bridge.name").string(&bridge);
+        json.key("com.docker.network.bridge.default_bridge").string("true");
+    }
+    json.close_object().key("Labels").open_object().close_object();
     json.close_object();
 }
 

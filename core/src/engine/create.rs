@@ -2,6 +2,7 @@
 //! is written.
 
 use alloc::{format, string::String, vec, vec::Vec};
+use core::net::IpAddr;
 
 use rustix::fd::OwnedFd;
 use serde::Deserialize;
@@ -9,12 +10,13 @@ use serde::Deserialize;
 mod isolation;
 pub mod mounts;
 
-use super::{Engine, image::Force};
+use super::{Engine, image::Force, network::BRIDGE};
 use crate::{
     Error, Result,
     clock::Time,
     container::{
         config::{Config, HostConfig, nullable},
+        endpoint::{self, Endpoint},
         health, log, names,
         record::{HOST_IMAGE, Record},
         restart::Policy,
@@ -192,13 +194,17 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
     if !host.network_mode.starts_with("container:")
-        && !matches!(host.network_mode.as_str(), "" | "default" | "none" | "host")
+        && !matches!(host.network_mode.as_str(), "" | "default" | "none" | "host" | BRIDGE)
     {
         return Err(Error::NotFound(format!("network {} not found", host.network_mode))
-            .hint("none and host are there; bridge networks are not yet"));
+            .hint("bridge, none and host are there; networks of one's own are not yet"));
+    }
+    let ports = endpoint::wanted(config, host)?;
+    if !ports.is_empty() && matches!(host.network_mode.as_str(), "" | "default") {
+        return Err(Error::Unsupported("publishing ports on the default network is not there yet".into())
+            .hint("--network bridge has ports"));
     }
     let pending = [
-        (!host.port_bindings.is_empty() || host.publish_all_ports, "publishing ports"),
         (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
@@ -210,7 +216,7 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
 }
 
 /// The lines of every container's /etc/hosts, and those that were asked for.
-pub(super) fn hosts(record: &Record) -> Result<String> {
+pub(super) fn hosts(record: &Record, endpoint: Option<&Endpoint>) -> Result<String> {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
          ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
@@ -218,11 +224,37 @@ pub(super) fn hosts(record: &Record) -> Result<String> {
     for extra in &record.host.extra_hosts {
         let (name, address) = extra
             .split_once([':', '='])
-            .filter(|(name, address)| !name.is_empty() && address.parse::<core::net::IpAddr>().is_ok())
+            .filter(|(name, address)| !name.is_empty() && address.parse::<IpAddr>().is_ok())
             .ok_or_else(|| Error::Invalid(format!("invalid --add-host {extra:?}: want name:address")))?;
         text.push_str(&format!("{address}\t{name}\n"));
     }
+    if let Some(Endpoint { address, .. }) = endpoint {
+        let name = record.hostname();
+        match record.config.domainname.as_str() {
+            "" => text.push_str(&format!("{address}\t{name}\n")),
+            domain => text.push_str(&format!("{address}\t{name}.{domain} {name}\n")),
+        }
+    }
     Ok(text)
+}
+
+/// The lines of a resolv.conf that are good in another network namespace: without name servers on the host's loopback. If
+/// no other is there it is Google's, as with Docker.
+pub(super) fn reachable_servers(own: &[u8]) -> Vec<u8> {
+    let is_server = |line: &&[u8]| line.starts_with(b"nameserver");
+    let is_reachable = |line: &&[u8]| {
+        let text = core::str::from_utf8(line).unwrap_or_default();
+        let address = text.split_ascii_whitespace().nth(1).and_then(|text| text.parse::<IpAddr>().ok());
+        // The bridge has no IPv6 yet.
+        address.is_some_and(|address| address.is_ipv4() && !address.is_loopback())
+    };
+    let lines = own.split_inclusive(|&byte| byte == b'\n');
+    let kept: Vec<&[u8]> = lines.filter(|line| !is_server(line) || is_reachable(line)).collect();
+    let mut text = kept.concat();
+    if !kept.iter().any(|line| is_server(&line)) {
+        text.extend(b"nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+    }
+    text
 }
 
 /// resolv.conf: what was asked for, else the host's own.

@@ -6,12 +6,14 @@ use rustix::{fd::AsFd, io::Errno};
 
 use super::{
     Engine, create,
+    network::Connection,
     prepare::{Prepared, end_group},
     root::Root,
 };
 use crate::{
     Context, Result,
     container::{
+        endpoint::Endpoint,
         record::Record,
         shelf::{Container, Lock},
     },
@@ -33,11 +35,12 @@ impl Engine {
         lock: &Lock,
         root: &Root,
         prepared: Prepared,
-    ) -> Result<Running> {
-        let Prepared { unborn, group, nodes, root: _ } = prepared;
-        let start = || -> Result<Started> {
-            self.write_network_files(&container.record, lock)?;
-            launch::start(Launch {
+    ) -> Result<(Running, Option<Connection>)> {
+        let Prepared { mut unborn, group, nodes, root: _ } = prepared;
+        let start = || -> Result<(Started, Option<Connection>)> {
+            let connection = self.connect(&container.record, lock, &mut unborn)?;
+            self.write_network_files(&container.record, lock, connection.as_ref().map(|one| &one.endpoint))?;
+            let started = launch::start(Launch {
                 record: &container.record,
                 lowers: &root.lowers(),
                 upper: &root.changes("upper"),
@@ -46,11 +49,13 @@ impl Engine {
                 nodes: &nodes,
                 cover: &self.run_path,
                 unborn,
-            })
+            })?;
+            Ok((started, connection))
         };
         match start() {
-            Ok(started) => Ok(Running { started, group }),
+            Ok((started, connection)) => Ok((Running { started, group }, connection)),
             Err(error) => {
+                self.disconnect(&lock.directory);
                 end_group(&group);
                 Err(error)
             }
@@ -58,7 +63,12 @@ impl Engine {
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
-    pub(super) fn write_network_files(&self, record: &Record, lock: &Lock) -> Result<()> {
+    pub(super) fn write_network_files(
+        &self,
+        record: &Record,
+        lock: &Lock,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<()> {
         if self.copy_network_files(record, lock)? {
             return Ok(());
         }
@@ -66,9 +76,13 @@ impl Engine {
         let hosts = if record.host.network_mode == "host" && record.host.extra_hosts.is_empty() {
             own("/etc/hosts")
         } else {
-            create::hosts(record)?.into_bytes()
+            create::hosts(record, endpoint)?.into_bytes()
         };
-        let resolv_conf = create::resolv_conf(&record.host, &own("/etc/resolv.conf"));
+        let mut servers = own("/etc/resolv.conf");
+        if endpoint.is_some() {
+            servers = create::reachable_servers(&servers);
+        }
+        let resolv_conf = create::resolv_conf(&record.host, &servers);
         let hostname = format!("{}\n", record.hostname()).into_bytes();
         for (name, text) in [("hosts", hosts), ("resolv.conf", resolv_conf), ("hostname", hostname)] {
             match file::create(&lock.directory, name, &text, 0o644) {

@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 
 use super::{
     Engine,
+    network::Connection,
     prepare::{Prepared, end_group},
     root::Root,
 };
@@ -35,6 +36,8 @@ pub struct Begun {
     monitor: Monitor,
     root: Root,
     running: Running,
+    /// Its ports are its own as long as this is kept.
+    connection: Option<Connection>,
 }
 
 impl Begun {
@@ -66,11 +69,12 @@ impl Engine {
                 return Err(error);
             }
         };
-        let running = self.launch(container, lock, &root, prepared)?;
+        let (running, connection) = self.launch(container, lock, &root, prepared)?;
         match self.mark_started(container, &mut monitor, &running) {
-            Ok(()) => Ok(Begun { monitor, root, running }),
+            Ok(()) => Ok(Begun { monitor, root, running, connection }),
             Err(error) => {
-                Begun { monitor, root, running }.abandon();
+                self.disconnect(&lock.directory);
+                Begun { monitor, root, running, connection }.abandon();
                 Err(error)
             }
         }
@@ -143,7 +147,7 @@ impl Engine {
     /// # Errors
     /// Of the file system; the container has ended then, too.
     pub fn supervise(&self, mut container: Container, lock: Lock, begun: Begun) -> Result<()> {
-        let Begun { mut monitor, root, mut running } = begun;
+        let Begun { mut monitor, root, mut running, mut connection } = begun;
         let host = &container.record.host;
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
@@ -154,6 +158,9 @@ impl Engine {
                     self.tell(&record, action, more);
                 }
             });
+            if connection.take().is_some() {
+                self.disconnect(&lock.directory);
+            }
             let kills = self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
             for _ in monitor.kills_told..kills {
@@ -185,7 +192,7 @@ impl Engine {
                 .prepare(&container.record)
                 .and_then(|prepared| self.launch(&container, &lock, &root, prepared));
             match again {
-                Ok(again) => running = again,
+                Ok((again, connected)) => (running, connection) = (again, connected),
                 Err(error) => {
                     monitor.state.exit_code = START_FAILED;
                     monitor.state.error = format!("{error}");

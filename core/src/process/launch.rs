@@ -127,6 +127,16 @@ impl Unborn {
         }
     }
 
+    /// Its network namespace.
+    ///
+    /// # Errors
+    /// Of clone3; of open(2).
+    pub fn network_namespace(&mut self) -> Result<OwnedFd> {
+        let pid = self.birth.child().context("clone3", CHILD)?.as_raw_nonzero();
+        let path = alloc::format!("/proc/{pid}/ns/net");
+        rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context("open", path)
+    }
+
     /// Gives the process what it can't give itself, before it does anything: the time of its clocks, the ids of its user
     /// namespace. Gives that, if it is not the host's.
     fn endow(&mut self, host: &HostConfig) -> Result<Option<UserNamespace>> {

@@ -259,7 +259,7 @@ impl Build<'_> {
                 return Err(error);
             }
         };
-        let running = engine.launch(&container, lock, &root, prepared)?;
+        let (running, _) = engine.launch(&container, lock, &root, prepared)?;
         let started = &running.started;
         let mut streams = vec![(&started.stdout, false)];
         streams.extend(started.stderr.as_ref().map(|stderr| (stderr, true)));

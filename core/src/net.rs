@@ -1,0 +1,8 @@
+//! What the kernel is told about networks: netlink messages, and the sockets that carry them. [`message`], [`link`] and
+//! [`table`] are pure: they turn values into bytes and bytes into values; [`socket`] sends and receives.
+
+pub mod link;
+pub mod message;
+pub mod socket;
+pub mod subnet;
+pub mod table;

@@ -1,0 +1,202 @@
+//! Interfaces, addresses and routes: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h.
+
+use core::net::Ipv4Addr;
+
+use super::{
+    message::{Flags, Message, Messages, number},
+    subnet::Subnet,
+};
+
+const NEWLINK: u16 = 16;
+const GETLINK: u16 = 18;
+const NEWADDR: u16 = 20;
+const GETADDR: u16 = 22;
+const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
+
+/// AF_INET
+const INET: u8 = 2;
+/// IFF_UP
+const UP: u32 = 1;
+/// `struct ifinfomsg`, `struct ifaddrmsg`, `struct rtmsg`.
+const LINK_PART: usize = 16;
+const ADDRESS_PART: usize = 8;
+const ROUTE_PART: usize = 12;
+
+/// IFLA_*
+mod attribute {
+    pub const ADDRESS: u16 = 1;
+    pub const IFNAME: u16 = 3;
+    pub const MTU: u16 = 4;
+    pub const MASTER: u16 = 10;
+    pub const LINKINFO: u16 = 18;
+    pub const NET_NS_FD: u16 = 28;
+    pub const INFO_KIND: u16 = 1;
+    pub const INFO_DATA: u16 = 2;
+    pub const INFO_SLAVE_KIND: u16 = 4;
+    pub const INFO_SLAVE_DATA: u16 = 5;
+    pub const VETH_PEER: u16 = 1;
+    pub const PORT_MODE: u16 = 4;
+}
+
+/// The longest name of an interface, without the zero.
+pub const NAME_MAX: usize = 15;
+
+/// `struct ifinfomsg` for an interface that is to be up, or for one that is only named.
+fn link(index: u32, up: bool) -> [u8; LINK_PART] {
+    let flags = if up { UP } else { 0 };
+    let mut part = [0; LINK_PART];
+    part[4..8].copy_from_slice(&index.to_ne_bytes());
+    part[8..12].copy_from_slice(&flags.to_ne_bytes());
+    part[12..16].copy_from_slice(&flags.to_ne_bytes());
+    part
+}
+
+/// Reads an answer to [`ask_link`]: the interface's number.
+#[must_use]
+pub fn read_link(message: &Message<'_>) -> Option<u32> {
+    number(message.body.get(4..)?).filter(|_| message.kind == NEWLINK)
+}
+
+/// Asks for the interface of a name.
+pub fn ask_link(to: &mut Messages, name: &str) {
+    to.add(GETLINK, Flags::empty(), &link(0, false), |all| _ = all.text(attribute::IFNAME, name));
+}
+
+/// Makes a bridge that is up. It keeps its hardware address, whatever is attached to it.
+pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6]) {
+    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, true), |all| {
+        all.text(attribute::IFNAME, name).bytes(attribute::ADDRESS, &hardware_address);
+        all.nested(attribute::LINKINFO, |info| _ = info.text(attribute::INFO_KIND, "bridge"));
+    });
+}
+
+/// Brings an interface up.
+pub fn set_up(to: &mut Messages, index: u32) {
+    to.add(NEWLINK, Flags::ACK, &link(index, true), |_| {});
+}
+
+/// The two ends of a virtual cable.
+#[derive(Debug)]
+pub struct Cable<'a> {
+    /// Name of the end that stays here.
+    pub name: &'a str,
+    /// The bridge that it is attached to.
+    pub bridge: u32,
+    /// Name of the other end, in its namespace.
+    pub peer: &'a str,
+    /// Its hardware address.
+    pub peer_address: [u8; 6],
+    /// That namespace, a descriptor of this process.
+    pub namespace: u32,
+    /// The longest packet, in bytes, of both.
+    pub mtu: u32,
+}
+
+/// Makes a virtual cable. The end that stays is up; the other can only be [raised](set_up) when the cable is there. The
+/// bridge sends packets back to where they came from, too: with bridge-nf-call-iptables those to a port that the same
+/// container publishes turn round in the bridge.
+pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
+    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, true), |all| {
+        all.text(attribute::IFNAME, cable.name).number(attribute::MTU, cable.mtu);
+        all.number(attribute::MASTER, cable.bridge);
+        all.nested(attribute::LINKINFO, |info| {
+            info.text(attribute::INFO_KIND, "veth").nested(attribute::INFO_DATA, |data| {
+                data.nested(attribute::VETH_PEER, |peer| {
+                    peer.fixed(&link(0, false));
+                    peer.text(attribute::IFNAME, cable.peer).number(attribute::MTU, cable.mtu);
+                    peer.bytes(attribute::ADDRESS, &cable.peer_address);
+                    peer.number(attribute::NET_NS_FD, cable.namespace);
+                });
+            });
+        });
+    });
+    to.add(NEWLINK, Flags::ACK, &link(0, false), |all| {
+        all.text(attribute::IFNAME, cable.name).nested(attribute::LINKINFO, |info| {
+            info.text(attribute::INFO_SLAVE_KIND, "bridge");
+            info.nested(attribute::INFO_SLAVE_DATA, |port| _ = port.bytes(attribute::PORT_MODE, &[1]));
+        });
+    });
+}
+
+/// Gives an interface an address in a subnet.
+pub fn add_address(to: &mut Messages, index: u32, address: Ipv4Addr, subnet: Subnet) {
+    let [a, b, c, d] = index.to_ne_bytes();
+    let part: [u8; ADDRESS_PART] = [INET, subnet.prefix, 0, 0, a, b, c, d];
+    to.add(NEWADDR, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &part, |all| {
+        // IFA_LOCAL, IFA_ADDRESS, IFA_BROADCAST
+        all.bytes(2, &address.octets()).bytes(1, &address.octets()).bytes(4, &subnet.broadcast().octets());
+    });
+}
+
+/// Sends everything that has no better way over a gateway.
+pub fn add_default_route(to: &mut Messages, index: u32, gateway: Ipv4Addr) {
+    // To anywhere, from anywhere, in the main table; made by an administrator, for the universe, to one host.
+    let part: [u8; ROUTE_PART] = [INET, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+    to.add(NEWROUTE, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &part, |all| {
+        // RTA_GATEWAY, RTA_OIF
+        all.bytes(5, &gateway.octets()).number(4, index);
+    });
+}
+
+/// Asks for all IPv4 addresses of all interfaces.
+pub fn ask_addresses(to: &mut Messages) {
+    to.add(GETADDR, Flags::DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0], |_| {});
+}
+
+/// Reads an answer to [`ask_addresses`]: the interface, its address and the subnet.
+#[must_use]
+pub fn read_address(message: &Message<'_>) -> Option<(u32, Ipv4Addr, Subnet)> {
+    let &[family, prefix, ..] = message.body.first_chunk::<ADDRESS_PART>()?;
+    if message.kind != NEWADDR || family != INET {
+        return None;
+    }
+    // IFA_LOCAL
+    let (_, local) = message.attributes(ADDRESS_PART).find(|(kind, _)| *kind == 2)?;
+    let address = Ipv4Addr::from(*local.first_chunk::<4>()?);
+    Some((number(&message.body[4..])?, address, Subnet::of(address, prefix).ok()?))
+}
+
+/// Asks for all IPv4 routes.
+pub fn ask_routes(to: &mut Messages) {
+    to.add(GETROUTE, Flags::DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], |_| {});
+}
+
+/// Reads an answer to [`ask_routes`]: where one leads to. None for those that lead anywhere.
+#[must_use]
+pub fn read_route(message: &Message<'_>) -> Option<Subnet> {
+    let &[family, prefix, ..] = message.body.first_chunk::<ROUTE_PART>()?;
+    if message.kind != NEWROUTE || family != INET {
+        return None;
+    }
+    // RTA_DST
+    let (_, to) = message.attributes(ROUTE_PART).find(|(kind, _)| *kind == 1)?;
+    Subnet::of(Ipv4Addr::from(*to.first_chunk::<4>()?), prefix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::net::message::messages;
+
+    #[test]
+    fn addresses_and_links_are_read_as_they_are_written() {
+        let subnet = Subnet::of([172, 17, 0, 0].into(), 16).unwrap();
+        let mut sent = Messages::default();
+        add_address(&mut sent, 7, [172, 17, 0, 2].into(), subnet);
+        ask_link(&mut sent, "skiff0");
+        let all: Vec<Message<'_>> = messages(sent.bytes()).collect();
+        assert_eq!(read_address(&all[0]), Some((7, [172, 17, 0, 2].into(), subnet)));
+        let link = Message { kind: NEWLINK, ..all[1] };
+        assert_eq!(read_link(&link), Some(0));
+        assert_eq!((read_link(&all[0]), read_address(&all[1]), read_route(&all[1])), (None, None, None));
+        for end in 0..all[0].body.len() {
+            let cut = Message { body: &all[0].body[..end], ..all[0] };
+            read_address(&cut);
+            read_link(&Message { kind: NEWLINK, ..cut });
+            read_route(&Message { kind: NEWROUTE, ..cut });
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The packet filter: nf_tables over nfnetlink (linux/netfilter/nf_tables.h). One table of skiff's own for each bridge;
+//! what leads to containers stands in maps, so that a container comes and goes without a rule being touched.
+
+use core::net::Ipv4Addr;
+
+use super::{
+    message::{Attributes, Flags, Messages},
+    subnet::Subnet,
+};
+
+/// NFNL_SUBSYS_NFTABLES
+const SUBSYSTEM: u16 = 10;
+/// NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
+const BEGIN: u16 = 0x10;
+const END: u16 = 0x11;
+/// NFT_MSG_*
+const NEWTABLE: u16 = 0;
+const GETTABLE: u16 = 1;
+const DELTABLE: u16 = 2;
+const NEWCHAIN: u16 = 3;
+const NEWRULE: u16 = 6;
+const DELRULE: u16 = 8;
+const NEWSET: u16 = 9;
+const NEWELEMENT: u16 = 12;
+const DELELEMENT: u16 = 14;
+/// NFPROTO_IPV4
+const IPV4: u8 = 2;
+
+/// The maps: from protocol and port, and from address, protocol and port, to a container's address and port.
+const PORTS: &str = "ports";
+const BOUND: &str = "bound";
+/// How `nft` shows what is in them: six bits for each type. ipv4_addr is 7, inet_proto 12, inet_service 13.
+const TARGET_TYPE: u32 = 7 << 6 | 13;
+const PORTS_TYPE: u32 = 12 << 6 | 13;
+const BOUND_TYPE: u32 = 7 << 12 | PORTS_TYPE;
+
+/// A register of four bytes, NFT_REG32_00 and the next ones.
+const R0: u32 = 8;
+const R1: u32 = 9;
+const R2: u32 = 10;
+
+const EQUAL: u32 = 0;
+const DIFFERENT: u32 = 1;
+
+/// `struct nfgenmsg`
+fn general(family: u8, id: u16) -> [u8; 4] {
+    let [high, low] = id.to_be_bytes();
+    [family, 0, high, low]
+}
+
+/// A transaction: all of it happens, or nothing.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    table: &'a str,
+    messages: Messages,
+}
+
+/// A protocol that has ports, by its number (RFC 1700).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Transport {
+    /// TCP
+    Tcp = 6,
+    /// UDP
+    Udp = 17,
+}
+
+/// What comes to a port of this host goes to one of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    /// Over which protocol.
+    pub transport: Transport,
+    /// To which address of this host; unspecified for all.
+    pub host_address: Ipv4Addr,
+    /// To which port of this host.
+    pub host_port: u16,
+    /// The container's.
+    pub address: Ipv4Addr,
+    /// The container's.
+    pub port: u16,
+}
+
+impl Forward {
+    /// Its map, and what stands there.
+    fn element(&self) -> (&'static str, ([u8; 12], usize), [u8; 8]) {
+        let [high, low] = self.host_port.to_be_bytes();
+        let [a, b, c, d] = self.host_address.octets();
+        let transport = self.transport as u8;
+        let (map, key) = if self.host_address.is_unspecified() {
+            (PORTS, ([transport, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0], 8))
+        } else {
+            (BOUND, ([a, b, c, d, transport, 0, 0, 0, high, low, 0, 0], 12))
+        };
+        let ([a, b, c, d], [high, low]) = (self.address.octets(), self.port.to_be_bytes());
+        (map, key, [a, b, c, d, high, low, 0, 0])
+    }
+}
+
+/// Asks whether there is a table.
+pub fn ask_table(to: &mut Messages, table: &str) {
+    to.add(SUBSYSTEM << 8 | GETTABLE, Flags::empty(), &general(IPV4, 0), |all| _ = all.text(1, table));
+}
+
+impl<'a> Transaction<'a> {
+    /// Begins one on a table.
+    #[must_use]
+    pub fn new(table: &'a str) -> Self {
+        let mut messages = Messages::default();
+        messages.add(BEGIN, Flags::empty(), &general(0, SUBSYSTEM), |_| {});
+        Transaction { table, messages }
+    }
+
+    /// The messages, with the end.
+    #[must_use]
+    pub fn finish(mut self) -> Messages {
+        self.messages.add(END, Flags::empty(), &general(0, SUBSYSTEM), |_| {});
+        self.messages
+    }
+
+    fn add(&mut self, kind: u16, flags: Flags, fill: impl FnOnce(&mut Attributes<'_>)) {
+        self.messages.add(SUBSYSTEM << 8 | kind, flags | Flags::ACK, &general(IPV4, 0), fill);
+    }
+
+    /// Removes the table, which is there, and all that is in it.
+    pub fn remove(&mut self) {
+        let table = self.table;
+        self.add(DELTABLE, Flags::empty(), |all| _ = all.text(1, table));
+    }
+
+    /// Makes the table of a bridge, or makes its rules anew; what stands in its maps stays.
+    pub fn set_up(&mut self, bridge: &str, subnet: Subnet) {
+        let table = self.table;
+        self.add(NEWTABLE, Flags::CREATE, |all| _ = all.text(1, table));
+        // The hooks are those of linux/netfilter.h, the priorities those of linux/netfilter_ipv4.h.
+        self.chain("guard", "filter", 0, -300);
+        self.chain("prerouting", "nat", 0, -100);
+        self.chain("forward", "filter", 2, 0);
+        self.chain("output", "nat", 3, -100);
+        self.chain("postrouting", "nat", 4, 100);
+        self.map(PORTS, PORTS_TYPE, 8);
+        self.map(BOUND, BOUND_TYPE, 12);
+        // Without a chain: all rules.
+        self.add(DELRULE, Flags::empty(), |all| _ = all.text(1, table));
+
+        let loopback = Subnet::LOOPBACK;
+        // Containers don't reach what listens on the host's loopback only, which the bridge would route.
+        self.rule("guard", |rule| {
+            _ = rule.from_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
+        });
+        for chain in ["prerouting", "output"] {
+            self.rule(chain, |rule| _ = rule.destination(R0).transport(R1).port(R2).map(BOUND).translate());
+            self.rule(chain, |rule| _ = rule.is_to_this_host().transport(R0).port(R1).map(PORTS).translate());
+        }
+        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).is_known().verdict(ACCEPT));
+        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).was_translated().verdict(ACCEPT));
+        self.rule("forward", |rule| {
+            _ = rule.to_interface(EQUAL, bridge).from_interface(EQUAL, bridge).verdict(ACCEPT)
+        });
+        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).verdict(DROP));
+        self.rule("postrouting", |rule| {
+            _ = rule.source_in(subnet).to_interface(DIFFERENT, bridge).masquerade()
+        });
+        // From a container to a published port, perhaps its own: the answer has to come back over this host.
+        self.rule("postrouting", |rule| {
+            _ = rule.source_in(subnet).to_interface(EQUAL, bridge).was_translated().masquerade()
+        });
+        self.rule("postrouting", |rule| {
+            _ = rule.source_in(loopback).to_interface(EQUAL, bridge).masquerade()
+        });
+    }
+
+    /// Has packets go to a container.
+    pub fn forward(&mut self, forward: &Forward) {
+        self.element(NEWELEMENT, Flags::CREATE | Flags::EXCLUSIVE, forward);
+    }
+
+    /// Undoes [`Transaction::forward`].
+    pub fn end_forward(&mut self, forward: &Forward) {
+        self.element(DELELEMENT, Flags::empty(), forward);
+    }
+
+    fn element(&mut self, kind: u16, flags: Flags, forward: &Forward) {
+        let table = self.table;
+        let (map, (key, length), target) = forward.element();
+        self.add(kind, flags, |all| {
+            all.text(1, table).text(2, map).nested(3, |list| {
+                list.nested(1, |element| {
+                    element.nested(1, |data| _ = data.bytes(1, &key[..length]));
+                    if kind == NEWELEMENT {
+                        element.nested(2, |data| _ = data.bytes(1, &target));
+                    }
+                });
+            });
+        });
+    }
+
+    fn chain(&mut self, name: &str, kind: &str, hook: u32, priority: i32) {
+        let table = self.table;
+        self.add(NEWCHAIN, Flags::CREATE, |all| {
+            all.text(1, table).text(3, name);
+            all.nested(4, |at| _ = at.network_number(1, hook).network_number(2, priority as u32));
+            all.network_number(5, ACCEPT).text(7, kind);
+        });
+    }
+
+    fn map(&mut self, name: &str, kind: u32, length: u32) {
+        let table = self.table;
+        self.add(NEWSET, Flags::CREATE, |all| {
+            // NFT_SET_MAP; the number by which the transaction would know it.
+            all.text(1, table).text(2, name).network_number(3, 8).network_number(4, kind);
+            all.network_number(5, length).network_number(6, TARGET_TYPE).network_number(7, 8);
+            all.network_number(10, length);
+        });
+    }
+
+    fn rule(&mut self, chain: &str, fill: impl FnOnce(&mut Rule<'_, '_>)) {
+        let table = self.table;
+        self.add(NEWRULE, Flags::CREATE | Flags::APPEND, |all| {
+            all.text(1, table).text(2, chain);
+            all.nested(4, |list| {
+                let mut rule = Rule(list);
+                fill(&mut rule);
+            });
+        });
+    }
+}
+
+/// NF_DROP, NF_ACCEPT
+const DROP: u32 = 0;
+const ACCEPT: u32 = 1;
+/// NFTA_DATA_VALUE, NFTA_DATA_VERDICT
+const VALUE: u16 = 1;
+const VERDICT: u16 = 2;
+/// IPS_DST_NAT
+const TRANSLATED: u32 = 1 << 5;
+/// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED
+const KNOWN: u32 = 1 << 1 | 1 << 2;
+/// RTN_LOCAL
+const LOCAL: u32 = 2;
+
+/// The expressions of a rule, which all have to hold, and its end.
+struct Rule<'a, 'b>(&'a mut Attributes<'b>);
+
+impl Rule<'_, '_> {
+    fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Attributes<'_>)) -> &mut Self {
+        self.0.nested(1, |one| _ = one.text(1, name).nested(2, fill));
+        self
+    }
+
+    /// Compares what the first register holds.
+    fn compare(&mut self, how: u32, with: &[u8]) -> &mut Self {
+        self.expression("cmp", |all| {
+            all.network_number(1, R0).network_number(2, how).nested(3, |data| _ = data.bytes(VALUE, with));
+        })
+    }
+
+    fn meta(&mut self, key: u32, to: u32) -> &mut Self {
+        self.expression("meta", |all| _ = all.network_number(1, to).network_number(2, key))
+    }
+
+    /// Part of a packet: of its network header (1) or its transport header (2).
+    fn packet(&mut self, header: u32, offset: u32, length: u32, to: u32) -> &mut Self {
+        self.expression("payload", |all| {
+            all.network_number(1, to).network_number(2, header);
+            all.network_number(3, offset).network_number(4, length);
+        })
+    }
+
+    fn mask(&mut self, mask: &[u8; 4]) -> &mut Self {
+        self.expression("bitwise", |all| {
+            all.network_number(1, R0).network_number(2, R0).network_number(3, 4);
+            all.nested(4, |data| _ = data.bytes(VALUE, mask))
+                .nested(5, |data| _ = data.bytes(VALUE, &[0; 4]));
+        })
+    }
+
+    fn interface(&mut self, key: u32, how: u32, name: &str) -> &mut Self {
+        let mut padded = [0; 16];
+        for (to, from) in padded.iter_mut().zip(name.bytes()) {
+            *to = from;
+        }
+        // NFT_REG_1 has place for the whole name.
+        self.meta(key, 1).expression("cmp", |all| {
+            all.network_number(1, 1).network_number(2, how).nested(3, |data| _ = data.bytes(VALUE, &padded));
+        })
+    }
+
+    fn from_interface(&mut self, how: u32, name: &str) -> &mut Self {
+        self.interface(6, how, name)
+    }
+
+    fn to_interface(&mut self, how: u32, name: &str) -> &mut Self {
+        self.interface(7, how, name)
+    }
+
+    fn source_in(&mut self, subnet: Subnet) -> &mut Self {
+        self.packet(1, 12, 4, R0).is_in(subnet)
+    }
+
+    fn destination(&mut self, to: u32) -> &mut Self {
+        self.packet(1, 16, 4, to)
+    }
+
+    fn destination_in(&mut self, subnet: Subnet) -> &mut Self {
+        self.destination(R0).is_in(subnet)
+    }
+
+    fn is_in(&mut self, subnet: Subnet) -> &mut Self {
+        let (value, mask) = subnet.value_and_mask();
+        self.mask(&mask.to_be_bytes()).compare(EQUAL, &value.to_be_bytes())
+    }
+
+    fn transport(&mut self, to: u32) -> &mut Self {
+        self.meta(16, to)
+    }
+
+    /// The port that it goes to.
+    fn port(&mut self, to: u32) -> &mut Self {
+        self.packet(2, 2, 2, to)
+    }
+
+    fn is_to_this_host(&mut self) -> &mut Self {
+        // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR
+        self.expression("fib", |all| _ = all.network_number(1, R0).network_number(2, 3).network_number(3, 2))
+            .compare(EQUAL, &LOCAL.to_ne_bytes())
+    }
+
+    /// A state or status of the connection has one of these bits.
+    fn connection(&mut self, key: u32, bits: u32) -> &mut Self {
+        self.expression("ct", |all| _ = all.network_number(1, R0).network_number(2, key))
+            .mask(&bits.to_ne_bytes())
+            .compare(DIFFERENT, &[0; 4])
+    }
+
+    fn is_known(&mut self) -> &mut Self {
+        self.connection(0, KNOWN)
+    }
+
+    fn was_translated(&mut self) -> &mut Self {
+        self.connection(2, TRANSLATED)
+    }
+
+    /// Looks the registers up, and has what stands there in them instead.
+    fn map(&mut self, name: &str) -> &mut Self {
+        self.expression("lookup", |all| _ = all.text(1, name).network_number(2, R0).network_number(3, R0))
+    }
+
+    /// Changes the destination to what is in the registers.
+    fn translate(&mut self) -> &mut Self {
+        self.expression("nat", |all| {
+            all.network_number(1, 1).network_number(2, u32::from(IPV4));
+            all.network_number(3, R0).network_number(5, R1);
+        })
+    }
+
+    fn masquerade(&mut self) -> &mut Self {
+        self.expression("masq", |_| {})
+    }
+
+    fn verdict(&mut self, code: u32) -> &mut Self {
+        self.expression("immediate", |all| {
+            // NFT_REG_VERDICT
+            all.network_number(1, 0);
+            all.nested(2, |data| _ = data.nested(VERDICT, |verdict| _ = verdict.network_number(1, code)));
+        })
+    }
+}
