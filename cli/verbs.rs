@@ -36,6 +36,7 @@ pub mod inspect;
 pub mod kill;
 pub mod load;
 pub mod logs;
+pub mod network;
 pub mod pause;
 pub mod port;
 pub mod prune;
@@ -168,6 +169,7 @@ pub const VERBS: &[Entry] = &[
     entry::<volume::Create>("volume create", "[OPTIONS] [VOLUME]", 0),
     entry::<volume::List>("volume ls|volume list", "[OPTIONS]", 0),
     entry::<volume::Remove>("volume rm|volume remove", "[OPTIONS] VOLUME [VOLUME...]", 1),
+    entry::<network::List>("network ls|network list", "[OPTIONS]", 0),
     entry::<prune::Volumes>("volume prune", "[OPTIONS]", 0),
     entry::<info::Info>("info|system info", "[OPTIONS]", 0),
     entry::<df::Df>("system df", "[OPTIONS]", 0),

@@ -5,6 +5,8 @@
 mod dockerfile;
 #[path = "../fuzz/src/key.rs"]
 mod key;
+#[path = "../fuzz/src/netlink.rs"]
+mod netlink;
 #[path = "../fuzz/src/profile.rs"]
 mod profile;
 #[path = "../fuzz/src/properties.rs"]
@@ -135,6 +137,11 @@ fn a_word_expands_to_what_it_may() {
 #[test]
 fn what_is_ignored_is_what_a_slow_matcher_ignores() {
     check("ignore", dockerfile::ignore);
+}
+
+#[test]
+fn what_a_netlink_socket_says_is_read_within_its_bounds() {
+    check("netlink", netlink::netlink);
 }
 
 #[test]

@@ -147,6 +147,8 @@ fn a_published_port_is_reached_from_everywhere() {
     assert_eq!(hosts.get(1, &address), None, "not published, though there is a route");
     assert_eq!(hosts.get_inside("other", "172.17.0.1:9090"), None, "the host's loopback is its own");
 
+    let stats = hosts.text(&["stats", "--no-stream", "--format", "{{.NetIO}}", "web"]);
+    assert!(stats.contains("kB / "), "{stats}");
     let ports = "80/tcp -> 0.0.0.0:8080\n80/tcp -> 127.0.0.1:9090\n80/tcp -> 0.0.0.0:7000\n";
     assert_eq!(hosts.text(&["port", "web"]), ports);
     hosts.text(&["rm", "-f", "web"]);
@@ -223,6 +225,8 @@ fn what_a_killed_monitor_had_is_free_again() {
         let name = format!("web{round}");
         let address = hosts.web(&name, &name, &["-p", "8080:80"]);
         assert!(address.starts_with("172.17.0."), "{address}");
+        // Whoever is buried now takes nothing away.
+        hosts.text(&["system", "df"]);
         assert_eq!(hosts.get(1, "10.9.0.1:8080"), Some(name.clone()));
         let id = hosts.text(&["inspect", "-f", "{{.Id}}", &name]);
         let state =

@@ -28,7 +28,7 @@ pub fn publish(text: &str) -> Result<Vec<Published>, String> {
     }
     let (first, last) = range(inside).ok_or_else(|| format!("invalid containerPort: {inside}"))?;
     let host = match outside {
-        "" => None,
+        "" | "0" => None,
         text => Some(range(text).ok_or_else(|| format!("invalid hostPort: {text}"))?),
     };
     let binding = |inside: u16, host_port: String| {
@@ -88,6 +88,7 @@ mod tests {
             ("8080:80/UDP", ":8080>80/udp"),
             ("127.0.0.1:8080:80", "127.0.0.1:8080>80/tcp"),
             ("127.0.0.1::80", "127.0.0.1:>80/tcp"),
+            ("0:80", ":>80/tcp"),
             ("[::1]:8080:80", "::1:8080>80/tcp"),
             ("8080-8081:80-81", ":8080>80/tcp :8081>81/tcp"),
             ("8080-8090:80", ":8080-8090>80/tcp"),
@@ -98,7 +99,7 @@ mod tests {
         for (text, error) in [
             ("", "invalid containerPort: "),
             ("8080:", "invalid containerPort: "),
-            ("0:80", "invalid hostPort: 0"),
+            ("0-1:80", "invalid hostPort: 0-1"),
             ("x:80", "invalid hostPort: x"),
             ("70000", "invalid containerPort: 70000"),
             ("80/icmp", "invalid proto: icmp"),

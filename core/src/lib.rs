@@ -6,9 +6,9 @@
 //! | [`image`] | bytes -> names, configs |
 //! | [`dockerfile`] | the text of a Dockerfile -> typed instructions |
 //! | [`store`] | the shelves: layers, blobs, images, names |
+//! | [`net`] | interfaces, addresses, rules -> netlink messages |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`build`] | a Dockerfile and a context -> steps, their keys, the files that they copy |
-//! | [`net`] | interfaces, addresses, rules -> netlink messages |
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |

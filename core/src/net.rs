@@ -1,6 +1,7 @@
-//! What the kernel is told about networks: netlink messages, and the sockets that carry them. [`message`], [`link`] and
-//! [`table`] are pure: they turn values into bytes and bytes into values; [`socket`] sends and receives.
+//! What the kernel is told about networks: netlink messages, and the sockets that carry them. [`counters`],
+//! [`message`], [`link`] and [`table`] are pure: they turn values into bytes and bytes into values; [`socket`] sends and receives.
 
+pub mod counters;
 pub mod link;
 pub mod message;
 pub mod socket;

@@ -21,13 +21,14 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "dockerfile" => texts(&DOCKERFILES),
         "expand" => texts(&WORDS),
         "ignore" => texts(&IGNORES),
+        "netlink" => netlinks(),
         "key" => KEYS.iter().map(|parts| parts.join(&0xff)).collect(),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 17] = [
+pub const TARGETS: [&str; 18] = [
     "layer",
     "emit",
     "tar",
@@ -45,6 +46,7 @@ pub const TARGETS: [&str; 17] = [
     "expand",
     "ignore",
     "key",
+    "netlink",
 ];
 
 const REFERENCES: [&str; 10] = [
@@ -401,4 +403,30 @@ fn zstds() -> Vec<Vec<u8>> {
         vec![skipped.clone(), compressed.to_vec(), skipped, hello, repeated],
     ];
     all.into_iter().enumerate().map(|(n, frames)| [vec![n as u8 * 71], frames.concat()].concat()).collect()
+}
+
+/// Messages of the kinds that are sent, and answers.
+fn netlinks() -> Vec<Vec<u8>> {
+    use skiff_core::net::{
+        link,
+        message::{Flags, Messages},
+        subnet::Subnet,
+        table,
+    };
+
+    let subnet = Subnet::of([10, 1, 0, 0].into(), 16).expect("16 is at most 32");
+    let mut all = Vec::new();
+    let mut add = |write: &dyn Fn(&mut Messages)| {
+        let mut messages = Messages::default();
+        write(&mut messages);
+        all.push(messages.bytes().to_vec());
+    };
+    add(&|to| link::add_address(to, 7, [10, 1, 0, 2].into(), subnet));
+    add(&|to| link::add_default_route(to, 7, [10, 1, 0, 1].into()));
+    add(&|to| link::add_bridge(to, "skiff0", [2; 6]));
+    add(&|to| to.add(2, Flags::empty(), &(-17i32).to_ne_bytes(), |_| {}));
+    let mut transaction = table::Transaction::new("skiff0");
+    transaction.set_up("skiff0", subnet);
+    all.push(transaction.finish().bytes().to_vec());
+    all
 }

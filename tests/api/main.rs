@@ -159,7 +159,7 @@ fn the_docker_command_line_lists_an_empty_engine() {
     assert_eq!(daemon.docker(&["info", "--format", "{{.Containers}} {{.OSType}}"]).trim(), "0 linux");
     assert_eq!(daemon.docker(&["ps", "-aq"]), "");
     assert_eq!(daemon.docker(&["images", "-q"]), "");
-    assert_eq!(daemon.docker(&["network", "ls", "--format", "{{.Name}}"]), "host\nnone\n");
+    assert_eq!(daemon.docker(&["network", "ls", "--format", "{{.Name}}"]), "bridge\nhost\nnone\n");
     assert_eq!(daemon.docker(&["network", "inspect", "none", "-f", "{{.Driver}}"]).trim(), "null");
     assert!(daemon.docker(&["container", "prune", "-f"]).contains("Total reclaimed space: 0B"));
     let (code, error) = daemon.docker_fails(&["inspect", "nosuch"]);

@@ -43,7 +43,8 @@ pub fn all() {
     assert!(now.system_nanos > before.system_nanos);
     assert!(now.pressure.iter().all(Option::is_some), "{now:?}");
 
-    let document = Document { id: "ab", name: "/stats", now: Some(&now), before: Some(&before) };
+    let document =
+        Document { id: "ab", name: "/stats", now: Some(&now), before: Some(&before), networks: &[] };
     let json = serde_json::to_value(document).unwrap();
     assert!(json["memory_stats"]["stats"]["anon"].as_u64().unwrap() > 7 << 20);
     assert_eq!(json["pids_stats"], serde_json::json!({"current": 1, "limit": 20}));

@@ -77,7 +77,7 @@ pub(super) fn write_port_map(json: &mut Json, exposed: &Map<Empty>, endpoint: Op
 pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoint>) {
     let text = |get: &dyn Fn(&Endpoint) -> String| endpoint.map(get).unwrap_or_default();
     json.key("MacAddress").string(&text(&|one| one.hardware_address.clone()));
-    json.key("EndpointID").string(&text(&|_| format!("{}", Digest::of(id.as_bytes()).hex().as_str())));
+    json.key("EndpointID").string(&text(&|_| Digest::of(id.as_bytes()).hex().as_str().into()));
     json.key("Gateway").string(&text(&|one| format!("{}", one.gateway)));
     json.key("IPAddress").string(&text(&|one| format!("{}", one.address)));
     json.key("IPPrefixLen").number(endpoint.map_or(0, |one| one.prefix.into()));

@@ -28,12 +28,12 @@ pub(super) fn stats(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
             before = now;
             now = engine.stats(&record)?;
         }
-        let json = document(&record, now.as_ref(), before.as_ref());
+        let json = document(engine, &record, now.as_ref(), before.as_ref());
         return exchange.reply(200, json);
     }
     exchange.stream("application/json")?;
     loop {
-        let mut json = document(&record, now.as_ref(), before.as_ref());
+        let mut json = document(engine, &record, now.as_ref(), before.as_ref());
         json.line_break();
         exchange.chunk(&json.into_bytes())?;
         if !second_passes(exchange) {
@@ -48,9 +48,16 @@ pub(super) fn stats(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
     }
 }
 
-fn document(record: &Record, now: Option<&Stats>, before: Option<&Stats>) -> Json {
+fn document(engine: &Engine, record: &Record, now: Option<&Stats>, before: Option<&Stats>) -> Json {
     let mut json = Json::new();
-    json.value(&Document { id: &record.id, name: &format!("/{}", record.name), now, before });
+    let networks = engine.traffic(record);
+    json.value(&Document {
+        id: &record.id,
+        name: &format!("/{}", record.name),
+        now,
+        before,
+        networks: &networks,
+    });
     json
 }
 

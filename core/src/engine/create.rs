@@ -78,6 +78,12 @@ impl Engine {
             // `--entrypoint ""`: none.
             config.entrypoint = None;
         }
+        if matches!(host.network_mode.as_str(), "" | "default")
+            && !endpoint::wanted(&config, &host)?.is_empty()
+        {
+            // Who publishes ports wants a network that has them.
+            host.network_mode = BRIDGE.into();
+        }
         self.resolve_joined(&mut config, &mut host)?;
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
@@ -199,11 +205,7 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         return Err(Error::NotFound(format!("network {} not found", host.network_mode))
             .hint("bridge, none and host are there; networks of one's own are not yet"));
     }
-    let ports = endpoint::wanted(config, host)?;
-    if !ports.is_empty() && matches!(host.network_mode.as_str(), "" | "default") {
-        return Err(Error::Unsupported("publishing ports on the default network is not there yet".into())
-            .hint("--network bridge has ports"));
-    }
+    endpoint::wanted(config, host)?;
     let pending = [
         (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),
@@ -251,7 +253,7 @@ pub(super) fn reachable_servers(own: &[u8]) -> Vec<u8> {
     let lines = own.split_inclusive(|&byte| byte == b'\n');
     let kept: Vec<&[u8]> = lines.filter(|line| !is_server(line) || is_reachable(line)).collect();
     let mut text = kept.concat();
-    if !kept.iter().any(|line| is_server(&line)) {
+    if !kept.iter().any(is_server) {
         text.extend(b"nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
     }
     text

@@ -10,7 +10,7 @@ use core::net::Ipv4Addr;
 
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{FlockOperation, Mode, OFlags},
+    fs::{AtFlags, FlockOperation, Mode, OFlags, unlinkat},
     io::Errno,
     net::{AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, socket_with},
     thread::{LinkNameSpaceType, move_into_link_name_space},
@@ -91,10 +91,19 @@ impl Engine {
             reserved.push(socket);
             ports.push(Published { inside: wanted.inside, host_address: wanted.host_address, host_port });
         }
-        let leases = self.leases()?;
-        let bridge = self.bridge(&leases)?;
-        let address = self.lease(&leases, bridge.subnet, &record.id)?;
-        drop(leases);
+        let (bridge, address) = match self.lease(&record.id)? {
+            Some(found) => found,
+            None => {
+                // Some may be held by containers whose monitors were killed.
+                self.sweep();
+                self.free_leases()?;
+                self.lease(&record.id)?.ok_or_else(|| {
+                    Error::Conflict(
+                        "no available IPv4 addresses on this network's address pools: bridge".into(),
+                    )
+                })?
+            }
+        };
         let endpoint = Endpoint {
             address,
             prefix: bridge.subnet.prefix,
@@ -102,32 +111,46 @@ impl Engine {
             hardware_address: hardware_text(hardware_address(address)),
             ports,
         };
-        let connected =
-            self.attach_cable(&endpoint, bridge, lock, unborn).and_then(|()| self.publish_ports(&endpoint));
-        match connected {
+        let mut connect = || {
+            // First of all it is written down what there will be.
+            let text = serde_json::to_vec(&endpoint)
+                .map_err(|error| Error::Invalid(format!("write {}: {error}", Endpoint::FILE)))?;
+            file::replace(&lock.directory, Endpoint::FILE, &text, 0o600).context("create", Endpoint::FILE)?;
+            attach_cable(&endpoint, bridge, unborn)?;
+            self.publish_ports(&endpoint)
+        };
+        match connect() {
             Ok(()) => Ok(Some(Connection { endpoint, _reserved: reserved })),
             Err(error) => {
-                self.disconnect(&lock.directory);
+                self.release(&record.id, &endpoint, &lock.directory);
                 Err(error)
             }
         }
     }
 
-    /// Undoes [`Engine::connect`] for the container with this run directory. Its cable ends with its namespace.
-    pub(super) fn disconnect(&self, run_directory: impl AsFd) {
-        let Some(endpoint) = endpoint_in(&run_directory) else { return };
-        let name = self.bridge_name();
-        for forward in endpoint.forwards() {
-            let mut undo = Transaction::new(&name);
-            undo.end_forward(&forward);
-            // One that never came to be, or that is gone with the table.
-            let _ = Socket::netfilter().and_then(|socket| socket.request(&undo.finish()));
+    /// Undoes [`Engine::connect`] for a container, whose directory in the run root this is. Its cable ends with its
+    /// namespace. Closing the socket that this gives waits until the packet filter has thrown away what was there: some
+    /// ten milliseconds.
+    pub(super) fn disconnect(&self, id: &str, run_directory: &OwnedFd) -> Option<Socket> {
+        self.release(id, &endpoint_in(run_directory)?, run_directory)
+    }
+
+    fn release(&self, id: &str, endpoint: &Endpoint, run_directory: &OwnedFd) -> Option<Socket> {
+        let filter = match endpoint.ports.is_empty() {
+            true => None,
+            false => Socket::netfilter().ok(),
+        };
+        if let Some(filter) = &filter {
+            withdraw(filter, &self.bridge_name(), endpoint);
         }
-        if let Ok(leases) = self.leases() {
-            let _ =
-                rustix::fs::unlinkat(&leases, format!("{}", endpoint.address), rustix::fs::AtFlags::empty());
+        let name = format!("{}", endpoint.address);
+        if let Ok(leases) = self.leases()
+            && file::link_target(&leases, name.as_str()).is_ok_and(|holder| holder == id)
+        {
+            let _ = unlinkat(&leases, name, AtFlags::empty());
         }
-        let _ = rustix::fs::unlinkat(&run_directory, Endpoint::FILE, rustix::fs::AtFlags::empty());
+        let _ = unlinkat(run_directory, Endpoint::FILE, AtFlags::empty());
+        filter
     }
 
     /// What a container that runs has on its network.
@@ -140,7 +163,7 @@ impl Engine {
     #[must_use]
     pub fn endpoint_of(&self, id: &str, network_mode: &str) -> Option<Endpoint> {
         match network_mode {
-            BRIDGE => endpoint_in(self.shelf.run_directory(id).ok()?),
+            BRIDGE => endpoint_in(&self.shelf.run_directory(id).ok()?),
             _ => None,
         }
     }
@@ -164,23 +187,29 @@ impl Engine {
         Ok(leases)
     }
 
-    /// Takes the lowest address that is free.
-    fn lease(&self, leases: &OwnedFd, subnet: Subnet, id: &str) -> Result<Ipv4Addr> {
-        let names = file::names(leases, ".").context("read", "networks/bridge")?;
-        let mut taken: BTreeSet<Ipv4Addr> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        if subnet.hosts().all(|address| taken.contains(&address)) {
-            taken.retain(|address| {
-                let name = format!("{address}");
-                let holder = file::link_target(leases, name.as_str()).unwrap_or_default();
-                self.shelf.is_monitored(&holder)
-                    || rustix::fs::unlinkat(leases, name, rustix::fs::AtFlags::empty()).is_err()
-            });
+    /// Takes the lowest address of the bridge's subnet that is free.
+    fn lease(&self, id: &str) -> Result<Option<(Bridge, Ipv4Addr)>> {
+        let leases = self.leases()?;
+        let bridge = self.bridge(&leases)?;
+        let names = file::names(&leases, ".").context("read", "networks/bridge")?;
+        let taken: BTreeSet<Ipv4Addr> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let Some(address) = bridge.subnet.hosts().find(|address| !taken.contains(address)) else {
+            return Ok(None);
+        };
+        rustix::fs::symlinkat(id, &leases, format!("{address}")).context("lease", address)?;
+        Ok(Some((bridge, address)))
+    }
+
+    /// Ends the leases of containers that nobody monitors.
+    fn free_leases(&self) -> Result<()> {
+        let leases = self.leases()?;
+        for name in file::names(&leases, ".").context("read", "networks/bridge")? {
+            let holder = file::link_target(&leases, name.as_str()).unwrap_or_default();
+            if !self.shelf.is_monitored(&holder) {
+                unlinkat(&leases, &name, AtFlags::empty()).context("end lease of", name)?;
+            }
         }
-        let address = subnet.hosts().find(|address| !taken.contains(address)).ok_or_else(|| {
-            Error::Conflict("no available IPv4 addresses on this network's address pools: bridge".into())
-        })?;
-        rustix::fs::symlinkat(id, leases, format!("{address}")).context("lease", address)?;
-        Ok(address)
+        Ok(())
     }
 
     /// Finds the bridge and its table, or makes them. The lock on the leases is held.
@@ -211,43 +240,6 @@ impl Engine {
         Ok(Bridge { index, subnet })
     }
 
-    /// Gives the process an interface on the bridge. What it is to have is written down first.
-    fn attach_cable(
-        &self,
-        endpoint: &Endpoint,
-        bridge: Bridge,
-        lock: &Lock,
-        unborn: &mut Unborn,
-    ) -> Result<()> {
-        let text = serde_json::to_vec(endpoint)
-            .map_err(|error| Error::Invalid(format!("write {}: {error}", Endpoint::FILE)))?;
-        file::create(&lock.directory, Endpoint::FILE, &text, 0o600).context("create", Endpoint::FILE)?;
-        let namespace = unborn.network_namespace()?;
-        let end = format!("veth{}", &names::new_id()?[..10]);
-        let mut all = Messages::default();
-        link::add_cable(
-            &mut all,
-            &Cable {
-                name: &end,
-                bridge: bridge.index,
-                peer: INSIDE,
-                peer_address: hardware_address(endpoint.address),
-                namespace: namespace.as_raw_fd() as u32,
-                mtu: MTU,
-            },
-        );
-        let what = "container's network";
-        let route = Socket::route().context("open", "netlink socket")?;
-        route.request(&all).context("make interface", &end)?;
-        let inside = within(&namespace, Socket::route).context("enter", what)?;
-        let index = index_of(&inside, INSIDE)?;
-        let mut all = Messages::default();
-        link::set_up(&mut all, index);
-        link::add_address(&mut all, index, endpoint.address, bridge.subnet);
-        link::add_default_route(&mut all, index, endpoint.gateway);
-        inside.request(&all).context("set up", what)
-    }
-
     /// Has the packet filter lead to the published ports.
     fn publish_ports(&self, endpoint: &Endpoint) -> Result<()> {
         if endpoint.ports.is_empty() {
@@ -258,22 +250,61 @@ impl Engine {
         let mut all = Transaction::new(&name);
         endpoint.forwards().for_each(|forward| all.forward(&forward));
         match filter.request(&all.finish()) {
-            // The ports are reserved for this container, so what stands there is of one that was killed.
-            Err(Errno::EXIST) => {}
+            // The ports are reserved for this container, so what stands there is of one whose monitor was killed. It is
+            // buried now: later that would take from this one what it has.
+            Err(Errno::EXIST) => self.sweep(),
             other => return other.context("publish ports in", name),
         }
-        for forward in endpoint.forwards() {
-            let mut old = Transaction::new(&name);
-            old.end_forward(&forward);
-            let _ = filter.request(&old.finish());
-        }
+        withdraw(&filter, &name, endpoint);
         let mut all = Transaction::new(&name);
         endpoint.forwards().for_each(|forward| all.forward(&forward));
         filter.request(&all.finish()).context("publish ports in", name)
     }
 }
 
-fn endpoint_in(run_directory: impl AsFd) -> Option<Endpoint> {
+/// Gives the process an interface on the bridge.
+fn attach_cable(endpoint: &Endpoint, bridge: Bridge, unborn: &mut Unborn) -> Result<()> {
+    let namespace = unborn.network_namespace()?;
+    let end = format!("veth{}", &names::new_id()?[..10]);
+    let mut all = Messages::default();
+    link::add_cable(
+        &mut all,
+        &Cable {
+            name: &end,
+            bridge: bridge.index,
+            peer: INSIDE,
+            peer_address: hardware_address(endpoint.address),
+            namespace: namespace.as_raw_fd() as u32,
+            mtu: MTU,
+        },
+    );
+    let what = "container's network";
+    let route = Socket::route().context("open", "netlink socket")?;
+    route.request(&all).context("make interface", &end)?;
+    let inside = within(&namespace, Socket::route).context("enter", what)?;
+    let index = index_of(&inside, INSIDE)?;
+    let mut all = Messages::default();
+    link::set_up(&mut all, index);
+    link::add_address(&mut all, index, endpoint.address, bridge.subnet);
+    link::add_default_route(&mut all, index, endpoint.gateway);
+    inside.request(&all).context("set up", what)
+}
+
+/// Has the packet filter forget the ports of a container, of which some may not stand there.
+fn withdraw(filter: &Socket, table: &str, endpoint: &Endpoint) {
+    let mut all = Transaction::new(table);
+    endpoint.forwards().for_each(|forward| all.end_forward(&forward));
+    if filter.request(&all.finish()).is_ok() {
+        return;
+    }
+    for forward in endpoint.forwards() {
+        let mut one = Transaction::new(table);
+        one.end_forward(&forward);
+        let _ = filter.request(&one.finish());
+    }
+}
+
+fn endpoint_in(run_directory: &OwnedFd) -> Option<Endpoint> {
     let text = file::read(run_directory, Endpoint::FILE, ENDPOINT_MAX).ok()?;
     crate::json::from_slice(&text).ok()
 }

@@ -55,7 +55,7 @@ impl Engine {
         match start() {
             Ok((started, connection)) => Ok((Running { started, group }, connection)),
             Err(error) => {
-                self.disconnect(&lock.directory);
+                self.disconnect(&container.record.id, &lock.directory);
                 end_group(&group);
                 Err(error)
             }

@@ -1,9 +1,13 @@
 //! `stats`: what a container uses, read from its control group.
 
-use super::Engine;
+use alloc::{format, vec::Vec};
+
+use super::{BRIDGE, Engine};
 use crate::{
     Result,
     container::record::Record,
+    file::{self, CWD},
+    net::counters::Counters,
     process::cgroup::{Group, Host, stats::Stats},
 };
 
@@ -25,5 +29,15 @@ impl Engine {
             return Ok(None);
         }
         self.group(record)?.map(|group| Stats::read(&group)).transpose()
+    }
+
+    /// What has gone through the interfaces of a container that runs in a network of its own.
+    pub fn traffic(&self, record: &Record) -> Vec<Counters> {
+        let pid = match self.shelf.state(&record.id) {
+            Ok(state) if record.host.network_mode == BRIDGE && state.status.is_active() => state.pid,
+            _ => return Vec::new(),
+        };
+        let text = file::read(CWD, format!("/proc/{pid}/net/dev"), 1 << 16).unwrap_or_default();
+        Counters::parse(core::str::from_utf8(&text).unwrap_or_default())
     }
 }

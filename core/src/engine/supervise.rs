@@ -73,7 +73,7 @@ impl Engine {
         match self.mark_started(container, &mut monitor, &running) {
             Ok(()) => Ok(Begun { monitor, root, running, connection }),
             Err(error) => {
-                self.disconnect(&lock.directory);
+                self.disconnect(&container.record.id, &lock.directory);
                 Begun { monitor, root, running, connection }.abandon();
                 Err(error)
             }
@@ -151,6 +151,8 @@ impl Engine {
         let host = &container.record.host;
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
+        // Closed when nobody waits any more.
+        let mut closing = None;
         let concluded = loop {
             let ended = monitor.carry(&mut running, &|action, more| {
                 // It may have another name by now.
@@ -159,7 +161,7 @@ impl Engine {
                 }
             });
             if connection.take().is_some() {
-                self.disconnect(&lock.directory);
+                closing = self.disconnect(&container.record.id, &lock.directory);
             }
             let kills = self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
@@ -203,7 +205,7 @@ impl Engine {
         };
         monitor.see_off();
         // What takes time and concerns nobody: it is not waited for before the exit is told.
-        drop(running.started.mounts.take());
+        drop((running.started.mounts.take(), closing));
         match concluded {
             Ok(Some(lock)) => self.shelf.clear(&container.record.id, lock),
             Ok(None) => {}

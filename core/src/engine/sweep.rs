@@ -43,7 +43,7 @@ impl Engine {
             if let Ok(Some(group)) = Group::open(&host, &self.group_parent(id), id)
                 && let Ok(lock) = self.shelf.lock(id)
             {
-                self.disconnect(&lock.directory);
+                self.disconnect(id, &lock.directory);
                 end_group(&group);
                 drop(lock);
             }
@@ -78,7 +78,7 @@ impl Engine {
         {
             end_group(&group);
         }
-        self.disconnect(&lock.directory);
+        self.disconnect(id, &lock.directory);
         state.orphaned();
         state.finished_ns = Time::now().unix_nanos();
         state.exits += 1;

@@ -194,9 +194,9 @@ mod tests {
         assert_eq!((read_link(&all[0]), read_address(&all[1]), read_route(&all[1])), (None, None, None));
         for end in 0..all[0].body.len() {
             let cut = Message { body: &all[0].body[..end], ..all[0] };
-            read_address(&cut);
-            read_link(&Message { kind: NEWLINK, ..cut });
-            read_route(&Message { kind: NEWROUTE, ..cut });
+            let _ = read_address(&cut);
+            let _ = read_link(&Message { kind: NEWLINK, ..cut });
+            let _ = read_route(&Message { kind: NEWROUTE, ..cut });
         }
     }
 }

@@ -145,27 +145,31 @@ impl<'a> Transaction<'a> {
         let loopback = Subnet::LOOPBACK;
         // Containers don't reach what listens on the host's loopback only, which the bridge would route.
         self.rule("guard", |rule| {
-            _ = rule.from_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
+            _ = rule.input_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
         });
         for chain in ["prerouting", "output"] {
             self.rule(chain, |rule| _ = rule.destination(R0).transport(R1).port(R2).map(BOUND).translate());
-            self.rule(chain, |rule| _ = rule.is_to_this_host().transport(R0).port(R1).map(PORTS).translate());
+            self.rule(chain, |rule| {
+                _ = rule.goes_to_this_host().transport(R0).port(R1).map(PORTS).translate()
+            });
         }
-        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).is_known().verdict(ACCEPT));
-        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).was_translated().verdict(ACCEPT));
+        self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).is_known().verdict(ACCEPT));
         self.rule("forward", |rule| {
-            _ = rule.to_interface(EQUAL, bridge).from_interface(EQUAL, bridge).verdict(ACCEPT)
+            _ = rule.output_interface(EQUAL, bridge).was_translated().verdict(ACCEPT)
         });
-        self.rule("forward", |rule| _ = rule.to_interface(EQUAL, bridge).verdict(DROP));
+        self.rule("forward", |rule| {
+            _ = rule.output_interface(EQUAL, bridge).input_interface(EQUAL, bridge).verdict(ACCEPT)
+        });
+        self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).verdict(DROP));
         self.rule("postrouting", |rule| {
-            _ = rule.source_in(subnet).to_interface(DIFFERENT, bridge).masquerade()
+            _ = rule.source_in(subnet).output_interface(DIFFERENT, bridge).masquerade()
         });
         // From a container to a published port, perhaps its own: the answer has to come back over this host.
         self.rule("postrouting", |rule| {
-            _ = rule.source_in(subnet).to_interface(EQUAL, bridge).was_translated().masquerade()
+            _ = rule.source_in(subnet).output_interface(EQUAL, bridge).was_translated().masquerade()
         });
         self.rule("postrouting", |rule| {
-            _ = rule.source_in(loopback).to_interface(EQUAL, bridge).masquerade()
+            _ = rule.source_in(loopback).output_interface(EQUAL, bridge).masquerade()
         });
     }
 
@@ -285,11 +289,11 @@ impl Rule<'_, '_> {
         })
     }
 
-    fn from_interface(&mut self, how: u32, name: &str) -> &mut Self {
+    fn input_interface(&mut self, how: u32, name: &str) -> &mut Self {
         self.interface(6, how, name)
     }
 
-    fn to_interface(&mut self, how: u32, name: &str) -> &mut Self {
+    fn output_interface(&mut self, how: u32, name: &str) -> &mut Self {
         self.interface(7, how, name)
     }
 
@@ -319,7 +323,7 @@ impl Rule<'_, '_> {
         self.packet(2, 2, 2, to)
     }
 
-    fn is_to_this_host(&mut self) -> &mut Self {
+    fn goes_to_this_host(&mut self) -> &mut Self {
         // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR
         self.expression("fib", |all| _ = all.network_number(1, R0).network_number(2, 3).network_number(3, 2))
             .compare(EQUAL, &LOCAL.to_ne_bytes())

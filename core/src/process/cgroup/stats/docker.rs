@@ -6,9 +6,9 @@ use serde::{
 };
 
 use super::{Cpu, Io, Memory, Pressure, Stall, Stats, pairs};
-use crate::clock::Time;
+use crate::{clock::Time, net::counters::Counters};
 
-/// One document of the stream. Networks are whoever's who knows them, beside this.
+/// One document of the stream.
 ///
 /// # Spec
 /// Docker Engine API v1.50, `ContainerStatsResponse` on Linux with cgroup2, and `pressure` beside it.
@@ -22,6 +22,8 @@ pub struct Document<'a> {
     pub now: Option<&'a Stats>,
     /// The one before, if there was one.
     pub before: Option<&'a Stats>,
+    /// What has gone through its network's interfaces.
+    pub networks: &'a [Counters],
 }
 
 struct Nothing;
@@ -54,7 +56,28 @@ impl Serialize for Document<'_> {
         {
             all.serialize_entry("pressure", &PressureStats(stats))?;
         }
+        if !self.networks.is_empty() {
+            all.serialize_entry("networks", &Networks(self.networks))?;
+        }
         all.end()
+    }
+}
+
+struct Networks<'a>(&'a [Counters]);
+
+impl Serialize for Networks<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|one| (&one.name, Traffic(one))))
+    }
+}
+
+struct Traffic<'a>(&'a Counters);
+
+impl Serialize for Traffic<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let received = ["rx_bytes", "rx_packets", "rx_errors", "rx_dropped"].into_iter().zip(self.0.received);
+        let sent = ["tx_bytes", "tx_packets", "tx_errors", "tx_dropped"].into_iter().zip(self.0.sent);
+        to.collect_map(received.chain(sent))
     }
 }
 
@@ -220,7 +243,7 @@ mod tests {
     use super::*;
 
     fn document(now: Option<&Stats>, before: Option<&Stats>) -> Value {
-        serde_json::to_value(Document { id: "ab", name: "/web", now, before }).unwrap()
+        serde_json::to_value(Document { id: "ab", name: "/web", now, before, networks: &[] }).unwrap()
     }
 
     #[test]
