@@ -1,6 +1,6 @@
 # Limits through the command itself: what is asked for is in the group, holds, and can be changed.
 export SKIFF_ROOT=/tmp/skiff-data SKIFF_RUN=/run/skiff-test
-trap 'skiff rm -f one hog nest >/dev/null 2>&1; rm -rf /tmp/skiff-data /run/skiff-test' EXIT
+trap 'skiff rm -f one hog nest >/dev/null 2>&1; rm -rf /tmp/skiff-data /run/skiff-test 2>/dev/null || rm -rf /tmp/skiff-data /run/skiff-test' EXIT
 same() { test "$1" = "$2" || { echo "found '$1', not '$2': $3"; exit 1; }; }
 
 id=$(skiff run -d --name one -m 32m --memory-swap 32m --pids-limit 20 --cpus 0.5 --device-write-bps /dev/vda:1mb \
