@@ -147,6 +147,17 @@ fn a_published_port_is_reached_from_everywhere() {
     assert_eq!(hosts.get(1, &address), None, "not published, though there is a route");
     assert_eq!(hosts.get_inside("other", "172.17.0.1:9090"), None, "the host's loopback is its own");
 
+    let on_bridge = hosts.text(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{range .Containers}}{{.Name}} {{.IPv4Address}};{{end}}",
+        "bridge",
+    ]);
+    assert!(
+        on_bridge.contains(&format!("web {address}/16;"))
+            && on_bridge.contains(&format!("other {other}/16;"))
+    );
     let stats = hosts.text(&["stats", "--no-stream", "--format", "{{.NetIO}}", "web"]);
     assert!(stats.contains("kB / "), "{stats}");
     let ports = "80/tcp -> 0.0.0.0:8080\n80/tcp -> 127.0.0.1:9090\n80/tcp -> 0.0.0.0:7000\n";
@@ -154,6 +165,9 @@ fn a_published_port_is_reached_from_everywhere() {
     hosts.text(&["rm", "-f", "web"]);
     assert_eq!(hosts.get(0, "127.0.0.1:8080"), None);
     assert!(!hosts.rules().contains("8080") && hosts.leases() == 1);
+    let told = ["events", "--since", "1h", "--until", "0s", "-f", "type=network"];
+    let told = hosts.text(&[&told[..], &["--format", "{{.Action}} {{.Actor.Attributes.name}}"]].concat());
+    assert_eq!(told, "connect bridge\nconnect bridge\ndisconnect bridge\n");
 }
 
 #[test]
@@ -206,11 +220,13 @@ fn a_port_that_is_taken_is_a_conflict_and_leaves_nothing() {
     fails(&["-p", "1.2.3.4:81:80"], 125, "1.2.3.4:81");
     fails(&["-p", "x:80"], 125, "invalid hostPort: x");
     fails(&["-p", "[::1]:1:80"], 125, "IPv6 is not there yet");
-    let mut listener = hosts.on(0, &["busybox", "nc", "-l", "-p", "9000"]).spawn().unwrap();
-    until("the port is taken", &mut || {
-        let output = hosts.skiff(&["run", "--rm", "--network", "bridge", "-p", "9000:80", "box", "true"]);
-        String::from_utf8_lossy(&output.stderr).contains("port is already allocated")
-    });
+    // At most so long, should this test fail.
+    let listen = ["timeout", "30", "busybox", "nc", "-l", "-p", "9000"];
+    let mut listener = hosts.on(0, &listen).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // 9000
+    let listens = ["grep", "-q", ":2328 ", "/proc/net/tcp", "/proc/net/tcp6"];
+    until("somebody listens", &mut || hosts.on(0, &listens).status().unwrap().success());
+    fails(&["-p", "9000:80"], 125, "port is already allocated");
     listener.kill().unwrap();
     listener.wait().unwrap();
     assert_eq!(hosts.leases(), 1);

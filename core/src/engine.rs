@@ -41,7 +41,7 @@ pub mod volume;
 pub mod wait;
 mod within;
 
-pub use network::BRIDGE;
+pub use network::{BRIDGE, BRIDGE_ID};
 
 use alloc::string::String;
 use core::cell::RefCell;

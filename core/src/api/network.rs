@@ -4,13 +4,14 @@ use super::{exchange::Exchange, filters::Filters, json::Json};
 use crate::{
     Error, Result,
     clock::Time,
-    engine::{BRIDGE, Engine},
+    digest::Digest,
+    engine::{BRIDGE, BRIDGE_ID, Engine},
     events::Kind,
 };
 
 /// Name, driver and id of a network that is always there. The ids are the SHA-256 sums of the names.
 const NETWORKS: [(&str, &str, &str); 3] = [
-    ("bridge", "bridge", "17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121"),
+    (BRIDGE, "bridge", BRIDGE_ID),
     ("host", "host", "4740ae6347b0172c01254ff55bae5aff5199f4446e7f6d643d40185b3f475145"),
     ("none", "null", "140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe"),
 ];
@@ -39,7 +40,16 @@ fn write(json: &mut Json, (name, driver, id): (&str, &str, &str), engine: &Engin
     json.close_array().close_object();
     json.key("Internal").boolean(false).key("Attachable").boolean(false).key("Ingress").boolean(false);
     json.key("ConfigFrom").open_object().key("Network").string("").close_object();
-    json.key("ConfigOnly").boolean(false).key("Containers").open_object().close_object();
+    json.key("ConfigOnly").boolean(false).key("Containers").open_object();
+    let connected = bridge.is_some().then(|| engine.on_bridge());
+    for (record, endpoint) in connected.iter().flatten() {
+        json.key(&record.id).open_object().key("Name").string(&record.name);
+        json.key("EndpointID").string(Digest::of(record.id.as_bytes()).hex().as_str());
+        json.key("MacAddress").string(&endpoint.hardware_address);
+        let address = alloc::format!("{}/{}", endpoint.address, endpoint.prefix);
+        json.key("IPv4Address").string(&address).key("IPv6Address").string("").close_object();
+    }
+    json.close_object();
     json.key("Options").open_object();
     if let Some(bridge) = bridge {
         json.key("com.docker.network.bridge.name").string(&bridge);

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 
 use rustix::fd::{AsFd, BorrowedFd};
 
-use super::{Engine, logs::is_ready};
+use super::{BRIDGE, BRIDGE_ID, Engine, logs::is_ready};
 use crate::{
     Result,
     clock::Time,
@@ -55,6 +55,15 @@ impl Engine {
             let attributes = if action == "mount" { &attributes[..] } else { &attributes[..2] };
             self.write_event(Event { kind: Kind::Volume, action, id: &point.name, attributes });
         }
+    }
+
+    /// Tells that a container was connected to the bridge, or disconnected, if that is its network.
+    pub(super) fn tell_network(&self, record: &Record, action: &str) {
+        if record.host.network_mode != BRIDGE {
+            return;
+        }
+        let attributes = &[("container", record.id.as_str()), ("name", BRIDGE), ("type", BRIDGE)];
+        self.write_event(Event { kind: Kind::Network, action, id: BRIDGE_ID, attributes });
     }
 
     /// Tells that things of this kind that nobody needed were removed, and how many bytes that made free.

@@ -39,6 +39,8 @@ use crate::{
 
 /// The name of the network, as `--network` takes it.
 pub const BRIDGE: &str = "bridge";
+/// Its id: the SHA-256 sum of its name.
+pub const BRIDGE_ID: &str = "17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121";
 /// The container's end of its cable.
 const INSIDE: &str = "eth0";
 const MTU: u32 = 1500;
@@ -166,6 +168,14 @@ impl Engine {
             BRIDGE => endpoint_in(&self.shelf.run_directory(id).ok()?),
             _ => None,
         }
+    }
+
+    /// The containers on the bridge, and what they have there.
+    #[must_use]
+    pub fn on_bridge(&self) -> Vec<(Record, Endpoint)> {
+        let ids = self.shelf.run_ids().into_iter();
+        let records = ids.filter_map(|id| self.shelf.load::<Record>(&id).ok().flatten());
+        records.filter_map(|record| self.endpoint(&record).map(|endpoint| (record, endpoint))).collect()
     }
 
     /// The subnet of the bridge, if there is one.

@@ -136,6 +136,7 @@ impl Engine {
             ..core::mem::take(&mut monitor.state)
         };
         monitor.write_state()?;
+        self.tell_network(&container.record, "connect");
         self.tell_mounts(&container.record, "mount");
         self.tell(&container.record, "start", &[]);
         Ok(())
@@ -235,6 +236,7 @@ impl Engine {
             (state.exit_code, (state.finished_ns - state.started_ns).max(0) / clock::SECOND);
         let end = [("exitCode", &*format!("{code}")), ("execDuration", &*format!("{seconds}"))];
         self.tell(record, "die", &end);
+        self.tell_network(record, "disconnect");
         self.tell_mounts(record, "unmount");
     }
 
