@@ -15,8 +15,9 @@ use crate::environment::Environment;
 use flags::{Flags, invalid};
 use mounts::Volumes;
 use policies::each;
+use ports::Ports;
 use skiff_core::{
-    container::config::{Config, Empty, HostConfig, LogConfig, Map, Ulimit},
+    container::config::{Config, HostConfig, LogConfig, Map, Ulimit},
     process::cgroup::resources::Resources,
 };
 
@@ -54,10 +55,13 @@ pub fn creation(flags: &Flags, words: &[String], own: &Environment) -> Result<Cr
     for text in flags.all("--volume") {
         volumes.add(text).map_err(|reason| invalid("--volume", text, &reason))?;
     }
+    let ports = Ports::read(flags)?;
     let mut config = config(flags, image, command, own)?;
     config.volumes = Some(volumes.anonymous);
+    config.exposed_ports = ports.exposed;
     let mut host = host(flags)?;
     host.binds = volumes.binds;
+    host.port_bindings = ports.bindings;
     Ok(Creation { config, host, resources: resources(flags)? })
 }
 
@@ -71,13 +75,6 @@ fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> 
     let everything = !detach && streams.is_empty();
     let attaches = |stream: &str| streams.iter().any(|given| given == stream);
     let attach_stdin = attaches("stdin") || everything && interactive;
-    let mut exposed_ports = Map::new();
-    for ports in each(flags, "--expose", ports::expose)? {
-        exposed_ports.extend(ports.into_iter().map(|port| (port, Empty {})));
-    }
-    for published in each(flags, "--publish", ports::publish)? {
-        exposed_ports.extend(published.into_iter().map(|(port, _)| (port, Empty {})));
-    }
     Ok(Config {
         hostname: flags.text("--hostname"),
         domainname: flags.text("--domainname"),
@@ -91,7 +88,6 @@ fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> 
         env: environment::environment(flags.all("--env-file"), flags.all("--env"), own)?,
         cmd: (!command.is_empty()).then(|| command.to_vec()),
         healthcheck: policies::health(flags)?,
-        exposed_ports,
         image: image.into(),
         working_dir: flags.text("--workdir"),
         entrypoint: flags.one("--entrypoint").map(|program| vec![program.into()]),
@@ -109,10 +105,6 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
     // Not collected: that sorts, which is code of its own for each kind of map.
     let mut tmpfs = Map::new();
     tmpfs.extend(flags.all("--tmpfs").map(mounts::tmpfs));
-    let mut port_bindings = Map::<Option<Vec<_>>>::new();
-    for (inside, outside) in each(flags, "--publish", ports::publish)?.into_iter().flatten() {
-        port_bindings.entry(inside).or_default().get_or_insert_default().push(outside);
-    }
     let mut host = HostConfig {
         container_id_file: flags.text("--cidfile"),
         log_config: LogConfig { driver: flags.text("--log-driver"), config: pairs(flags, "--log-opt") },
@@ -140,7 +132,6 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
         sysctls: pairs(flags, "--sysctl"),
         runtime: flags.text("--runtime"),
         publish_all_ports: flags.on("--publish-all"),
-        port_bindings,
         init: flags.on("--init").then_some(true),
         ulimits: ulimits(flags)?,
         devices: each(flags, "--device", devices::device)?,

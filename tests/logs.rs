@@ -80,14 +80,10 @@ fn following_goes_on_to_the_end_of_the_container() {
 fn following_ends_with_a_container_whose_monitor_was_killed() {
     let scratch = Scratch::new();
     let id = scratch.text(&["run", "-d", "--name", "one", "host", "sh", "-c", "echo first; exec sleep 1000"]);
-    let state = scratch.path(&format!("data/containers/{}/state", id.trim_end()));
-    let state = std::fs::read_to_string(state).unwrap();
-    let state: serde_json::Value = serde_json::from_str(&state[17..]).unwrap();
     let mut follower = scratch.skiff(&["logs", "-f", "one"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap());
     lines.read_line(&mut String::new()).unwrap();
-    let monitor = rustix::process::Pid::from_raw(state["monitor"].as_i64().unwrap() as i32).unwrap();
-    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
+    scratch.kill_monitor(id.trim_end());
     until("it still follows", &mut || follower.try_wait().unwrap().is_some());
     // Its control group goes with it.
     scratch.text(&["rm", "one"]);

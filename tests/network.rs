@@ -245,16 +245,7 @@ fn what_a_killed_monitor_had_is_free_again() {
         hosts.text(&["system", "df"]);
         assert_eq!(hosts.get(1, "10.9.0.1:8080"), Some(name.clone()));
         let id = hosts.text(&["inspect", "-f", "{{.Id}}", &name]);
-        let state =
-            std::fs::read_to_string(hosts.scratch.path(&format!("data/containers/{}/state", id.trim())));
-        let state = state.unwrap();
-        let (_, monitor) = state.split_once("\"monitor\":").unwrap();
-        let monitor: i32 = monitor.split([',', '}']).next().unwrap().parse().unwrap();
-        let killed = rustix::process::kill_process(
-            rustix::process::Pid::from_raw(monitor).unwrap(),
-            rustix::process::Signal::KILL,
-        );
-        killed.unwrap();
+        hosts.scratch.kill_monitor(id.trim());
         until("it has ended", &mut || {
             hosts.text(&["inspect", "-f", "{{.State.Running}}", &name]).trim() == "false"
         });

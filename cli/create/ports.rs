@@ -7,14 +7,40 @@ use alloc::{
     vec::Vec,
 };
 
-use skiff_core::container::config::PortBinding;
+use skiff_core::container::config::{Empty, Map, PortBinding};
+
+use super::{flags::Flags, policies::each};
+
+/// What `--publish` and `--expose` gave.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// Those of both.
+    pub exposed: Map<Empty>,
+    /// The published ones, and where on the host.
+    pub bindings: Map<Option<Vec<PortBinding>>>,
+}
+
+impl Ports {
+    /// Reads the flags.
+    pub fn read(flags: &Flags) -> Result<Ports, String> {
+        let mut ports = Ports::default();
+        for inside in each(flags, "--expose", expose)?.into_iter().flatten() {
+            ports.exposed.insert(inside, Empty {});
+        }
+        for (inside, outside) in each(flags, "--publish", publish)?.into_iter().flatten() {
+            ports.exposed.insert(inside.clone(), Empty {});
+            ports.bindings.entry(inside).or_default().get_or_insert_default().push(outside);
+        }
+        Ok(ports)
+    }
+}
 
 /// A published port: the container's, as in `80/tcp`, and the host's side.
-pub type Published = (String, PortBinding);
+type Published = (String, PortBinding);
 
 /// Reads `[IP:][HOST:]CONTAINER[/PROTOCOL]`; HOST and CONTAINER may be ranges of the same length, and HOST one from which
 /// a port is chosen for one of the container's.
-pub fn publish(text: &str) -> Result<Vec<Published>, String> {
+fn publish(text: &str) -> Result<Vec<Published>, String> {
     let (ports, protocol) = protocol(text)?;
     let (rest, inside) = ports.rsplit_once(':').unwrap_or(("", ports));
     let (address, outside) = match rest.rsplit_once(':') {
@@ -48,7 +74,7 @@ pub fn publish(text: &str) -> Result<Vec<Published>, String> {
 }
 
 /// Reads `PORT[-PORT][/PROTOCOL]`.
-pub fn expose(text: &str) -> Result<Vec<String>, String> {
+fn expose(text: &str) -> Result<Vec<String>, String> {
     let (ports, protocol) = protocol(text)?;
     let (first, last) = range(ports).ok_or_else(|| format!("invalid range format for --expose: {ports}"))?;
     Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())

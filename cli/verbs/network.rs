@@ -4,7 +4,7 @@ use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::sort;
 
-use super::{Context, Verb, filters, text};
+use super::{Context, Verb, filters, short_id, text};
 use crate::{
     client::{path, query},
     failure::Outcome,
@@ -58,7 +58,7 @@ fn line(network: &Value, whole: bool) -> Value {
     let flag = |key: &str| network.get(key).and_then(Value::as_bool).unwrap_or(false);
     let id = text(network, "Id");
     let mut row = row(vec![
-        ("ID", if whole { id } else { id.get(..12).unwrap_or(id) }.into()),
+        ("ID", if whole { id } else { short_id(id) }.into()),
         ("Name", field("Name")),
         ("Driver", field("Driver")),
         ("Scope", field("Scope")),

@@ -97,6 +97,15 @@ impl Scratch {
         assert!(error.lines().count() <= 2, "{arguments:?}: {error}");
     }
 
+    /// Kills the monitor of the container with this id.
+    pub fn kill_monitor(&self, id: &str) {
+        let state = std::fs::read_to_string(self.path(&format!("data/containers/{id}/state"))).unwrap();
+        // Behind a sum.
+        let state: serde_json::Value = serde_json::from_str(&state[17..]).unwrap();
+        let monitor = rustix::process::Pid::from_raw(state["monitor"].as_i64().unwrap() as i32).unwrap();
+        rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
+    }
+
     /// How many containers there are on disk, half-made ones included.
     pub fn containers(&self) -> usize {
         let Ok(entries) = std::fs::read_dir(self.path("data/containers")) else { return 0 };

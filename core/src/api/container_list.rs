@@ -1,6 +1,7 @@
 //! `GET /containers/json`: what `ps` shows, and its filters.
 
 use alloc::{format, string::String, vec::Vec};
+use core::cell::OnceCell;
 
 use super::{
     endpoint::{network_names, write_networks, write_ports},
@@ -13,7 +14,6 @@ use crate::{
     Error, Result,
     clock::{Time, duration},
     container::{
-        endpoint::Endpoint,
         record::{Listed, MountKind, MountPoint, Record},
         state::{State, Status},
     },
@@ -74,8 +74,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             return Ok(None);
         }
         let mut json = Json::with_room(1024);
-        let endpoint = engine.endpoint_of(&record.id, &record.host.network_mode);
-        write(&mut json, &record, endpoint.as_ref(), &state, now, wanted);
+        write(&mut json, engine, &record, &state, now, wanted);
         if with_size {
             write_size(&mut json, engine, &record)?;
         }
@@ -102,8 +101,7 @@ pub(super) fn write_all(json: &mut Json, engine: &Engine, found: &[(Listed, Stat
     let now = Time::now();
     json.open_array();
     for (record, state) in found {
-        let endpoint = engine.endpoint_of(&record.id, &record.host.network_mode);
-        write(json, record, endpoint.as_ref(), state, now, None);
+        write(json, engine, record, state, now, None);
         write_size(json, engine, record)?;
         json.close_object();
     }
@@ -203,18 +201,15 @@ fn is_port(wanted: &str, key: &str) -> bool {
 }
 
 /// Opens the object of a container and writes those of its members that are wanted.
-fn write(
-    json: &mut Json,
-    record: &Listed,
-    endpoint: Option<&Endpoint>,
-    state: &State,
-    now: Time,
-    wanted: Wanted<'_>,
-) {
+fn write(json: &mut Json, engine: &Engine, record: &Listed, state: &State, now: Time, wanted: Wanted<'_>) {
     json.open_object();
+    // Read from a file, for those members that show it.
+    let found = OnceCell::new();
+    let endpoint =
+        || found.get_or_init(|| engine.endpoint_of(&record.id, &record.host.network_mode)).as_ref();
     let networks = |json: &mut Json| {
         json.open_object().key("Networks");
-        write_networks(json, &record.host.network_mode, &record.id, endpoint);
+        write_networks(json, &record.host.network_mode, &record.id, endpoint());
         json.close_object();
     };
     let mode = record.host.network_mode.as_str();
@@ -227,7 +222,7 @@ fn write(
         ("ImageID", &|json| _ = json.string(&record.image)),
         ("Command", &|json| _ = json.string(&command_line(record))),
         ("Created", &|json| _ = json.number(created)),
-        ("Ports", &|json| write_ports(json, &record.config.exposed_ports, endpoint)),
+        ("Ports", &|json| write_ports(json, &record.config.exposed_ports, endpoint())),
         ("Labels", &|json| _ = json.value(&record.config.labels)),
         ("State", &|json| _ = json.string(state.status.name())),
         ("Status", &|json| _ = json.string(&status_text(state, now))),

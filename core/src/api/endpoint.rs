@@ -73,11 +73,16 @@ pub(super) fn write_port_map(json: &mut Json, exposed: &Map<Empty>, endpoint: Op
     json.close_object();
 }
 
+/// The id of what the container with this id has on its network.
+pub(super) fn endpoint_id(container: &str) -> String {
+    Digest::of(container.as_bytes()).hex().as_str().into()
+}
+
 /// What a container has on a network, or the same members with nothing in them.
 pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoint>) {
     let text = |get: &dyn Fn(&Endpoint) -> String| endpoint.map(get).unwrap_or_default();
     json.key("MacAddress").string(&text(&|one| one.hardware_address.clone()));
-    json.key("EndpointID").string(&text(&|_| Digest::of(id.as_bytes()).hex().as_str().into()));
+    json.key("EndpointID").string(&text(&|_| endpoint_id(id)));
     json.key("Gateway").string(&text(&|one| format!("{}", one.gateway)));
     json.key("IPAddress").string(&text(&|one| format!("{}", one.address)));
     json.key("IPPrefixLen").number(endpoint.map_or(0, |one| one.prefix.into()));

@@ -1,10 +1,9 @@
 //! `/networks`: those that are always there, `bridge`, `host` and `none`.
 
-use super::{exchange::Exchange, filters::Filters, json::Json};
+use super::{endpoint::endpoint_id, exchange::Exchange, filters::Filters, json::Json};
 use crate::{
     Error, Result,
     clock::Time,
-    digest::Digest,
     engine::{BRIDGE, BRIDGE_ID, Engine},
     events::Kind,
 };
@@ -44,7 +43,7 @@ fn write(json: &mut Json, (name, driver, id): (&str, &str, &str), engine: &Engin
     let connected = bridge.is_some().then(|| engine.on_bridge());
     for (record, endpoint) in connected.iter().flatten() {
         json.key(&record.id).open_object().key("Name").string(&record.name);
-        json.key("EndpointID").string(Digest::of(record.id.as_bytes()).hex().as_str());
+        json.key("EndpointID").string(&endpoint_id(&record.id));
         json.key("MacAddress").string(&endpoint.hardware_address);
         let address = alloc::format!("{}/{}", endpoint.address, endpoint.prefix);
         json.key("IPv4Address").string(&address).key("IPv6Address").string("").close_object();

@@ -78,9 +78,8 @@ impl Engine {
             // `--entrypoint ""`: none.
             config.entrypoint = None;
         }
-        if matches!(host.network_mode.as_str(), "" | "default")
-            && !endpoint::wanted(&config, &host)?.is_empty()
-        {
+        let ports = endpoint::wanted(&config, &host)?;
+        if matches!(host.network_mode.as_str(), "" | "default") && !ports.is_empty() {
             // Who publishes ports wants a network that has them.
             host.network_mode = BRIDGE.into();
         }
@@ -205,7 +204,6 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
         return Err(Error::NotFound(format!("network {} not found", host.network_mode))
             .hint("bridge, none and host are there; networks of one's own are not yet"));
     }
-    endpoint::wanted(config, host)?;
     let pending = [
         (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),

@@ -56,11 +56,14 @@ pub struct Connection {
     _reserved: Vec<OwnedFd>,
 }
 
-/// The bridge, as the kernel has it.
-#[derive(Debug, Clone, Copy)]
+/// The bridge, as the kernel has it, and the sockets by which it is told of containers.
+#[derive(Debug)]
 struct Bridge {
+    name: String,
     index: u32,
     subnet: Subnet,
+    route: Socket,
+    filter: Socket,
 }
 
 impl Engine {
@@ -118,8 +121,8 @@ impl Engine {
             let text = serde_json::to_vec(&endpoint)
                 .map_err(|error| Error::Invalid(format!("write {}: {error}", Endpoint::FILE)))?;
             file::replace(&lock.directory, Endpoint::FILE, &text, 0o600).context("create", Endpoint::FILE)?;
-            attach_cable(&endpoint, bridge, unborn)?;
-            self.publish_ports(&endpoint)
+            attach_cable(&endpoint, &bridge, unborn)?;
+            self.publish_ports(&endpoint, &bridge)
         };
         match connect() {
             Ok(()) => Ok(Some(Connection { endpoint, _reserved: reserved })),
@@ -239,7 +242,7 @@ impl Engine {
         let mut question = Messages::default();
         table::ask_table(&mut question, &name);
         if let (Some(_), Ok(_)) = (known, filter.ask(&question)) {
-            return Ok(Bridge { index, subnet });
+            return Ok(Bridge { name, index, subnet, route, filter });
         }
         let mut all = Transaction::new(&name);
         all.set_up(&name, subnet);
@@ -247,33 +250,32 @@ impl Engine {
         set("/proc/sys/net/ipv4/ip_forward")?;
         // What the host sends from 127.0.0.1 to a published port goes over the bridge.
         set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))?;
-        Ok(Bridge { index, subnet })
+        Ok(Bridge { name, index, subnet, route, filter })
     }
 
     /// Has the packet filter lead to the published ports.
-    fn publish_ports(&self, endpoint: &Endpoint) -> Result<()> {
+    fn publish_ports(&self, endpoint: &Endpoint, Bridge { name, filter, .. }: &Bridge) -> Result<()> {
         if endpoint.ports.is_empty() {
             return Ok(());
         }
-        let name = self.bridge_name();
-        let filter = Socket::netfilter().context("open", "netlink socket")?;
-        let mut all = Transaction::new(&name);
-        endpoint.forwards().for_each(|forward| all.forward(&forward));
-        match filter.request(&all.finish()) {
+        let publish = || {
+            let mut all = Transaction::new(name);
+            endpoint.forwards().for_each(|forward| all.forward(&forward));
+            filter.request(&all.finish())
+        };
+        match publish() {
             // The ports are reserved for this container, so what stands there is of one whose monitor was killed. It is
             // buried now: later that would take from this one what it has.
             Err(Errno::EXIST) => self.sweep(),
             other => return other.context("publish ports in", name),
         }
-        withdraw(&filter, &name, endpoint);
-        let mut all = Transaction::new(&name);
-        endpoint.forwards().for_each(|forward| all.forward(&forward));
-        filter.request(&all.finish()).context("publish ports in", name)
+        withdraw(filter, name, endpoint);
+        publish().context("publish ports in", name)
     }
 }
 
 /// Gives the process an interface on the bridge.
-fn attach_cable(endpoint: &Endpoint, bridge: Bridge, unborn: &mut Unborn) -> Result<()> {
+fn attach_cable(endpoint: &Endpoint, bridge: &Bridge, unborn: &mut Unborn) -> Result<()> {
     let namespace = unborn.network_namespace()?;
     let end = format!("veth{}", &names::new_id()?[..10]);
     let mut all = Messages::default();
@@ -289,8 +291,7 @@ fn attach_cable(endpoint: &Endpoint, bridge: Bridge, unborn: &mut Unborn) -> Res
         },
     );
     let what = "container's network";
-    let route = Socket::route().context("open", "netlink socket")?;
-    route.request(&all).context("make interface", &end)?;
+    bridge.route.request(&all).context("make interface", &end)?;
     let inside = within(&namespace, Socket::route).context("enter", what)?;
     let index = index_of(&inside, INSIDE)?;
     let mut all = Messages::default();
@@ -355,12 +356,7 @@ fn make_bridge(route: &Socket, name: &str, found: Option<u32>) -> Result<(u32, S
     link::ask_routes(&mut question);
     let answer = route.ask(&question).context("read", "routes")?;
     let mut used: Vec<Subnet> = messages(&answer).filter_map(|message| link::read_route(&message)).collect();
-    let mut question = Messages::default();
-    link::ask_addresses(&mut question);
-    let answer = route.ask(&question).context("read", "addresses")?;
-    used.extend(
-        messages(&answer).filter_map(|message| link::read_address(&message)).map(|(.., subnet)| subnet),
-    );
+    used.extend(addresses(route).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet));
     let subnet =
         Subnet::pool().find(|subnet| !used.iter().any(|used| used.overlaps(*subnet))).ok_or_else(|| {
             Error::Conflict("could not find an available, non-overlapping IPv4 address pool".into())
@@ -394,11 +390,16 @@ fn index_of(route: &Socket, name: &str) -> Result<u32> {
 }
 
 fn subnet_of(route: &Socket, index: u32) -> Result<Option<Subnet>, Errno> {
+    let mut all = addresses(route)?.into_iter();
+    Ok(all.find(|(on, ..)| *on == index).map(|(.., subnet)| subnet))
+}
+
+/// All addresses of this host, with the interfaces that have them.
+fn addresses(route: &Socket) -> Result<Vec<(u32, Ipv4Addr, Subnet)>, Errno> {
     let mut question = Messages::default();
     link::ask_addresses(&mut question);
     let answer = route.ask(&question)?;
-    let mut all = messages(&answer).filter_map(|message| link::read_address(&message));
-    Ok(all.find(|(on, ..)| *on == index).map(|(.., subnet)| subnet))
+    Ok(messages(&answer).filter_map(|message| link::read_address(&message)).collect())
 }
 
 /// What `open` gives in a network namespace, which this thread is in meanwhile.

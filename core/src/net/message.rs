@@ -41,6 +41,7 @@ pub struct Messages {
     bytes: Vec<u8>,
     count: u32,
     acknowledged: u32,
+    dumps: bool,
 }
 
 impl Messages {
@@ -49,6 +50,7 @@ impl Messages {
         let start = self.bytes.len();
         self.count += 1;
         self.acknowledged += u32::from(flags.contains(Flags::ACK));
+        self.dumps |= flags.contains(Flags::DUMP);
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend((flags | Flags::REQUEST).bits().to_ne_bytes());
@@ -65,6 +67,12 @@ impl Messages {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether one asks for all objects, so that the answer goes on until [`DONE`].
+    #[must_use]
+    pub fn dumps(&self) -> bool {
+        self.dumps
     }
 
     /// How many answers they ask for.

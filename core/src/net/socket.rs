@@ -57,10 +57,9 @@ impl Socket {
     /// What the kernel reports.
     pub fn ask(&self, question: &Messages) -> Result<Vec<u8>, Errno> {
         let mut all = Vec::new();
-        let several = question.bytes().get(6..8).is_some_and(|flags| flags[0] | flags[1] >= 3);
         self.exchange(question, &mut |answers| {
             all.extend(answers);
-            let mut ended = !several;
+            let mut ended = !question.dumps();
             for message in messages(answers) {
                 match message.error() {
                     Some(0) | None => ended |= message.kind == DONE,

@@ -16,7 +16,6 @@ const END: u16 = 0x11;
 /// NFT_MSG_*
 const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
-const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
@@ -119,12 +118,6 @@ impl<'a> Transaction<'a> {
 
     fn add(&mut self, kind: u16, flags: Flags, fill: impl FnOnce(&mut Attributes<'_>)) {
         self.messages.add(SUBSYSTEM << 8 | kind, flags | Flags::ACK, &general(IPV4, 0), fill);
-    }
-
-    /// Removes the table, which is there, and all that is in it.
-    pub fn remove(&mut self) {
-        let table = self.table;
-        self.add(DELTABLE, Flags::empty(), |all| _ = all.text(1, table));
     }
 
     /// Makes the table of a bridge, or makes its rules anew; what stands in its maps stays.
@@ -283,10 +276,8 @@ impl Rule<'_, '_> {
         for (to, from) in padded.iter_mut().zip(name.bytes()) {
             *to = from;
         }
-        // NFT_REG_1 has place for the whole name.
-        self.meta(key, 1).expression("cmp", |all| {
-            all.network_number(1, 1).network_number(2, how).nested(3, |data| _ = data.bytes(VALUE, &padded));
-        })
+        // From the first register on there is place for the whole name.
+        self.meta(key, R0).compare(how, &padded)
     }
 
     fn input_interface(&mut self, how: u32, name: &str) -> &mut Self {
