@@ -1,7 +1,9 @@
-//! What the kernel is told about networks: netlink messages, and the sockets that carry them. [`counters`],
-//! [`message`], [`link`] and [`table`] are pure: they turn values into bytes and bytes into values; [`socket`] sends and receives.
+//! What the kernel is told about networks, and what containers are told about names. [`counters`], [`message`], [`link`]
+//! and [`table`] are pure: they turn values into the bytes of netlink and bytes into values; [`socket`] sends and receives.
+//! [`dns`] does the same for the messages of name servers.
 
 pub mod counters;
+pub mod dns;
 pub mod link;
 pub mod message;
 pub mod socket;
