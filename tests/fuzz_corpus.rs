@@ -1,6 +1,8 @@
 //! What the fuzzer checks, on every run of the tests: the seeds, what it once failed on (`fuzz/regressions/TARGET/`), and
 //! a few thousand damaged seeds.
 
+#[path = "../fuzz/src/dns.rs"]
+mod dns;
 #[path = "../fuzz/src/dockerfile.rs"]
 mod dockerfile;
 #[path = "../fuzz/src/key.rs"]
@@ -142,6 +144,11 @@ fn what_is_ignored_is_what_a_slow_matcher_ignores() {
 #[test]
 fn what_a_netlink_socket_says_is_read_within_its_bounds() {
     check("netlink", netlink::netlink);
+}
+
+#[test]
+fn a_dns_answer_fits_its_question_and_its_limit() {
+    check("dns", dns::dns);
 }
 
 #[test]

@@ -22,13 +22,14 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "expand" => texts(&WORDS),
         "ignore" => texts(&IGNORES),
         "netlink" => netlinks(),
+        "dns" => dnses(),
         "key" => KEYS.iter().map(|parts| parts.join(&0xff)).collect(),
         _ => Vec::new(),
     }
 }
 
 /// All targets.
-pub const TARGETS: [&str; 18] = [
+pub const TARGETS: [&str; 19] = [
     "layer",
     "emit",
     "tar",
@@ -47,6 +48,7 @@ pub const TARGETS: [&str; 18] = [
     "ignore",
     "key",
     "netlink",
+    "dns",
 ];
 
 const REFERENCES: [&str; 10] = [
@@ -429,4 +431,34 @@ fn netlinks() -> Vec<Vec<u8>> {
     transaction.set_up("skiff0", subnet);
     all.push(transaction.finish().bytes().to_vec());
     all
+}
+
+/// How many addresses, how long, a question and an answer to it.
+fn dnses() -> Vec<Vec<u8>> {
+    let head =
+        |flags: &[u8; 2], records: u8| [b"\x12\x34", flags, &[0, 1, 0, 0, 0, 0, 0, records][..]].concat();
+    let web = b"\x03Web\x04test\0\0\x01\0\x01";
+    let opt = b"\0\0\x29\x04\xd0\0\0\x80\0\0\x06\0\x0a\0\x02ab";
+    let four = b"\x012\x010\x0218\x03172\x07in-addr\x04arpa\0\0\x0c\0\x01";
+    let digits: Vec<u8> = (0..32).flat_map(|n| [1, b"0123456789abcdef"[n % 16]]).collect();
+    let six = [&digits, &b"\x03ip6\x04arpa\0\0\xff\0\x01"[..]].concat();
+    let asked = b"\x01\0";
+    let questions = [
+        (1, 0, [head(asked, 0), web.to_vec()].concat()),
+        (90, 0, [head(b"\x01\x30", 1), web.to_vec(), opt.to_vec()].concat()),
+        (255, 1, [head(asked, 0), b"\x03web\0\0\x1c\0\x01".to_vec()].concat()),
+        (30, 200, [head(asked, 1), four.to_vec(), opt.to_vec()].concat()),
+        (60, 2, [head(asked, 0), six].concat()),
+        (0, 0, [head(asked, 0), b"\0\0\x02\0\x01".to_vec()].concat()),
+        (0, 0, [head(asked, 0), vec![63; 64], vec![63; 64], b"\xc0\x0c\0\x01\0\x01".to_vec()].concat()),
+        (0, 0, [head(b"\x28\0", 0), web.to_vec()].concat()),
+    ];
+    let answer = [head(b"\x81\x83", 0), web.to_vec(), vec![7; 600]].concat();
+    questions
+        .into_iter()
+        .map(|(count, limit, question)| {
+            let length = (question.len() as u16).to_be_bytes();
+            [&[count, limit], &length[..], &question, &answer].concat()
+        })
+        .collect()
 }
