@@ -226,6 +226,8 @@ fn main() {
             .env("SKIFF_BENCH", "1")
             .env("SKIFF_ROOT", data)
             .env("SKIFF_RUN", &run)
+            // Most of those beside it have none.
+            .env("SKIFF_NETWORK", "none")
             .env("SKIFF_BENCH_SCRATCH", &scratch)
             .status()
             .unwrap();

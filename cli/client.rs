@@ -21,6 +21,7 @@ use skiff_core::{
         pick, server,
         target::percent_encode,
     },
+    engine::Settings,
     file,
 };
 
@@ -32,13 +33,8 @@ const REPLY_BYTES_MAX: usize = 256 << 20;
 /// Where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// In a child of this process, on these directories.
-    Local {
-        /// What stays: images, containers, volumes.
-        data_root: String,
-        /// What lives until the next boot.
-        run_root: String,
-    },
+    /// In a child of this process.
+    Local(Settings),
     /// Behind a unix socket.
     Socket(String),
 }
@@ -105,7 +101,7 @@ impl Client {
 
     /// Whether the engine is a child of this process.
     pub fn is_local(&self) -> bool {
-        matches!(self.host, Host::Local { .. })
+        matches!(self.host, Host::Local(_))
     }
 
     /// The JSON that a GET gives.
@@ -220,9 +216,7 @@ impl Client {
                     Err(Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed"))
                 }
             },
-            Host::Local { data_root, run_root } => {
-                Ok(Connection::new(local::spawn(data_root, run_root, expect)?))
-            }
+            Host::Local(settings) => Ok(Connection::new(local::spawn(settings, expect)?)),
         }
     }
 }

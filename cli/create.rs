@@ -5,6 +5,7 @@ pub mod devices;
 pub mod environment;
 pub mod flags;
 pub mod mounts;
+pub mod networks;
 pub mod policies;
 pub mod ports;
 pub use skiff_core::units;
@@ -14,10 +15,14 @@ use alloc::{string::String, vec::Vec};
 use crate::environment::Environment;
 use flags::{Flags, invalid};
 use mounts::Volumes;
+use networks::Networks;
 use policies::each;
 use ports::Ports;
 use skiff_core::{
-    container::config::{Config, HostConfig, LogConfig, Map, Ulimit},
+    container::{
+        config::{Config, HostConfig, LogConfig, Map, Ulimit},
+        endpoint::EndpointSettings,
+    },
     process::cgroup::resources::Resources,
 };
 
@@ -30,6 +35,8 @@ pub struct Creation {
     pub host: HostConfig,
     /// Its limits.
     pub resources: Resources,
+    /// What is asked for on its networks.
+    pub networks: Map<EndpointSettings>,
 }
 
 impl Creation {
@@ -41,7 +48,12 @@ impl Creation {
         let resources = serde_json::to_string(&self.resources).unwrap_or_default();
         body.pop();
         host.pop();
-        [&body, ",\"HostConfig\":", &host, ",", resources.get(1..).unwrap_or("}")].concat()
+        let mut all = [&body, ",\"HostConfig\":", &host, ",", resources.get(1..).unwrap_or("}")].concat();
+        if !self.networks.is_empty() {
+            let networks = serde_json::to_string(&self.networks).unwrap_or_default();
+            all.extend([",\"NetworkingConfig\":{\"EndpointsConfig\":", &networks, "}"]);
+        }
+        all
     }
 }
 
@@ -62,7 +74,9 @@ pub fn creation(flags: &Flags, words: &[String], own: &Environment) -> Result<Cr
     let mut host = host(flags)?;
     host.binds = volumes.binds;
     host.port_bindings = ports.bindings;
-    Ok(Creation { config, host, resources: resources(flags)? })
+    let networks = Networks::read(flags)?;
+    host.network_mode = networks.mode;
+    Ok(Creation { config, host, resources: resources(flags)?, networks: networks.settings })
 }
 
 fn config(flags: &Flags, image: &str, command: &[String], own: &Environment) -> Result<Config, String> {
@@ -108,7 +122,6 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
     let mut host = HostConfig {
         container_id_file: flags.text("--cidfile"),
         log_config: LogConfig { driver: flags.text("--log-driver"), config: pairs(flags, "--log-opt") },
-        network_mode: network(flags)?,
         auto_remove: flags.on("--rm"),
         volumes_from: flags.list("--volumes-from"),
         mounts: each(flags, "--mount", mounts::mount)?,
@@ -120,6 +133,7 @@ fn host(flags: &Flags) -> Result<HostConfig, String> {
         dns_search: each(flags, "--dns-search", policies::search_domain)?,
         extra_hosts: each(flags, "--add-host", policies::extra_host)?,
         group_add: flags.list("--group-add"),
+        links: each(flags, "--link", policies::link)?,
         ipc_mode: mode(flags, "--ipc", &["", "host", "private", "shareable", "none"])?,
         pid_mode: mode(flags, "--pid", &["", "host"])?,
         privileged: flags.on("--privileged"),
@@ -186,19 +200,6 @@ fn resources(flags: &Flags) -> Result<Resources, String> {
         },
         ..limits(flags)?
     })
-}
-
-/// One network; `default` when none was named, which means what the engine has for it.
-fn network(flags: &Flags) -> Result<String, String> {
-    let mut names = flags.all("--network");
-    let Some(name) = names.next() else { return Ok("default".into()) };
-    if names.next().is_some() {
-        return Err("more than one --network: that is not there yet".into());
-    }
-    if name == "container:" {
-        return Err(invalid("--network", name, "it is container:NAME"));
-    }
-    Ok(name.into())
 }
 
 /// A namespace's mode: one of the words, or `container:NAME` where containers can share it.
@@ -275,6 +276,12 @@ mod tests {
             (&["--log-driver", "none"], "/HostConfig/LogConfig/Type", json!("none")),
             (&["--log-opt", "max-size=1m"], "/HostConfig/LogConfig/Config", json!({"max-size": "1m"})),
             (&["--network", "host"], "/HostConfig/NetworkMode", json!("host")),
+            (&["--link", "db:sql"], "/HostConfig/Links", json!(["db:sql"])),
+            (
+                &["--network", "a", "--network-alias", "b"],
+                "/NetworkingConfig/EndpointsConfig/a/Aliases",
+                json!(["b"]),
+            ),
             (&["--restart", "on-failure:2"], "/HostConfig/RestartPolicy/MaximumRetryCount", json!(2)),
             (&["--rm", "--restart", "no"], "/HostConfig/AutoRemove", json!(true)),
             (&["--volumes-from", "a:ro"], "/HostConfig/VolumesFrom", json!(["a:ro"])),
@@ -358,7 +365,7 @@ mod tests {
             ),
             (&["--rm", "--restart", "always"], "conflicting options: cannot specify both --restart and --rm"),
             (&["--log-driver", "none", "--log-opt", "a=b"], "invalid logging opts for driver none"),
-            (&["--network", "a", "--network", "b"], "more than one --network: that is not there yet"),
+            (&["--network", "a", "--network", "a"], "network \"a\" is specified multiple times"),
             (
                 &["--oom-score-adj", "x"],
                 "invalid argument \"x\" for --oom-score-adj: 'x' is not a whole number",

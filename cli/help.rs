@@ -9,12 +9,13 @@ use crate::verbs::{Entry, VERBS};
 
 const GLOBAL: &str = "\
 Options:
-      --data-root string   Where images, containers and volumes are (SKIFF_ROOT; /var/lib/skiff)
-      --run-root string    Where the state of running containers is (SKIFF_RUN; /run/skiff)
-  -H, --host string        Talk to a daemon at unix://PATH (SKIFF_HOST, DOCKER_HOST) instead of none
-  -D, --debug              Show the requests to the engine
-  -v, --version            Show the version and end
-      --help               Show this
+      --data-root string         Where images, containers and volumes are (SKIFF_ROOT; /var/lib/skiff)
+      --run-root string          Where the state of running containers is (SKIFF_RUN; /run/skiff)
+      --default-network string   The network of containers that name none (SKIFF_NETWORK; bridge)
+  -H, --host string              Talk to a daemon at unix://PATH (SKIFF_HOST, DOCKER_HOST) instead of none
+  -D, --debug                    Show the requests to the engine
+  -v, --version                  Show the version and end
+      --help                     Show this
 ";
 
 /// The help of the program itself.

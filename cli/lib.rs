@@ -41,7 +41,11 @@ use arguments::Typed;
 use client::{Client, Host};
 use environment::Environment;
 use failure::{Failure, Outcome};
-use skiff_core::process::init;
+use skiff_core::{
+    engine::{Engine, Settings},
+    process::init,
+    store::networks::BRIDGE,
+};
 use verbs::{Context, Entry, VERBS};
 
 /// Builds and runs containers, with no daemon
@@ -53,6 +57,9 @@ struct Program {
     /// where the state of running containers is
     #[argh(option, arg_name = "string")]
     run_root: Option<String>,
+    /// the network of containers that name none
+    #[argh(option, arg_name = "string")]
+    default_network: Option<String>,
     /// talk to a daemon at unix://PATH
     #[argh(option, short = 'H', arg_name = "string")]
     host: Option<String>,
@@ -144,12 +151,16 @@ fn command(program: &Program, words: &[String], environment: Environment) -> Out
     };
     count_is_right(entry, &info, &called, &normal)?;
     let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
-    let data_root =
-        root(&environment, &program.data_root, "SKIFF_ROOT", skiff_core::engine::Engine::DATA_ROOT);
-    let run_root = root(&environment, &program.run_root, "SKIFF_RUN", skiff_core::engine::Engine::RUN_ROOT);
-    let host = host(&environment, program, &data_root, &run_root)?;
-    let context =
-        Context { client: Client::new(host, program.debug), called, environment, data_root, run_root };
+    let setting = |given: &Option<String>, name: &str, usual: &str| -> String {
+        given.as_deref().or_else(|| environment.filled(name)).unwrap_or(usual).into()
+    };
+    let settings = Settings {
+        data_root: setting(&program.data_root, "SKIFF_ROOT", Engine::DATA_ROOT),
+        run_root: setting(&program.run_root, "SKIFF_RUN", Engine::RUN_ROOT),
+        default_network: setting(&program.default_network, "SKIFF_NETWORK", BRIDGE),
+    };
+    let host = host(&environment, program, &settings)?;
+    let context = Context { client: Client::new(host, program.debug), called, environment, settings };
     (entry.start)(&context, &normal)
 }
 
@@ -207,24 +218,15 @@ fn count_is_right(
     Err(Failure::new(format!("'skiff {called}' {wrong}")).hint(&usage))
 }
 
-fn root(environment: &Environment, given: &Option<String>, name: &str, default: &str) -> String {
-    given.as_deref().or_else(|| environment.filled(name)).unwrap_or(default).into()
-}
-
 /// Where the engine is, from flags, then environment, then defaults.
-fn host(
-    environment: &Environment,
-    program: &Program,
-    data_root: &str,
-    run_root: &str,
-) -> Result<Host, Failure> {
+fn host(environment: &Environment, program: &Program, settings: &Settings) -> Result<Host, Failure> {
     let address = program
         .host
         .as_deref()
         .or_else(|| environment.filled("SKIFF_HOST"))
         .or_else(|| environment.filled("DOCKER_HOST"));
     match address {
-        None => Ok(Host::Local { data_root: data_root.into(), run_root: run_root.into() }),
+        None => Ok(Host::Local(settings.clone())),
         Some(address) => match address.strip_prefix("unix://") {
             Some(path) if path.starts_with('/') => Ok(Host::Socket(path.into())),
             _ => Err(Failure::misuse("", &format!("host {address} is not supported: it is unix:///PATH"))),

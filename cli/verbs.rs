@@ -9,6 +9,7 @@ use core::fmt::Write;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use serde_json::{Map, Value};
+use skiff_core::engine::Settings;
 use skiff_syscalls::descriptor;
 
 use crate::{
@@ -65,10 +66,8 @@ pub struct Context {
     pub called: String,
     /// The client's environment.
     pub environment: Environment,
-    /// Where a server would find what stays.
-    pub data_root: String,
-    /// Where it would keep what lives until the next boot.
-    pub run_root: String,
+    /// Those of a server that is started here.
+    pub settings: Settings,
 }
 
 /// A command: its flags are the fields, its first doc line is what `--help` says.
@@ -169,7 +168,12 @@ pub const VERBS: &[Entry] = &[
     entry::<volume::Create>("volume create", "[OPTIONS] [VOLUME]", 0),
     entry::<volume::List>("volume ls|volume list", "[OPTIONS]", 0),
     entry::<volume::Remove>("volume rm|volume remove", "[OPTIONS] VOLUME [VOLUME...]", 1),
+    entry::<network::Create>("network create", "[OPTIONS] NETWORK", 1),
     entry::<network::List>("network ls|network list", "[OPTIONS]", 0),
+    entry::<network::Remove>("network rm|network remove", "[OPTIONS] NETWORK [NETWORK...]", 1),
+    entry::<network::Connect>("network connect", "[OPTIONS] NETWORK CONTAINER", 2),
+    entry::<network::Disconnect>("network disconnect", "[OPTIONS] NETWORK CONTAINER", 2),
+    entry::<prune::Networks>("network prune", "[OPTIONS]", 0),
     entry::<prune::Volumes>("volume prune", "[OPTIONS]", 0),
     entry::<info::Info>("info|system info", "[OPTIONS]", 0),
     entry::<df::Df>("system df", "[OPTIONS]", 0),

@@ -199,6 +199,7 @@ fn in_own_mounts(scratch: &Scratch, script: &str) -> Output {
     command
         .env("SKIFF_ROOT", scratch.path("data"))
         .env("SKIFF_RUN", scratch.path("run"))
+        .env("SKIFF_NETWORK", "none")
         .env_remove("DOCKER_HOST");
     command.output().unwrap()
 }

@@ -1,10 +1,13 @@
 //! The bridge network, with real packets. Each test has network namespaces of its own: the host that skiff runs on, and
 //! one outside.
 
+#[path = "support/kills.rs"]
+mod kills;
 mod support;
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use kills::Dice;
 use support::{Scratch, until, with_box};
 
 /// A host without any network, and one that is connected to it: 10.9.0.1 and 10.9.0.2.
@@ -16,6 +19,16 @@ struct Hosts {
 fn ip(words: &str) {
     let output = Command::new("ip").args(words.split(' ')).output().expect("iproute2 is needed");
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Ends with the value.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Hosts {
@@ -48,17 +61,37 @@ impl Hosts {
         command
     }
 
+    /// A server on one of the hosts.
+    fn server(&self, host: usize, words: &[&str]) -> Server {
+        let mut command = self.on(host, words);
+        Server(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     fn skiff(&self, words: &[&str]) -> Output {
-        let command = self.scratch.skiff(words);
-        let mut all = self.on(0, &[command.get_program().to_str().unwrap()]);
-        all.args(words);
-        for (name, value) in command.get_envs() {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        self.with_roots(&[&[env!("CARGO_BIN_EXE_skiff")], words].concat())
+    }
+
+    /// A command on the first host that finds the engine's roots in its environment.
+    fn with_roots(&self, words: &[&str]) -> Command {
+        let mut all = self.on(0, words);
+        for (name, value) in self.scratch.skiff(&[]).get_envs() {
             match value {
                 Some(value) => all.env(name, value),
                 None => all.env_remove(name),
             };
         }
-        all.output().unwrap()
+        all.env_remove("SKIFF_NETWORK");
+        all
+    }
+
+    /// Does many commands; they have to succeed.
+    fn shell(&self, words: &[&str]) {
+        let output = self.with_roots(words).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn text(&self, words: &[&str]) -> String {
@@ -72,9 +105,10 @@ impl Hosts {
     fn web(&self, name: &str, text: &str, flags: &[&str]) -> String {
         let script =
             format!("mkdir -p /www && echo {text} > /www/index.html && exec busybox httpd -f -p 80 -h /www");
-        let start = ["run", "-d", "--name", name, "--network", "bridge"];
+        let start = ["run", "-d", "--name", name];
         self.text(&[&start[..], flags, &["box", "sh", "-c", &script]].concat());
-        let address = self.text(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", name]).trim().to_owned();
+        let addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = self.text(&["inspect", "-f", addresses, name]).trim().to_owned();
         until("the server answers", &mut || self.get(0, &format!("{address}:80")).is_some());
         address
     }
@@ -109,7 +143,7 @@ impl Hosts {
     }
 
     fn leases(&self) -> usize {
-        std::fs::read_dir(self.scratch.path("run/networks/bridge")).unwrap().count()
+        self.left().0.len()
     }
 }
 
@@ -220,15 +254,12 @@ fn a_port_that_is_taken_is_a_conflict_and_leaves_nothing() {
     fails(&["-p", "1.2.3.4:81:80"], 125, "1.2.3.4:81");
     fails(&["-p", "x:80"], 125, "invalid hostPort: x");
     fails(&["-p", "[::1]:1:80"], 125, "IPv6 is not there yet");
-    // At most so long, should this test fail.
-    let listen = ["timeout", "30", "busybox", "nc", "-l", "-p", "9000"];
-    let mut listener = hosts.on(0, &listen).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let listener = hosts.server(0, &["busybox", "nc", "-l", "-p", "9000"]);
     // 9000
     let listens = ["grep", "-q", ":2328 ", "/proc/net/tcp", "/proc/net/tcp6"];
     until("somebody listens", &mut || hosts.on(0, &listens).status().unwrap().success());
     fails(&["-p", "9000:80"], 125, "port is already allocated");
-    listener.kill().unwrap();
-    listener.wait().unwrap();
+    drop(listener);
     assert_eq!(hosts.leases(), 1);
     until("only the web server has a cable", &mut || hosts.cables() == 1);
     assert!(!hosts.rules().contains("8081"));
@@ -277,4 +308,390 @@ fn the_bridge_takes_a_subnet_that_nobody_has() {
     assert!(hosts.web("web", "hello", &[]).starts_with("172.18.0.2"));
     let subnet = hosts.text(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "bridge"]);
     assert_eq!(subnet, "172.18.0.0/16\n");
+}
+
+/// A container of this host's own files on networks, which sleeps.
+fn sleeper(hosts: &Hosts, name: &str, flags: &[&str]) -> String {
+    let start = ["run", "-d", "--name", name];
+    hosts.text(&[&start[..], flags, &["host", "sleep", "1000"]].concat()).trim().into()
+}
+
+impl Hosts {
+    /// What a name means to a container, in order.
+    fn addresses(&self, container: &str, name: &str) -> Vec<String> {
+        let output = self.skiff(&["exec", container, "getent", "ahostsv4", name]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let stream = text.lines().filter(|line| line.contains("STREAM"));
+        let mut all: Vec<String> = stream.map(|line| line.split(' ').next().unwrap().into()).collect();
+        all.sort();
+        all
+    }
+
+    fn address(&self, container: &str, network: &str) -> String {
+        let template = format!("{{{{.NetworkSettings.Networks.{network}.IPAddress}}}}");
+        self.text(&["inspect", "-f", &template, container]).trim().into()
+    }
+
+    fn fails(&self, words: &[&str], code: i32, says: &str) {
+        let output = self.skiff(words);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && error.contains(says), "{words:?}: {error}");
+    }
+
+    /// What is left of networks: leases, cables, tables, processes that answer for names.
+    fn left(&self) -> (Vec<String>, usize, String, Vec<u32>) {
+        let networks = std::fs::read_dir(self.scratch.path("run/networks")).into_iter().flatten();
+        let all =
+            networks.flat_map(|network| std::fs::read_dir(network.unwrap().path()).into_iter().flatten());
+        let leases = all.map(|lease| lease.unwrap().file_name().into_string().unwrap()).collect();
+        let output = self.on(0, &["nft", "list", "tables"]).output().unwrap();
+        let processes = kills::family(&self.scratch);
+        (leases, self.cables(), String::from_utf8(output.stdout).unwrap(), processes)
+    }
+}
+
+#[test]
+fn containers_find_each_other_by_name() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    hosts.text(&["network", "create", "--subnet", "10.5.0.0/24", "--internal", "back"]);
+    let web = ["--network", "front", "--network", "name=back,alias=inner", "--network-alias", "www"];
+    let id = sleeper(&hosts, "web", &web);
+    sleeper(
+        &hosts,
+        "db",
+        &["--network", "back", "--network-alias", "pool", "--link", "web:server", "-h", "database"],
+    );
+    sleeper(&hosts, "db2", &["--network", "back", "--network-alias", "pool"]);
+    sleeper(&hosts, "plain", &[]);
+    let [front, back] = ["front", "back"].map(|network| hosts.address("web", network));
+    let [db, db2] = ["db", "db2"].map(|name| hosts.address(name, "back"));
+    for (asker, name, expected) in [
+        ("db", "web", vec![&back]),
+        ("db", "WEB.back", vec![&back]),
+        ("db", "inner", vec![&back]),
+        ("db", &id[..12], vec![&back]),
+        ("db", "server", vec![&back]),
+        ("db2", "server", vec![]),
+        ("db", "www", vec![]),
+        ("web", "www", vec![&front]),
+        ("web", "db", vec![&db]),
+        ("web", "database", vec![&db]),
+        ("web", "pool", vec![&db, &db2]),
+        ("db", "db", vec![&db]),
+        ("plain", "web", vec![]),
+        ("db", "plain", vec![]),
+    ] {
+        let mut expected: Vec<String> = expected.into_iter().cloned().collect();
+        expected.sort();
+        assert_eq!(hosts.addresses(asker, name), expected, "{name} for {asker}");
+    }
+    let reverse = hosts.text(&["exec", "db", "getent", "hosts", &back]);
+    assert!(reverse.contains("web.back"), "{reverse}");
+    // (getaddrinfo has an order of its own.)
+    let gateway = hosts.text(&["inspect", "-f", "{{.NetworkSettings.Networks.back.Gateway}}", "web"]);
+    let gateway = gateway.trim();
+    let mut orders = std::collections::BTreeSet::new();
+    until("both are the first", &mut || {
+        let told = hosts.text(&["exec", "web", "busybox", "nslookup", "pool", gateway]);
+        let address = |line: &&str| line.contains("Address") && (line.contains(&db) || line.contains(&db2));
+        orders.insert(told.lines().find(address).unwrap().to_owned());
+        orders.len() == 2
+    });
+
+    hosts.text(&["rename", "db2", "other"]);
+    assert!(hosts.addresses("web", "other").contains(&db2));
+    assert!(hosts.addresses("web", "db2").is_empty());
+    hosts.text(&["rm", "-f", "other"]);
+    assert_eq!(hosts.addresses("web", "pool"), [db]);
+
+    // Whoever is killed is replaced.
+    let before = kills::family(&hosts.scratch);
+    let is_responder = |pid: &u32| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        links.any(|link| link.extension().is_some_and(|name| name == "names"))
+    };
+    let responders: Vec<u32> = before.into_iter().filter(is_responder).collect();
+    assert_eq!(responders.len(), 2);
+    responders.iter().for_each(|pid| kills::kill(*pid));
+    hosts.text(&["ps", "-a"]);
+    assert_eq!(hosts.addresses("db", "web"), [back]);
+}
+
+#[test]
+fn what_is_not_known_here_is_asked_elsewhere() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    let serve = "
+from socket import *
+import struct
+s = socket(AF_INET, SOCK_DGRAM); s.bind(('10.9.0.2', 53))
+while True:
+    data, who = s.recvfrom(999)
+    question = data[12:]
+    end = question.index(0) + 5
+    answer = b'\\xc0\\x0c\\x00\\x01\\x00\\x01\\x00\\x00\\x00\\x3c\\x00\\x04\\x01\\x02\\x03\\x04'
+    has = question[:end].endswith(b'\\x00\\x01\\x00\\x01')
+    s.sendto(data[:2] + struct.pack('>HHHHH', 0x8180, 1, int(has), 0, 0) + question[:end] + (answer if has else b''), who)
+";
+    let _server = hosts.server(1, &["/usr/bin/python3", "-c", serve]);
+    sleeper(&hosts, "web", &["--network", "front", "--dns", "10.9.0.2"]);
+    until("the other server answers", &mut || hosts.addresses("web", "example.org") == ["1.2.3.4"]);
+    assert_eq!(hosts.addresses("web", "web").len(), 1);
+    let conf = hosts.text(&["exec", "web", "cat", "/etc/resolv.conf"]);
+    assert!(conf.contains("nameserver 172.18.0.1") && !conf.contains("10.9.0.2"), "{conf}");
+    // On a bridge where nobody answers for names the container asks there itself.
+    let conf = hosts.text(&["run", "--rm", "--dns", "10.9.0.2", "box", "cat", "/etc/resolv.conf"]);
+    assert!(conf.contains("nameserver 10.9.0.2"), "{conf}");
+}
+
+#[test]
+fn somebody_else_may_have_the_port_for_names() {
+    let hosts = Hosts::new();
+    let serve = "from socket import *\nimport time\na = socket(AF_INET, SOCK_DGRAM); a.bind(('', 53)); \
+                 b = socket(AF_INET, SOCK_STREAM); b.bind(('', 53)); b.listen(); time.sleep(60)";
+    let _other = hosts.server(0, &["/usr/bin/python3", "-c", serve]);
+    // 53
+    let listens = ["grep", "-q", ":0035 ", "/proc/net/tcp"];
+    until("somebody listens", &mut || hosts.on(0, &listens).status().unwrap().success());
+    hosts.text(&["network", "create", "front"]);
+    sleeper(&hosts, "web", &["--network", "front"]);
+    assert_eq!(hosts.addresses("web", "web"), [hosts.address("web", "front")]);
+}
+
+#[test]
+fn networks_are_apart_from_each_other() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    hosts.text(&["network", "create", "--internal", "back"]);
+    hosts.text(&["network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "apart"]);
+    hosts.web("web", "hello", &["--network", "front"]);
+    let place = hosts.address("web", "front");
+    let hello = Some("hello".to_owned());
+    hosts.web("near", "near", &["--network", "front"]);
+    assert_eq!(hosts.get_inside("near", &place), hello);
+    hosts.web("far", "far", &["--network", "bridge"]);
+    assert_eq!(hosts.get_inside("far", &place), None);
+    hosts.web("hidden", "hidden", &["--network", "back", "-p", "8080:80"]);
+    let hidden = hosts.address("hidden", "back");
+    assert_eq!(hosts.get_inside("far", &hidden), None);
+    assert_eq!(hosts.get_inside("hidden", &place), None);
+    assert_eq!((hosts.get(1, &hidden), hosts.get(1, "10.9.0.1:8080")), (None, None));
+    assert_eq!(hosts.get(0, &hidden), Some("hidden".into()), "this host has an address there");
+    for name in ["one", "two"] {
+        hosts.web(name, name, &["--network", "apart"]);
+    }
+    let one = hosts.address("one", "apart");
+    assert_eq!((hosts.get_inside("two", &one), hosts.get(0, &one)), (None, Some("one".into())));
+}
+
+#[test]
+fn a_container_comes_and_goes_while_it_runs() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "--subnet", "10.5.0.0/24", "--gateway", "10.5.0.9", "front"]);
+    hosts.text(&["network", "create", "--internal", "back"]);
+    hosts.web("web", "hello", &["--network", "bridge", "-p", "8080:80"]);
+    hosts.text(&["network", "connect", "--ip", "10.5.0.77", "--alias", "www", "front", "web"]);
+    hosts.text(&["network", "connect", "back", "web"]);
+    sleeper(&hosts, "other", &["--network", "front", "--mac-address", "02:00:00:00:00:77"]);
+    let hello = Some("hello".to_owned());
+    assert_eq!(hosts.get_inside("other", "10.5.0.77"), hello);
+    assert_eq!(hosts.addresses("other", "www"), ["10.5.0.77"]);
+    let inside = |script: &str| hosts.text(&["exec", "other", "sh", "-c", script]);
+    assert!(inside("ip link show eth0; ip route").contains("02:00:00:00:00:77"));
+    assert!(inside("ip route").contains("default via 10.5.0.9 dev eth0"));
+    let names = hosts.text(&["exec", "web", "cat", "/etc/hosts"]);
+    assert_eq!(names.matches("10.5.0.77").count(), 1, "{names}");
+    hosts.text(&["restart", "-t", "0", "web"]);
+    until("it is back", &mut || hosts.get_inside("other", "www") == hello);
+    assert_eq!(hosts.get(1, "10.9.0.1:8080"), hello);
+
+    // The way to the world goes on over the next network that has one.
+    hosts.text(&["network", "disconnect", "bridge", "web"]);
+    let route = hosts.text(&["exec", "web", "busybox", "ip", "route"]);
+    assert!(route.contains("default via 10.5.0.9") && !route.contains("172.17"), "{route}");
+    assert_eq!(hosts.get(1, "10.9.0.1:8080"), None);
+    hosts.text(&["network", "disconnect", "front", "web"]);
+    hosts.text(&["network", "disconnect", "-f", "back", "web"]);
+    assert_eq!(hosts.text(&["exec", "web", "busybox", "ip", "-o", "link"]).lines().count(), 1);
+    assert_eq!(hosts.text(&["inspect", "-f", "{{len .NetworkSettings.Networks}}", "web"]), "0\n");
+    hosts.text(&["network", "connect", "front", "web"]);
+    hosts.text(&["stop", "-t", "0", "web"]);
+    hosts.text(&["network", "disconnect", "front", "web"]);
+    hosts.text(&["network", "connect", "back", "web"]);
+    hosts.text(&["start", "web"]);
+    assert_eq!(
+        hosts.text(&["inspect", "-f", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}", "web"]),
+        "back \n"
+    );
+    hosts.text(&["rm", "-f", "web", "other"]);
+    hosts.text(&["network", "rm", "front", "back"]);
+    let actions = "{{.Action}} {{.Actor.Attributes.name}}";
+    let told = [
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "-f",
+        "type=network",
+        "-f",
+        "network=front",
+        "--format",
+        actions,
+    ];
+    let told = hosts.text(&told);
+    assert!(told.starts_with("create front\nconnect front\n") && told.ends_with("destroy front\n"), "{told}");
+}
+
+#[test]
+fn a_network_that_makes_no_sense_is_refused() {
+    let hosts = Hosts::new();
+    hosts.text(&[
+        "network",
+        "create",
+        "--subnet",
+        "10.5.0.0/29",
+        "--aux-address",
+        "router=10.5.0.4",
+        "small",
+    ]);
+    for (words, says) in [
+        (&["small"][..], "network with name small already exists"),
+        (&["--subnet", "10.5.0.0/16", "over"], "Pool overlaps with other one on this address space"),
+        (&["--subnet", "10.9.0.0/30", "over"], "Pool overlaps with other one on this address space"),
+        (&["--subnet", "10.6.0.0", "bad"], "invalid CIDR address: 10.6.0.0"),
+        (&["--subnet", "10.6.0.0/40", "bad"], "invalid CIDR address"),
+        (
+            &["--subnet", "10.6.0.0/24", "--gateway", "10.7.0.1", "bad"],
+            "no matching subnet for gateway 10.7.0.1",
+        ),
+        (&["--gateway", "10.7.0.1", "bad"], "must have a corresponding subnet"),
+        (&["--driver", "overlay", "bad"], "plugin \"overlay\" not found"),
+        (&["--ipv6", "bad"], "IPv6 is not there yet"),
+        (&["-o", "x=y", "bad"], "option x is not there"),
+        (&["-o", "com.docker.network.bridge.name=out0", "bad"], "interface out0 exists already"),
+        (&["bridge"], "predefined bridge network"),
+        (&["a/b"], "invalid network name"),
+    ] {
+        hosts.fails(&[&["network", "create"], words].concat(), 1, says);
+    }
+    hosts.fails(&["network", "rm", "nosuch"], 1, "network nosuch not found");
+    hosts.fails(&["network", "rm", "bridge"], 1, "bridge is a pre-defined network and cannot be removed");
+    hosts.fails(&["run", "--rm", "--network", "nosuch", "box", "true"], 125, "network nosuch not found");
+    let on = ["run", "--rm", "--network", "small"];
+    let run =
+        |flags: &[&str], says: &str| hosts.fails(&[&on[..], flags, &["box", "true"]].concat(), 125, says);
+    run(&["--ip", "10.5.1.1"], "does not belong to subnet 10.5.0.0/29");
+    run(&["--ip", "10.5.0.1"], "Address already in use: 10.5.0.1");
+    run(&["--ip", "10.5.0.4"], "Address already in use: 10.5.0.4");
+    run(&["--network-alias", "a b"], "invalid network alias");
+    run(&["--mac-address", "01:00:00:00:00:00"], "is not a valid mac address");
+    run(&["--network", "small"], "specified multiple times");
+    run(&["--network", "host"], "conflicting options");
+    hosts.fails(
+        &["run", "--rm", "--ip", "172.17.0.9", "box", "true"],
+        125,
+        "supported on user defined networks only",
+    );
+    hosts.fails(
+        &["run", "--rm", "--network-alias", "a", "box", "true"],
+        125,
+        "only for containers in user defined networks",
+    );
+    // Six addresses for hosts: one is the gateway's, one the router's.
+    for number in 0..4 {
+        sleeper(&hosts, &format!("c{number}"), &["--network", "small"]);
+    }
+    run(&[], "no available IPv4 addresses on this network's address pools: small");
+    let taken = hosts.address("c0", "small");
+    run(&["--ip", &taken], "Address already in use");
+    hosts.fails(&["network", "rm", "small"], 1, "has active endpoints");
+    hosts.fails(&["network", "connect", "small", "c0"], 1, "already exists in network small");
+    hosts.fails(&["network", "disconnect", "bridge", "c0"], 1, "is not connected to the network bridge");
+    hosts.fails(&["network", "connect", "none", "c0"], 1, "private (none) mode");
+    let (leases, cables, ..) = hosts.left();
+    assert_eq!((leases.len(), cables), (4, 4));
+}
+
+#[test]
+fn nothing_is_left_of_two_hundred_containers() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    let start = "for i in $(seq 200); do \
+                 \"$0\" run -d --name c$i -p $((20000 + i)):80 --network front host sleep 1000 > /dev/null || exit 1; done";
+    let program = env!("CARGO_BIN_EXE_skiff");
+    hosts.shell(&["sh", "-c", start, program]);
+    let places = hosts.text(&["network", "inspect", "-f", "{{len .Containers}}", "front"]);
+    assert_eq!(places, "200\n");
+    let (leases, cables, ..) = hosts.left();
+    let different: std::collections::BTreeSet<&String> = leases.iter().collect();
+    assert_eq!((leases.len(), different.len(), cables), (200, 200, 200));
+    assert_eq!(hosts.addresses("c1", "c200"), [hosts.address("c200", "front")]);
+    assert_eq!(hosts.rules().matches(" . 80").count(), 200);
+    hosts.shell(&["sh", "-c", "\"$0\" rm -f $(\"$0\" ps -q) > /dev/null", program]);
+    hosts.text(&["network", "rm", "front"]);
+    until("nothing is left", &mut || hosts.left() == (vec![], 0, String::new(), vec![]));
+}
+
+#[test]
+fn a_thousand_times_to_a_network_and_back_leaves_nothing() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    sleeper(&hosts, "web", &["--network", "none"]);
+    hosts.text(&["rm", "-f", "web"]);
+    sleeper(&hosts, "web", &["--network", "bridge"]);
+    let before = hosts.left();
+    let turns = "for i in $(seq 1000); do \
+                 \"$0\" network connect front web && \"$0\" network disconnect front web || exit 1; done";
+    hosts.shell(&["sh", "-c", turns, env!("CARGO_BIN_EXE_skiff")]);
+    let shown = hosts.text(&["exec", "web", "ip", "-o", "link"]);
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    let names = hosts.text(&["exec", "web", "cat", "/etc/hosts"]);
+    assert_eq!(names.matches("172.").count(), 1, "{names}");
+    hosts.text(&["network", "rm", "front"]);
+    until("all is as before", &mut || hosts.left() == before);
+}
+
+#[test]
+fn whatever_is_killed_leaves_nothing_after_the_next_command() {
+    let hosts = Hosts::new();
+    hosts.text(&["network", "create", "front"]);
+    let mut dice = Dice::new();
+    for _ in 0..40 {
+        let words = [
+            "run",
+            "--rm",
+            "--network",
+            "front",
+            "--network",
+            "bridge",
+            "-p",
+            "8080:80",
+            "box",
+            "sleep",
+            "0.02",
+        ];
+        let mut client = hosts.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(dice.below(60_000) as u64);
+        while std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let family = kills::family(&hosts.scratch);
+        if !family.is_empty() {
+            kills::kill(family[dice.below(family.len())]);
+        }
+        client.wait().unwrap();
+    }
+    // What is free in the end is what the next one gets.
+    let words = ["run", "--rm", "--network", "front", "-p", "8080:80", "box", "echo", "works"];
+    until("everything has ended", &mut || hosts.skiff(&words).stdout == b"works\n");
+    until("no lease, cable or port is left", &mut || {
+        // The last of them may only just have died.
+        hosts.text(&["system", "prune", "-f"]);
+        let (leases, cables, ..) = hosts.left();
+        leases.is_empty() && cables == 0 && !hosts.rules().contains("8080")
+    });
+    assert!(hosts.text(&["network", "ls", "-q", "-f", "name=front"]).is_empty());
 }

@@ -293,7 +293,7 @@ fn the_engines_file_is_busy_as_long_as_a_container_lives() {
     let mut start = Command::new(&copy);
     start.args(["run", "-d", "--name", "busy", "host", "sleep", "1000"]);
     start.env("SKIFF_ROOT", scratch.path("data")).env("SKIFF_RUN", scratch.path("run")).stdin(Stdio::null());
-    assert!(start.env_remove("DOCKER_HOST").output().unwrap().status.success());
+    assert!(start.env("SKIFF_NETWORK", "none").env_remove("DOCKER_HOST").output().unwrap().status.success());
     assert_eq!(write(), Err(std::io::ErrorKind::ExecutableFileBusy));
     let [_, monitor] = processes(&scratch, "busy");
     // One who sees all processes, and may look into them, can't write to it either.

@@ -52,7 +52,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     with_short(one("--memory", "bytes", "limit of a RUN step's memory"), 'm'),
     one("--memory-swap", "bytes", "limit of its memory and swap together; -1: no limit"),
     one("--metadata-file", "file", "write what became of the build to a file, as JSON"),
-    one("--network", "mode", "network of RUN steps: none, host or default"),
+    one("--network", "mode", "network of RUN steps: a name, none, host or default"),
     switch("--no-cache", None, "take no step from the cache"),
     many("--no-cache-filter", "stage", "take no step of these stages from the cache"),
     with_short(

@@ -68,7 +68,7 @@ pub const fn refused_unless_false(long: &'static str, reason: &'static str) -> F
 }
 
 const REFUSED: &str = "refused";
-const ADDRESSES: &str = "addresses and aliases need networks of one's own, which are not there yet";
+const IPV6: &str = "IPv6 is not there yet";
 const REALTIME: &str = "cgroup2 has no limit for real-time scheduling";
 const WINDOWS: &str = "only for containers on Windows";
 
@@ -122,26 +122,26 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     switch("--interactive", Some('i'), "keep stdin open"),
     refused("--io-maxbandwidth", None, WINDOWS),
     refused("--io-maxiops", None, WINDOWS),
-    refused("--ip", None, ADDRESSES),
-    refused("--ip6", None, ADDRESSES),
+    one("--ip", "address", "IPv4 address on the network"),
+    refused("--ip6", None, IPV6),
     one("--ipc", "mode", "IPC namespace: private, shareable, none, host, container:NAME"),
     refused("--isolation", None, WINDOWS),
     refused("--kernel-memory", None, "cgroup2 has no limit for kernel memory alone"),
     with_short(many("--label", "name[=value]", "label"), 'l'),
     many("--label-file", "file", "labels, one a line"),
-    refused("--link", None, "links need networks of one's own, which are not there yet"),
-    refused("--link-local-ip", None, ADDRESSES),
+    many("--link", "container[:alias]", "name by which it knows another container"),
+    refused("--link-local-ip", None, "link-local addresses are not there yet"),
     one("--log-driver", "json-file|none", "where output is kept"),
     many("--log-opt", "name=value", "max-size and max-file of json-file"),
-    refused("--mac-address", None, ADDRESSES),
+    one("--mac-address", "address", "hardware address on the network"),
     with_short(one("--memory", "bytes", "limit of memory"), 'm'),
     one("--memory-reservation", "bytes", "memory that is reclaimed last"),
     one("--memory-swap", "bytes", "limit of memory and swap together; -1: no limit"),
     refused("--memory-swappiness", None, "cgroup2 has no swappiness of a group"),
     many("--mount", "type=..,src=..,dst=..", "bind, volume or tmpfs mount"),
     one("--name", "name", "name of the container"),
-    many("--network", "bridge|none|host|container:NAME", "network; default none"),
-    refused("--network-alias", None, ADDRESSES),
+    many("--network", "name|none|host|container:NAME", "network; default bridge"),
+    many("--network-alias", "name", "name by which others on the network know it"),
     switch("--no-healthcheck", None, "no health checks, whatever the image says"),
     switch("--oom-kill-disable", None, "only where control groups know it (not cgroup2)"),
     one("--oom-score-adj", "-1000..1000", "preference of the out-of-memory killer"),
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_with_a_reason() {
-        let error = collect("--ip 10.0.0.2 -- image").unwrap_err();
-        assert_eq!(error, "--ip: addresses and aliases need networks of one's own, which are not there yet");
+        let error = collect("--ip6 ::1 -- image").unwrap_err();
+        assert_eq!(error, "--ip6: IPv6 is not there yet");
     }
 }

@@ -113,6 +113,16 @@ pub fn extra_host(text: &str) -> Result<String, String> {
     Ok(format!("{name}:{bare}"))
 }
 
+/// `container[:alias]`
+pub fn link(text: &str) -> Result<String, String> {
+    let mut parts = text.split(':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), None, None) if !name.is_empty() => Ok(format!("{name}:{name}")),
+        (Some(name), Some(alias), None) if !name.is_empty() && !alias.is_empty() => Ok(text.into()),
+        _ => Err(format!("bad format for links: {text}")),
+    }
+}
+
 /// The address of a name server.
 pub fn name_server(text: &str) -> Result<String, String> {
     match text.parse::<core::net::IpAddr>() {

@@ -1,15 +1,109 @@
-//! `skiff network ls`: GET /networks. (`skiff network inspect` is `inspect` with the kind given.)
+//! `skiff network create|ls|rm|connect|disconnect`: POST /networks/create, GET /networks, DELETE /networks/NAME, POST
+//! /networks/NAME/connect and /disconnect. (`skiff network inspect` is `inspect` with the kind given, `prune` stands with
+//! those of other kinds.)
 
 use argh::prelude::*;
-use serde_json::Value;
-use skiff_core::sort;
+use serde_json::{Value, json};
+use skiff_core::{
+    container::{config::Map, endpoint::EndpointSettings},
+    sort,
+};
 
-use super::{Context, Verb, filters, short_id, text};
+use super::{Context, Verb, each, filters, short_id, text};
 use crate::{
     client::{path, query},
-    failure::Outcome,
+    create::{environment::labels, mounts, networks::set_address, policies},
+    failure::{EXIT_USAGE, Failure, Outcome},
     format::{Layout, add_labels, row},
+    output,
 };
+
+/// make a network
+#[derive(FromArgs, ArgsInfo)]
+pub struct Create {
+    /// containers can be attached by hand, which they always can
+    #[argh(switch)]
+    attachable: bool,
+    /// address that no container gets
+    #[argh(option, arg_name = "name=address")]
+    aux_address: Vec<String>,
+    /// only "bridge"
+    #[argh(option, short = 'd', arg_name = "string", default = "String::from(\"bridge\")")]
+    driver: String,
+    /// the host's address in it; default the first
+    #[argh(option, arg_name = "address")]
+    gateway: Option<String>,
+    /// no way to other networks
+    #[argh(switch)]
+    internal: bool,
+    /// the part of the subnet that containers get addresses from
+    #[argh(option, arg_name = "address/bits")]
+    ip_range: Option<String>,
+    /// only "default"
+    #[argh(option, arg_name = "string", default = "String::from(\"default\")")]
+    ipam_driver: String,
+    /// label
+    #[argh(option, arg_name = "name[=value]")]
+    label: Vec<String>,
+    /// option: com.docker.network.driver.mtu, com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade,
+    /// .host_binding_ipv4
+    #[argh(option, short = 'o', arg_name = "name=value")]
+    opt: Vec<String>,
+    /// its addresses; default any that are free
+    #[argh(option, arg_name = "address/bits")]
+    subnet: Option<String>,
+    /// with IPv6, which is not there yet
+    #[argh(switch)]
+    ipv6: bool,
+    #[argh(positional)]
+    name: String,
+}
+
+/// remove one or more networks
+#[derive(FromArgs, ArgsInfo)]
+pub struct Remove {
+    /// what isn't there is no error
+    #[argh(switch, short = 'f')]
+    force: bool,
+    #[argh(positional)]
+    names: Vec<String>,
+}
+
+/// connect a container to a network
+#[derive(FromArgs, ArgsInfo)]
+pub struct Connect {
+    /// name by which others on the network know it
+    #[argh(option, arg_name = "name")]
+    alias: Vec<String>,
+    /// option of the driver
+    #[argh(option, arg_name = "name=value")]
+    driver_opt: Vec<String>,
+    /// the network with the highest one is the way to the world
+    #[argh(option, arg_name = "number", default = "0")]
+    gw_priority: i64,
+    /// its IPv4 address there
+    #[argh(option, arg_name = "address")]
+    ip: Option<String>,
+    /// name by which it knows another container
+    #[argh(option, arg_name = "container[:alias]")]
+    link: Vec<String>,
+    #[argh(positional)]
+    network: String,
+    #[argh(positional)]
+    container: String,
+}
+
+/// take a container off a network
+#[derive(FromArgs, ArgsInfo)]
+pub struct Disconnect {
+    /// whatever the container does
+    #[argh(switch, short = 'f')]
+    force: bool,
+    #[argh(positional)]
+    network: String,
+    #[argh(positional)]
+    container: String,
+}
 
 /// list networks
 #[derive(FromArgs, ArgsInfo)]
@@ -26,6 +120,75 @@ pub struct List {
     /// show ids only
     #[argh(switch, short = 'q')]
     quiet: bool,
+}
+
+impl Verb for Create {
+    fn run(self, context: &Context) -> Outcome {
+        let wrong = |message: String| Failure::new(message).exit(EXIT_USAGE);
+        let mut options: Map<String> = Map::new();
+        self.opt.iter().for_each(|option| mounts::insert(&mut options, option));
+        let mut auxiliary: Map<String> = Map::new();
+        self.aux_address.iter().for_each(|pair| mounts::insert(&mut auxiliary, pair));
+        let mut pools = Vec::new();
+        if self.subnet.is_some() || self.gateway.is_some() || self.ip_range.is_some() || !auxiliary.is_empty()
+        {
+            pools.push(json!({
+                "Subnet": self.subnet.unwrap_or_default(),
+                "IPRange": self.ip_range.unwrap_or_default(),
+                "Gateway": self.gateway.unwrap_or_default(),
+                "AuxiliaryAddresses": auxiliary,
+            }));
+        }
+        let body = json!({
+            "Name": self.name,
+            "CheckDuplicate": true,
+            "Driver": self.driver,
+            "Internal": self.internal,
+            "Attachable": self.attachable,
+            "EnableIPv6": self.ipv6,
+            "IPAM": {"Driver": self.ipam_driver, "Config": pools},
+            "Options": options,
+            "Labels": labels([].into_iter(), self.label.iter().map(String::as_str)).map_err(wrong)?,
+        });
+        let made = context.client.post("/networks/create", Some(&body))?;
+        output::line(text(&made, "Id"))?;
+        Ok(0)
+    }
+}
+
+impl Verb for Remove {
+    fn run(self, context: &Context) -> Outcome {
+        each(&self.names, |name| match context.client.delete(&path(&["networks", name])) {
+            Err(failure) if self.force && failure.message.contains("not found") => Ok(()),
+            Err(failure) => Err(failure),
+            Ok(_) => output::line(name),
+        })
+    }
+}
+
+impl Verb for Connect {
+    fn run(self, context: &Context) -> Outcome {
+        let wrong = |message: String| Failure::new(message).exit(EXIT_USAGE);
+        let mut settings =
+            EndpointSettings { aliases: self.alias, gw_priority: self.gw_priority, ..Default::default() };
+        self.driver_opt.iter().for_each(|option| mounts::insert(&mut settings.driver_opts, option));
+        if let Some(address) = &self.ip {
+            set_address(&mut settings, address).map_err(wrong)?;
+        }
+        let links = self.link.iter().map(|link| policies::link(link));
+        settings.links = links.collect::<Result<_, _>>().map_err(wrong)?;
+        let body = json!({"Container": self.container, "EndpointConfig": settings});
+        context.client.post(&path(&["networks", &self.network, "connect"]), Some(&body))?;
+        Ok(0)
+    }
+}
+
+impl Verb for Disconnect {
+    fn run(self, context: &Context) -> Outcome {
+        let body = json!({"Container": self.container, "Force": self.force});
+        context.client.post(&path(&["networks", &self.network, "disconnect"]), Some(&body))?;
+        Ok(0)
+    }
 }
 
 impl Verb for List {

@@ -1,4 +1,5 @@
-//! `skiff container|image|volume|builder|system prune`: POST /containers|images|volumes|build/prune -> what was removed.
+//! `skiff container|image|volume|network|builder|system prune`: POST /containers|images|volumes|networks|build/prune ->
+//! what was removed.
 
 use argh::prelude::*;
 use serde_json::Value;
@@ -46,6 +47,17 @@ pub struct Volumes {
     #[argh(switch, short = 'f')]
     force: bool,
     /// remove only what fits the condition (label=...)
+    #[argh(option, arg_name = "filter")]
+    filter: Vec<String>,
+}
+
+/// remove networks that no container is on
+#[derive(FromArgs, ArgsInfo)]
+pub struct Networks {
+    /// don't ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+    /// remove only what fits the condition (until=..., label=...)
     #[argh(option, arg_name = "filter")]
     filter: Vec<String>,
 }
@@ -118,6 +130,17 @@ impl Verb for Volumes {
             return Ok(0);
         }
         show(context, &[(VOLUMES, wanted)])
+    }
+}
+
+impl Verb for Networks {
+    fn run(self, context: &Context) -> Outcome {
+        let wanted = filters(&self.filter)?;
+        let warning = "This will remove all custom networks not used by at least one container.";
+        if !self.force && !confirmed(warning)? {
+            return Ok(0);
+        }
+        remove(context, &[(NETWORKS, wanted)]).map(|_| 0)
     }
 }
 
@@ -196,6 +219,13 @@ fn build_cache(all: bool) -> Kind {
 
 /// Asks the engine to prune all these kinds with their filters, and shows what is gone and how much room that made.
 fn show(context: &Context, kinds: &[(Kind, String)]) -> Outcome {
+    let bytes = remove(context, kinds)?;
+    output::line(&format!("Total reclaimed space: {}", size(bytes, 4)))?;
+    Ok(0)
+}
+
+/// The same without how much room that made, which this gives.
+fn remove(context: &Context, kinds: &[(Kind, String)]) -> Result<u64, Failure> {
     let mut bytes = 0_u64;
     for ([kind, key, heading], wanted) in kinds {
         let mut target = format!("/{kind}");
@@ -206,8 +236,7 @@ fn show(context: &Context, kinds: &[(Kind, String)]) -> Outcome {
         output::write(list(heading, items(&done, key)).as_bytes())?;
         bytes = bytes.saturating_add(u64::try_from(number(&done, "SpaceReclaimed")).unwrap_or(0));
     }
-    output::line(&format!("Total reclaimed space: {}", size(bytes, 4)))?;
-    Ok(0)
+    Ok(bytes)
 }
 
 fn list(heading: &str, removed: &[Value]) -> String {

@@ -19,7 +19,7 @@ pub struct Serve {
 impl Verb for Serve {
     fn run(self, context: &Context) -> Outcome {
         let socket = match &self.host {
-            None => format!("{}/skiff.sock", context.run_root),
+            None => format!("{}/skiff.sock", context.settings.run_root),
             Some(address) => match address.strip_prefix("unix://") {
                 Some(path) if path.starts_with('/') => path.to_owned(),
                 _ => {
@@ -30,7 +30,7 @@ impl Verb for Serve {
                 }
             },
         };
-        skiff_core::api::serve(&socket, &context.data_root, &context.run_root, || {
+        skiff_core::api::serve(&socket, &context.settings, || {
             output::note(&format!("listening on unix://{socket}\n"));
         })?;
         Ok(0)

@@ -49,17 +49,21 @@ use local::Expect;
 use rustix::fd::OwnedFd;
 use target::ApiVersion;
 
-use crate::{Result, engine::Engine, process::launch};
+use crate::{
+    Result,
+    engine::{Engine, Settings},
+    process::launch,
+};
 
 /// The newest version that is spoken; also that of paths that name none.
 pub const API_VERSION: ApiVersion = ApiVersion(50);
 /// The oldest version that is spoken.
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
-/// Serves one connection on these roots until its end. Roots that can't be opened are the answer to every request.
-fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str, expect: Expect) {
+/// Serves one connection of an engine until its end. Roots that can't be opened are the answer to every request.
+fn serve_connection(fd: OwnedFd, settings: &Settings, expect: Expect) {
     let conceived = (expect == Expect::Run).then(launch::conceive_usual);
-    match Engine::open(data_path, run_path) {
+    match Engine::with(settings) {
         Ok(engine) => {
             if let Some(Ok(unborn)) = conceived {
                 engine.foresee(unborn);
@@ -77,8 +81,8 @@ fn serve_connection(fd: OwnedFd, data_path: &str, run_path: &str, expect: Expect
 ///
 /// # Errors
 /// If the roots can't be opened or the socket can't be listened on.
-pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOnce()) -> Result<()> {
-    let engine = Engine::open(data_path, run_path)?;
+pub fn serve(socket: &str, settings: &Settings, listening: impl FnOnce()) -> Result<()> {
+    let engine = Engine::with(settings)?;
     let listener = server::Listener::bind(socket)?;
     listening();
     engine.sweep();
@@ -86,6 +90,6 @@ pub fn serve(socket: &str, data_path: &str, run_path: &str, listening: impl FnOn
     drop(engine);
     listener.run(&mut |connection| {
         // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-        serve_connection(connection, data_path, run_path, Expect::Anything);
+        serve_connection(connection, settings, Expect::Anything);
     })
 }

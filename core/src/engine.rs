@@ -19,7 +19,7 @@ mod joined;
 pub mod list;
 pub mod load;
 pub mod logs;
-mod network;
+pub mod network;
 pub mod pause;
 pub mod prepare;
 pub mod remove;
@@ -41,14 +41,29 @@ pub mod volume;
 pub mod wait;
 mod within;
 
-pub use network::{BRIDGE, BRIDGE_ID};
-
 use alloc::string::String;
 use core::cell::RefCell;
 
 use rustix::fd::OwnedFd;
 
-use crate::{Result, container::shelf::Shelf, events::Events, file, store::Store};
+use crate::{
+    Result,
+    container::shelf::Shelf,
+    events::Events,
+    file,
+    store::{Store, networks::BRIDGE},
+};
+
+/// Where an engine's things are, and what goes without saying there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The data root: what stays, images, containers, volumes.
+    pub data_root: String,
+    /// The run root: what lives until the next boot.
+    pub run_root: String,
+    /// The network of containers that name none.
+    pub default_network: String,
+}
 
 /// The two roots, opened, and what lies on their shelves.
 #[derive(Debug)]
@@ -67,6 +82,8 @@ pub struct Engine {
     pub store: Store,
     /// Where it is told what happens.
     pub events: Events,
+    /// The network of containers that name none.
+    pub default_network: String,
     /// The process of a container that somebody is about to ask for.
     ahead: RefCell<Option<prepare::Ahead>>,
 }
@@ -76,6 +93,24 @@ impl Engine {
     pub const DATA_ROOT: &str = "/var/lib/skiff";
     /// Where the state of what runs lives unless told otherwise.
     pub const RUN_ROOT: &str = "/run/skiff";
+
+    /// As [`Engine::open`], with what goes without saying.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn with(settings: &Settings) -> Result<Engine> {
+        let default_network = settings.default_network.clone();
+        Ok(Engine { default_network, ..Engine::open(&settings.data_root, &settings.run_root)? })
+    }
+
+    /// Opens the same roots once more, for a process of its own.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn again(&self) -> Result<Engine> {
+        let default_network = self.default_network.clone();
+        Ok(Engine { default_network, ..Engine::open(&self.data_path, &self.run_path)? })
+    }
 
     /// Opens the roots, and makes what is missing.
     ///
@@ -96,6 +131,7 @@ impl Engine {
             shelf,
             store,
             events,
+            default_network: BRIDGE.into(),
             ahead: RefCell::new(None),
         })
     }

@@ -34,6 +34,8 @@ pub enum Error {
     NotFound(String),
     /// The request is fine, but not in the present state (HTTP 409).
     Conflict(String),
+    /// The request is fine, but nobody may do that to this thing (HTTP 403).
+    Forbidden(String),
     /// Nothing had to be done: the state already is what was asked for (HTTP 304).
     Unchanged,
     /// The host or this build cannot do it (HTTP 501).
@@ -62,6 +64,7 @@ impl Error {
             Error::Invalid(_) | Error::Start { .. } => 400,
             Error::NotFound(_) => 404,
             Error::Conflict(_) => 409,
+            Error::Forbidden(_) => 403,
             Error::Unsupported(_) => 501,
             Error::Os { .. } | Error::Corrupt(_) => 500,
         }
@@ -76,6 +79,7 @@ impl Error {
             Error::Invalid(m) => (b'i', 0, "", m.as_str()),
             Error::NotFound(m) => (b'n', 0, "", m.as_str()),
             Error::Conflict(m) => (b'c', 0, "", m.as_str()),
+            Error::Forbidden(m) => (b'f', 0, "", m.as_str()),
             Error::Unchanged => (b'u', 0, "", ""),
             Error::Unsupported(m) => (b's', 0, "", m.as_str()),
             Error::Corrupt(m) => (b'x', 0, "", m.as_str()),
@@ -104,6 +108,7 @@ impl Error {
             b'i' => Error::Invalid(text),
             b'n' => Error::NotFound(text),
             b'c' => Error::Conflict(text),
+            b'f' => Error::Forbidden(text),
             b'u' => Error::Unchanged,
             b's' => Error::Unsupported(text),
             b'x' => Error::Corrupt(text),
@@ -120,6 +125,7 @@ impl Error {
             Error::Invalid(m) => Error::Invalid(with(m)),
             Error::NotFound(m) => Error::NotFound(with(m)),
             Error::Conflict(m) => Error::Conflict(with(m)),
+            Error::Forbidden(m) => Error::Forbidden(with(m)),
             Error::Unsupported(m) => Error::Unsupported(with(m)),
             Error::Corrupt(m) => Error::Corrupt(with(m)),
             Error::Start { exit_code, message } => Error::Start { exit_code, message: with(message) },
@@ -148,6 +154,7 @@ impl fmt::Display for Error {
             Error::Invalid(m)
             | Error::NotFound(m)
             | Error::Conflict(m)
+            | Error::Forbidden(m)
             | Error::Unsupported(m)
             | Error::Corrupt(m)
             | Error::Start { message: m, .. } => f.write_str(m),
@@ -242,6 +249,7 @@ mod tests {
             Error::Invalid(text()),
             Error::NotFound(text()),
             Error::Conflict(text()),
+            Error::Forbidden(text()),
             Error::Unchanged,
             Error::Unsupported(text()),
             Error::Corrupt(text()),

@@ -12,6 +12,7 @@
 //!   images/<id>              an image exists: what only this store knows of it
 //!   names/<sha256 of name>   two lines: the full name, the image's id
 //!   volumes/<name>/          see `volumes`
+//!   networks/<name>          see `networks`
 //! ```
 //! A directory's lock (flock on the data root) says who may do what: whoever adds to the shelves or makes something that
 //! refers to them holds it shared, for a moment and never while waiting for input; whoever takes something away holds it
@@ -26,6 +27,7 @@ mod held;
 mod images;
 mod layers;
 mod names;
+pub mod networks;
 mod publish;
 mod steps;
 pub mod volumes;

@@ -134,6 +134,7 @@ impl Daemon {
 fn skiff(root: &std::path::Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
     command.args(arguments).env("SKIFF_ROOT", root.join("data")).env("SKIFF_RUN", root.join("run"));
+    command.env("SKIFF_NETWORK", "none");
     command.env_remove("DOCKER_HOST").env_remove("SKIFF_HOST").stdin(Stdio::null());
     command
 }

@@ -49,7 +49,7 @@ fn flags_that_are_not_served_are_refused() {
     }
     for (flags, words) in [
         (&["--platform", "linux/s390x"][..], "build for platform linux/s390x: only this machine's"),
-        (&["--network", "web"], "build network web: it is none, host or default"),
+        (&["--network", "web"], "network web not found"),
         (&["-t", "UPPER"], "invalid reference format"),
         (&["-m", "1m"], "Minimum memory limit allowed is 6MB"),
         (&["--ulimit", "such=1"], "invalid ulimit type: such"),

@@ -208,6 +208,7 @@ fn attempt(scenario: &Scenario) -> std::io::Result<(String, Option<std::process:
         .env_clear()
         .env("PATH", "/bin:/sbin")
         .env("HOME", "/root")
+        .env("SKIFF_NETWORK", "none")
         .stdin(Stdio::null())
         .stderr(file.try_clone()?)
         .stdout(file)

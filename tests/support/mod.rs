@@ -35,6 +35,8 @@ impl Scratch {
     pub fn skiff(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
         command.args(arguments).env("SKIFF_ROOT", self.path("data")).env("SKIFF_RUN", self.path("run"));
+        // A bridge for each of all the scratch roots would leave none of the host's addresses free.
+        command.env("SKIFF_NETWORK", "none");
         command.env_remove("DOCKER_HOST").env_remove("SKIFF_HOST").stdin(Stdio::null());
         command
     }

@@ -32,7 +32,7 @@ const DOCKERFILE_BYTES_MAX: usize = 16 << 20;
 /// `POST /skiff/build`: the context is a directory that is read in its place.
 pub(super) fn from_directory(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let Request { context, name, dockerfile, ignore, mut options } = exchange.json()?;
-    settle::settle(&mut options)?;
+    settle::settle(&mut options, engine)?;
     let empty;
     let root = if context.is_empty() {
         empty = engine.empty_context()?;
@@ -64,7 +64,7 @@ pub(super) fn from_archive(exchange: &mut Exchange<'_>, engine: &Engine) -> Resu
     let mut asked = query::Asked::read(&exchange.query)?;
     // Nothing in its answer says which stage a line of output is of.
     asked.options.one_by_one = true;
-    let names = settle::settle(&mut asked.options)?;
+    let names = settle::settle(&mut asked.options, engine)?;
     let scratch = engine.receive_context(&mut |buffer| exchange.read_body(buffer))?;
     let root = scratch.directory().try_clone().context("duplicate", "context")?;
     let (name, dockerfile) = find_dockerfile(&root, &asked.dockerfile)?;

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::cell::OnceCell;
 
 use super::{
-    endpoint::{network_names, write_networks, write_ports},
+    endpoint::{write_networks, write_ports},
     exchange::Exchange,
     filters::Filters,
     json::Json,
@@ -14,6 +14,7 @@ use crate::{
     Error, Result,
     clock::{Time, duration},
     container::{
+        endpoint::{Endpoint, EndpointSettings},
         record::{Listed, MountKind, MountPoint, Record},
         state::{State, Status},
     },
@@ -69,7 +70,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         let Some((record, state)) = engine.listed(id, which)? else { return Ok(None) };
         if !before.iter().all(|time| record.created_ns < *time)
             || !since.iter().all(|time| record.created_ns > *time)
-            || !fits(&filters, &record, &state)
+            || !fits(engine, &filters, &record, &state)
         {
             return Ok(None);
         }
@@ -132,8 +133,8 @@ fn check(filters: &Filters) -> Result<()> {
     Ok(())
 }
 
-fn fits(filters: &Filters, record: &Listed, state: &State) -> bool {
-    let networks = network_names(&record.host.network_mode);
+fn fits(engine: &Engine, filters: &Filters, record: &Listed, state: &State) -> bool {
+    let networks = record.network_names();
     filters.allows_if("id", |part| record.id.contains(part))
         && filters.allows_if("name", |pattern| matches_name(pattern, &record.name))
         && filters.allows_labels(|key| record.config.labels.get(key).map(String::as_str))
@@ -150,7 +151,9 @@ fn fits(filters: &Filters, record: &Listed, state: &State) -> bool {
             })
         })
         && filters.allows_if("network", |wanted| {
-            networks.iter().any(|name| *name == wanted || (wanted.len() > 3 && network::id_of(name).starts_with(wanted)))
+            networks.iter().any(|name| {
+                *name == wanted || (wanted.len() > 3 && network::id_of(engine, name).starts_with(wanted))
+            })
         })
         && filters.allows_if("publish", |port| record.host.port_bindings.keys().any(|key| is_port(port, key)))
         && filters.allows_if("expose", |port| record.config.exposed_ports.keys().any(|key| is_port(port, key)))
@@ -205,11 +208,17 @@ fn write(json: &mut Json, engine: &Engine, record: &Listed, state: &State, now: 
     json.open_object();
     // Read from a file, for those members that show it.
     let found = OnceCell::new();
-    let endpoint =
-        || found.get_or_init(|| engine.endpoint_of(&record.id, &record.host.network_mode)).as_ref();
+    let endpoints = || -> &[Endpoint] {
+        found.get_or_init(|| match record.is_bridged() && state.status.is_active() {
+            true => engine.endpoints(&record.id),
+            false => Vec::new(),
+        })
+    };
     let networks = |json: &mut Json| {
         json.open_object().key("Networks");
-        write_networks(json, &record.host.network_mode, &record.id, endpoint());
+        let networks = record.network_names().into_iter();
+        let networks = networks.map(|name| (name, EndpointSettings::default()));
+        write_networks(json, engine, &record.id, networks, endpoints());
         json.close_object();
     };
     let mode = record.host.network_mode.as_str();
@@ -222,7 +231,7 @@ fn write(json: &mut Json, engine: &Engine, record: &Listed, state: &State, now: 
         ("ImageID", &|json| _ = json.string(&record.image)),
         ("Command", &|json| _ = json.string(&command_line(record))),
         ("Created", &|json| _ = json.number(created)),
-        ("Ports", &|json| write_ports(json, &record.config.exposed_ports, endpoint())),
+        ("Ports", &|json| write_ports(json, &record.config.exposed_ports, endpoints())),
         ("Labels", &|json| _ = json.value(&record.config.labels)),
         ("State", &|json| _ = json.string(state.status.name())),
         ("Status", &|json| _ = json.string(&status_text(state, now))),

@@ -1,4 +1,4 @@
-//! What a container has on its network, as `inspect` and lists of containers show it.
+//! What a container has on its networks, as `inspect` and lists of containers show it.
 
 use alloc::{collections::BTreeSet, format, string::String};
 
@@ -6,25 +6,15 @@ use super::{json::Json, network};
 use crate::{
     container::{
         config::{Empty, Map},
-        endpoint::{Endpoint, Published},
+        endpoint::{Endpoint, EndpointSettings, Published},
     },
     digest::Digest,
-    engine::BRIDGE,
+    engine::Engine,
 };
 
-/// The networks that a container is on.
-pub(super) fn network_names(mode: &str) -> &'static [&'static str] {
-    match mode {
-        "host" => &["host"],
-        BRIDGE => &[BRIDGE],
-        mode if mode.starts_with("container:") => &[],
-        _ => &["none"],
-    }
-}
-
 /// `[{"PrivatePort": 80, "Type": "tcp"}]`, with the host's side of those that are published.
-pub(super) fn write_ports<V>(json: &mut Json, exposed: &Map<V>, endpoint: Option<&Endpoint>) {
-    let published = endpoint.map_or(&[][..], |endpoint| &endpoint.ports);
+pub(super) fn write_ports<V>(json: &mut Json, exposed: &Map<V>, endpoints: &[Endpoint]) {
+    let published = || endpoints.iter().flat_map(|endpoint| &endpoint.ports);
     json.open_array();
     let mut write = |inside: &str, outside: Option<&Published>| {
         let (port, kind) = inside.split_once('/').unwrap_or((inside, "tcp"));
@@ -38,27 +28,28 @@ pub(super) fn write_ports<V>(json: &mut Json, exposed: &Map<V>, endpoint: Option
         }
         json.key("Type").string(kind).close_object();
     };
-    for published in published {
+    for published in published() {
         write(&published.inside, Some(published));
     }
-    for inside in exposed.keys().filter(|inside| !published.iter().any(|one| one.inside == **inside)) {
+    for inside in exposed.keys().filter(|inside| !published().any(|one| one.inside == **inside)) {
         write(inside, None);
     }
     json.close_array();
 }
 
 /// `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`, null for those that are not published; of what runs.
-pub(super) fn write_port_map(json: &mut Json, exposed: &Map<Empty>, endpoint: Option<&Endpoint>) {
+pub(super) fn write_port_map(json: &mut Json, exposed: &Map<Empty>, endpoints: &[Endpoint]) {
     json.open_object();
-    let Some(endpoint) = endpoint else {
+    if endpoints.is_empty() {
         json.close_object();
         return;
-    };
-    let published = endpoint.ports.iter().map(|one| one.inside.as_str());
-    let all: BTreeSet<&str> = exposed.keys().map(String::as_str).chain(published).collect();
+    }
+    let published = || endpoints.iter().flat_map(|endpoint| &endpoint.ports);
+    let insides = published().map(|one| one.inside.as_str());
+    let all: BTreeSet<&str> = exposed.keys().map(String::as_str).chain(insides).collect();
     for inside in all {
         json.key(inside);
-        let mut bindings = endpoint.ports.iter().filter(|one| one.inside == inside).peekable();
+        let mut bindings = published().filter(|one| one.inside == inside).peekable();
         if bindings.peek().is_none() {
             json.null();
             continue;
@@ -73,16 +64,16 @@ pub(super) fn write_port_map(json: &mut Json, exposed: &Map<Empty>, endpoint: Op
     json.close_object();
 }
 
-/// The id of what the container with this id has on its network.
-pub(super) fn endpoint_id(container: &str) -> String {
-    Digest::of(container.as_bytes()).hex().as_str().into()
+/// The id of what a container has on a network; both by their ids.
+pub(super) fn endpoint_id(container: &str, network: &str) -> String {
+    Digest::of(format!("{container} {network}").as_bytes()).hex().as_str().into()
 }
 
 /// What a container has on a network, or the same members with nothing in them.
 pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoint>) {
     let text = |get: &dyn Fn(&Endpoint) -> String| endpoint.map(get).unwrap_or_default();
     json.key("MacAddress").string(&text(&|one| one.hardware_address.clone()));
-    json.key("EndpointID").string(&text(&|_| endpoint_id(id)));
+    json.key("EndpointID").string(&text(&|one| endpoint_id(id, &one.network_id)));
     json.key("Gateway").string(&text(&|one| format!("{}", one.gateway)));
     json.key("IPAddress").string(&text(&|one| format!("{}", one.address)));
     json.key("IPPrefixLen").number(endpoint.map_or(0, |one| one.prefix.into()));
@@ -90,17 +81,37 @@ pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoi
     json.key("GlobalIPv6PrefixLen").number(0);
 }
 
-/// `{"none": {...}}`
-pub(super) fn write_networks(json: &mut Json, mode: &str, id: &str, endpoint: Option<&Endpoint>) {
+/// `{"none": {...}}`: the networks that a container is on, and what it asks for there.
+pub(super) fn write_networks<'a>(
+    json: &mut Json,
+    engine: &Engine,
+    id: &str,
+    networks: impl Iterator<Item = (&'a str, EndpointSettings)>,
+    endpoints: &[Endpoint],
+) {
     json.open_object();
-    for &name in network_names(mode) {
-        json.key(name).open_object();
-        for key in ["IPAMConfig", "Links", "Aliases", "DriverOpts"] {
-            json.key(key).null();
+    for (name, settings) in networks {
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.network == name);
+        json.key(name).open_object().key("IPAMConfig").value(&settings.ipam_config);
+        for (key, list) in [("Links", &settings.links), ("Aliases", &settings.aliases)] {
+            match json.key(key) {
+                json if list.is_empty() => json.null(),
+                json => json.strings(list),
+            };
         }
-        json.key("NetworkID").string(network::id_of(name));
+        json.key("DriverOpts").null();
+        json.key("NetworkID");
+        match endpoint {
+            Some(endpoint) => json.string(&endpoint.network_id),
+            None => json.string(&network::id_of(engine, name)),
+        };
         write_endpoint(json, id, endpoint);
-        json.key("GwPriority").number(0).key("DNSNames").null().close_object();
+        json.key("GwPriority").number(settings.gw_priority).key("DNSNames");
+        match endpoint.map(|endpoint| &endpoint.names) {
+            Some(names) if !names.is_empty() => json.strings(names),
+            _ => json.null(),
+        };
+        json.close_object();
     }
     json.close_object();
 }

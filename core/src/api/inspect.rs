@@ -21,6 +21,7 @@ use crate::{
         file_systems::{MASKED, READ_ONLY},
         monitor::health::FILE_NAME,
     },
+    store::networks::BRIDGE,
 };
 
 /// `GET /containers/{}/json`
@@ -81,13 +82,16 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     }
     json.key("HairpinMode").boolean(false);
     json.key("LinkLocalIPv6Address").string("").key("LinkLocalIPv6PrefixLen").number(0);
-    let endpoint = engine.endpoint(record);
-    write_endpoint(json, id, endpoint.as_ref());
+    let endpoints = engine.endpoints(id);
+    // Docker's clients of long ago know of one network only.
+    write_endpoint(json, id, endpoints.iter().find(|endpoint| endpoint.network == BRIDGE));
     json.key("Ports");
-    write_port_map(json, &record.config.exposed_ports, endpoint.as_ref());
+    write_port_map(json, &record.config.exposed_ports, &endpoints);
     json.key("SecondaryIPAddresses").null().key("SecondaryIPv6Addresses").null();
     json.key("Networks");
-    write_networks(json, &record.host.network_mode, id, endpoint.as_ref());
+    let networks = record.network_names().into_iter();
+    let networks = networks.map(|name| (name, record.endpoint_settings(name).cloned().unwrap_or_default()));
+    write_networks(json, engine, id, networks, &endpoints);
     json.close_object();
 }
 

@@ -8,7 +8,7 @@ use rustix::{
 use skiff_syscalls::{processor::Processors, signal::SignalSet};
 
 use super::serve_connection;
-use crate::{Context, Result, fork};
+use crate::{Context, Result, engine::Settings, fork};
 
 /// What the first request will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +19,21 @@ pub enum Expect {
     Run,
 }
 
-/// Starts a server child on these roots; gives the client's end of its connection. The child ends with the connection.
+/// Starts a server child; gives the client's end of its connection. The child ends with the connection.
 ///
 /// It leaves the caller's session, so that what is typed at the terminal ends the client only, and holds none of the
 /// caller's files, so that nobody waits for a pipe that the child still has.
 ///
 /// # Errors
 /// The kernel's, if there are no more processes or files.
-pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd> {
+pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
     let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.context("open", "socket pair")?;
     let processors = Processors::own();
     let child = fork::child(&[far.as_fd()], || {
         let _ = rustix::process::setsid();
         fork::own_signals(SignalSet::EMPTY);
-        serve(&far, data_path, run_path, expect).map_or(1, |()| 0)
+        serve(&far, settings, expect).map_or(1, |()| 0)
     })?;
     // Whoever has a container's process made roams afterwards, which is after the request that this process has yet to send.
     if expect == Expect::Run {
@@ -42,10 +42,10 @@ pub fn spawn(data_path: &str, run_path: &str, expect: Expect) -> Result<OwnedFd>
     Ok(near)
 }
 
-fn serve(far: &OwnedFd, data_path: &str, run_path: &str, expect: Expect) -> Result<()> {
+fn serve(far: &OwnedFd, settings: &Settings, expect: Expect) -> Result<()> {
     // Above the standard descriptors, which must not be free for what is opened later.
     let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
     fork::null_streams()?;
-    serve_connection(connection, data_path, run_path, expect);
+    serve_connection(connection, settings, expect);
     Ok(())
 }

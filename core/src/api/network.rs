@@ -1,116 +1,152 @@
-//! `/networks`: those that are always there, `bridge`, `host` and `none`.
+//! `/networks`: create, list, inspect, remove, prune, connect, disconnect.
+
+use alloc::{format, string::String};
+
+use serde::Deserialize;
 
 use super::{endpoint::endpoint_id, exchange::Exchange, filters::Filters, json::Json};
 use crate::{
-    Error, Result,
+    Result,
     clock::Time,
-    engine::{BRIDGE, BRIDGE_ID, Engine},
+    container::{config::nullable, endpoint::EndpointSettings},
+    engine::{
+        Engine,
+        network::{CreateNetwork, LIST_FILTERS, PRUNE_FILTERS},
+    },
     events::Kind,
+    store::networks::{BRIDGE, Driver, Network},
 };
 
-/// Name, driver and id of a network that is always there. The ids are the SHA-256 sums of the names.
-const NETWORKS: [(&str, &str, &str); 3] = [
-    (BRIDGE, "bridge", BRIDGE_ID),
-    ("host", "host", "4740ae6347b0172c01254ff55bae5aff5199f4446e7f6d643d40185b3f475145"),
-    ("none", "null", "140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe"),
-];
-
-/// The id of a network.
-pub(super) fn id_of(name: &str) -> &'static str {
-    NETWORKS.iter().find(|(known, ..)| *known == name).map_or("", |(.., id)| id)
+/// `POST /networks/create`
+pub(super) fn create(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let request: CreateNetwork = exchange.json()?;
+    let network = engine.create_network(&request)?;
+    let mut json = Json::new();
+    json.open_object().key("Id").string(&network.id).key("Warning").string("").close_object();
+    exchange.reply(201, json)
 }
 
-fn write(json: &mut Json, (name, driver, id): (&str, &str, &str), engine: &Engine) {
-    // They are as old as the data root.
-    let created = rustix::fs::fstat(&engine.data)
-        .map_or(Time::NEVER, |stat| Time::from_unix(stat.st_ctime, stat.st_ctime_nsec as u32));
-    json.open_object().key("Name").string(name).key("Id").string(id);
-    json.key("Created").string(&alloc::format!("{created}")).key("Scope").string("local");
-    json.key("Driver").string(driver).key("EnableIPv4").boolean(true).key("EnableIPv6").boolean(false);
+/// Whether it is told which containers are on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Members {
+    Told,
+    Left,
+}
+
+fn write(json: &mut Json, network: &Network, engine: &Engine, members: Members) {
+    let created = match network.is_built_in() {
+        // They are as old as the data root.
+        true => rustix::fs::fstat(&engine.data)
+            .map_or(Time::NEVER, |stat| Time::from_unix(stat.st_ctime, stat.st_ctime_nsec as u32)),
+        false => network.created,
+    };
+    json.open_object().key("Name").string(&network.name).key("Id").string(&network.id);
+    json.key("Created").string(&format!("{created}")).key("Scope").string("local");
+    json.key("Driver").string(network.driver.name());
+    json.key("EnableIPv4").boolean(true).key("EnableIPv6").boolean(false);
     json.key("IPAM").open_object().key("Driver").string("default").key("Options").null();
     json.key("Config").open_array();
-    let bridge = (name == BRIDGE).then(|| engine.bridge_name());
-    if bridge.is_some()
-        && let Some(subnet) = engine.bridge_subnet()
-    {
-        json.open_object().key("Subnet").string(&alloc::format!("{subnet}"));
-        json.key("Gateway").string(&alloc::format!("{}", subnet.gateway())).close_object();
+    let is_bridge = network.driver == Driver::Bridge;
+    if is_bridge && let Some((subnet, gateway)) = engine.subnet(network) {
+        json.open_object().key("Subnet").string(&format!("{subnet}"));
+        if let Some(range) = network.ip_range {
+            json.key("IPRange").string(&format!("{range}"));
+        }
+        json.key("Gateway").string(&format!("{gateway}"));
+        if !network.auxiliary.is_empty() {
+            json.key("AuxiliaryAddresses").value(&network.auxiliary);
+        }
+        json.close_object();
     }
     json.close_array().close_object();
-    json.key("Internal").boolean(false).key("Attachable").boolean(false).key("Ingress").boolean(false);
+    json.key("Internal").boolean(network.internal).key("Attachable").boolean(network.attachable);
+    json.key("Ingress").boolean(false);
     json.key("ConfigFrom").open_object().key("Network").string("").close_object();
     json.key("ConfigOnly").boolean(false).key("Containers").open_object();
-    let connected = bridge.is_some().then(|| engine.on_bridge());
-    for (record, endpoint) in connected.iter().flatten() {
-        json.key(&record.id).open_object().key("Name").string(&record.name);
-        json.key("EndpointID").string(&endpoint_id(&record.id));
+    let connected = (is_bridge && members == Members::Told).then(|| engine.connected(network));
+    for (id, name, endpoint) in connected.iter().flatten() {
+        json.key(id).open_object().key("Name").string(name);
+        json.key("EndpointID").string(&endpoint_id(id, &network.id));
         json.key("MacAddress").string(&endpoint.hardware_address);
-        let address = alloc::format!("{}/{}", endpoint.address, endpoint.prefix);
+        let address = format!("{}/{}", endpoint.address, endpoint.prefix);
         json.key("IPv4Address").string(&address).key("IPv6Address").string("").close_object();
     }
     json.close_object();
-    json.key("Options").open_object();
-    if let Some(bridge) = bridge {
-        json.key("com.docker.network.bridge.name").string(&bridge);
-        json.key("com.docker.network.bridge.default_bridge").string("true");
+    let mut options = network.options.clone();
+    if network.name == BRIDGE {
+        let own = |name: &str| format!("com.docker.network.bridge.{name}");
+        options.insert(own("name"), engine.bridge_name(network));
+        options.insert(own("default_bridge"), "true".into());
     }
-    json.close_object().key("Labels").open_object().close_object();
+    json.key("Options").value(&options).key("Labels").value(&network.labels);
     json.close_object();
 }
 
 /// `GET /networks`
 pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let known = ["name", "id", "driver", "type", "scope", "label", "dangling"];
-    let filters = Filters::parse(exchange.query.text("filters")?, &known)?;
-    let unused = filters.flag("dangling")?;
+    let filters = Filters::parse(exchange.query.text("filters")?, &LIST_FILTERS)?;
+    let networks = engine.list_networks(&filters)?;
     let mut json = Json::new();
     json.open_array();
-    for network in NETWORKS {
-        let (name, driver, id) = network;
-        if filters.allows_if("name", |part| name.contains(part))
-            && filters.allows_if("id", |part| id.starts_with(part))
-            && filters.allows("driver", driver)
-            && filters.allows("type", "builtin")
-            && filters.allows("scope", "local")
-            && filters.allows_labels(|_| None)
-            && unused != Some(true)
-        {
-            write(&mut json, network, engine);
-        }
-    }
+    networks.iter().for_each(|network| write(&mut json, network, engine, Members::Left));
     json.close_array();
     exchange.reply(200, json)
 }
 
 /// `GET /networks/{}`
 pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let wanted = exchange.name();
-    let found = NETWORKS.into_iter().find(|(name, _, id)| *name == wanted || is_prefix(wanted, id));
-    let network = found.ok_or_else(|| Error::NotFound(alloc::format!("network {wanted} not found")))?;
+    let network = engine.store.find_network(exchange.name())?;
     let mut json = Json::new();
-    write(&mut json, network, engine);
+    write(&mut json, &network, engine, Members::Told);
     exchange.reply(200, json)
 }
 
-fn is_prefix(text: &str, id: &str) -> bool {
-    !text.is_empty() && id.starts_with(text)
-}
-
 /// `DELETE /networks/{}`
-pub(super) fn remove(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    let wanted = exchange.name();
-    if NETWORKS.iter().any(|(name, _, id)| *name == wanted || is_prefix(wanted, id)) {
-        let message = alloc::format!("{wanted} is a pre-defined network and cannot be removed");
-        return exchange.reply_message(403, &message);
-    }
-    Err(Error::NotFound(alloc::format!("network {wanted} not found")))
+pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    engine.remove_network(exchange.name())?;
+    exchange.reply_empty(204)
 }
 
 /// `POST /networks/prune`
 pub(super) fn prune(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    Filters::parse(exchange.query.text("filters")?, &["label", "label!", "until"])?;
-    let mut json = Json::new();
+    let filters = Filters::parse(exchange.query.text("filters")?, &PRUNE_FILTERS)?;
+    let removed = engine.prune_networks(&filters)?;
     engine.tell_prune(Kind::Network, 0);
-    json.open_object().key("NetworksDeleted").null().close_object();
+    let mut json = Json::new();
+    json.open_object().key("NetworksDeleted");
+    match removed.is_empty() {
+        true => json.null(),
+        false => json.strings(&removed),
+    };
+    json.close_object();
     exchange.reply(200, json)
+}
+
+/// The body of connect and disconnect requests.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Membership {
+    #[serde(deserialize_with = "nullable")]
+    container: String,
+    #[serde(deserialize_with = "nullable")]
+    endpoint_config: EndpointSettings,
+}
+
+/// `POST /networks/{}/connect`
+pub(super) fn connect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let Membership { container, endpoint_config } = exchange.json()?;
+    engine.connect_network(exchange.name(), &container, &endpoint_config)?;
+    exchange.reply_empty(200)
+}
+
+/// `POST /networks/{}/disconnect`. There is no container that can't be taken off without `Force`.
+pub(super) fn disconnect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let Membership { container, .. } = exchange.json()?;
+    engine.disconnect_network(exchange.name(), &container)?;
+    exchange.reply_empty(200)
+}
+
+/// The id of a network; empty if it is gone.
+pub(super) fn id_of(engine: &Engine, name: &str) -> String {
+    engine.store.network(name).ok().flatten().map_or_else(String::new, |network| network.id)
 }

@@ -5,15 +5,148 @@ use core::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, HostConfig, PortBinding};
+use super::config::{Config, HostConfig, Map, PortBinding, nullable};
 use crate::{
     Error, Result,
-    net::table::{Forward, Transport},
+    net::{
+        subnet::read_hardware,
+        table::{Forward, Transport},
+    },
 };
+
+/// What a container asks for on a network.
+///
+/// # Spec
+/// Docker Engine API v1.50, `EndpointSettings`: of it that which a client can say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointSettings {
+    /// The addresses that it is to have.
+    #[serde(rename = "IPAMConfig", deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    pub ipam_config: Option<WantedAddresses>,
+    /// `container[:alias]`: names by which it knows others.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// Names by which others on the network know it, beside its own.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Its hardware address; empty: one made of its address.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    pub mac_address: String,
+    /// Options of the driver; refused when not empty.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
+    pub driver_opts: Map<String>,
+    /// The network with the highest one is the way to the world.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub gw_priority: i64,
+}
+
+/// The addresses that a container is to have on a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WantedAddresses {
+    /// IPv4; empty: any.
+    #[serde(rename = "IPv4Address", deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    pub ipv4: String,
+    /// IPv6; refused when not empty.
+    #[serde(rename = "IPv6Address", deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    pub ipv6: String,
+    /// Refused when not empty.
+    #[serde(rename = "LinkLocalIPs", deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_usual(priority: &i64) -> bool {
+    *priority == 0
+}
+
+impl EndpointSettings {
+    /// The address that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is none.
+    pub fn address(&self) -> Result<Option<Ipv4Addr>> {
+        match self.ipam_config.as_ref().map_or("", |wanted| &wanted.ipv4) {
+            "" => Ok(None),
+            text => {
+                text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid IPv4 address: {text}")))
+            }
+        }
+    }
+
+    /// The hardware address that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is none.
+    pub fn hardware_address(&self) -> Result<Option<[u8; 6]>> {
+        match self.mac_address.as_str() {
+            "" => Ok(None),
+            text => read_hardware(text)
+                .map(Some)
+                .ok_or_else(|| Error::Invalid(format!("{text} is not a valid mac address"))),
+        }
+    }
+
+    /// The links: which container, and by which name.
+    pub fn linked(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.links.iter().map(|link| link_of(link))
+    }
+
+    /// Checks what of it makes no sense anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; [`Error::Unsupported`] for IPv6 and options of drivers.
+    pub fn check(&self) -> Result<()> {
+        self.address()?;
+        self.hardware_address()?;
+        let addresses = self.ipam_config.clone().unwrap_or_default();
+        if !addresses.ipv6.is_empty() || !addresses.link_local.is_empty() {
+            return Err(Error::Unsupported("IPv6 and link-local addresses are not there yet".into()));
+        }
+        if let Some(option) = self.driver_opts.keys().next() {
+            return Err(Error::Unsupported(format!("option {option} of a network's driver is not there")));
+        }
+        if let Some(alias) = self.aliases.iter().find(|alias| !is_host_name(alias)) {
+            return Err(Error::Invalid(format!("invalid network alias {alias:?}")));
+        }
+        match self.linked().find(|(container, alias)| !is_host_name(container) || !is_host_name(alias)) {
+            Some((container, alias)) => {
+                Err(Error::Invalid(format!("bad format for links: {container}:{alias}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// `container[:alias]` as both. Docker's clients put a slash in front, and send the alias with a path.
+pub fn link_of(link: &str) -> (&str, &str) {
+    let (container, alias) = link.split_once(':').unwrap_or((link, link));
+    let last = |text| str::rsplit(text, '/').next().unwrap_or_default();
+    (last(container), last(alias))
+}
+
+/// Whether a container can be known by it.
+fn is_host_name(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(is_good)
+}
 
 /// What a container has on a network while it runs; stands in its directory of the run root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
+    /// The name of the network.
+    pub network: String,
+    /// Its id.
+    pub network_id: String,
+    /// The host's interface that carries it.
+    pub bridge: String,
+    /// The container's interface.
+    pub interface: String,
+    /// What others on the network know the container by, beside its address.
+    pub names: Vec<String>,
+    /// Whether the container's way to the world goes over it.
+    pub has_default_route: bool,
     /// The container's address.
     pub address: Ipv4Addr,
     /// How many bits of it are the subnet's.
@@ -38,16 +171,17 @@ pub struct Published {
 }
 
 impl Endpoint {
-    /// The name of its file.
-    pub const FILE: &str = "endpoint.json";
+    /// The name of the file that a container's endpoints stand in, in the order in which it got them.
+    pub const FILE: &str = "endpoints.json";
 
     /// What the packet filter has to know of its ports.
-    pub fn forwards(&self) -> impl Iterator<Item = Forward> {
-        self.ports.iter().filter_map(|published| {
+    pub fn forwards(&self) -> Vec<Forward> {
+        let forward = |published: &Published| {
             let (port, transport) = port(&published.inside).ok()?;
             let Published { host_address, host_port, .. } = *published;
             Some(Forward { transport, host_address, host_port, address: self.address, port })
-        })
+        };
+        self.ports.iter().filter_map(forward).collect()
     }
 }
 
@@ -58,8 +192,8 @@ pub struct Wanted {
     pub inside: String,
     /// Over which protocol.
     pub transport: Transport,
-    /// The address on the host; unspecified for all.
-    pub host_address: Ipv4Addr,
+    /// The address on the host; unspecified for all, none if nothing is said.
+    pub host_address: Option<Ipv4Addr>,
     /// The ports on the host, of which one that is free is taken: first and last. 0: any.
     pub host_ports: (u16, u16),
 }
@@ -74,8 +208,8 @@ pub fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>> {
         let (number, transport) = port(inside)?;
         for PortBinding { host_ip, host_port } in bindings.iter().flatten() {
             let host_address = match host_ip.as_str() {
-                "" => Ipv4Addr::UNSPECIFIED,
-                text => text.parse().map_err(|_| match text.contains(':') {
+                "" => None,
+                text => text.parse().map(Some).map_err(|_| match text.contains(':') {
                     true => Error::Unsupported(format!("publishing on {text}: IPv6 is not there yet")),
                     false => Error::Invalid(format!("invalid IP address: {text}")),
                 })?,
@@ -93,7 +227,7 @@ pub fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>> {
         let (number, transport) = port(inside)?;
         let inside = format!("{number}/{}", name(transport));
         if !all.iter().any(|one| one.inside == inside) {
-            all.push(Wanted { inside, transport, host_address: Ipv4Addr::UNSPECIFIED, host_ports: (0, 0) });
+            all.push(Wanted { inside, transport, host_address: None, host_ports: (0, 0) });
         }
     }
     Ok(all)
@@ -155,7 +289,7 @@ mod tests {
         let one = asked("53/udp", "127.0.0.1", "").unwrap().remove(0);
         assert_eq!(
             (one.transport, one.host_address, one.host_ports),
-            (Transport::Udp, Ipv4Addr::LOCALHOST, (0, 0))
+            (Transport::Udp, Some(Ipv4Addr::LOCALHOST), (0, 0))
         );
         assert_eq!(asked("80/tcp", "", "8000-8010").unwrap()[0].host_ports, (8000, 8010));
         for (inside, address, port) in [
@@ -170,6 +304,30 @@ mod tests {
             ("80", "::1", ""),
         ] {
             assert!(asked(inside, address, port).is_err(), "{inside} {address} {port}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_of_a_network_is_read_and_checked() {
+        let read = |text: &str| serde_json::from_str::<EndpointSettings>(text).unwrap();
+        let all = read(
+            r#"{"IPAMConfig": {"IPv4Address": "10.0.0.9"}, "Links": ["/db:/web/sql", "cache"], "Aliases": ["a"],
+                "MacAddress": "02:00:00:00:00:01", "NetworkID": "x", "DriverOpts": null}"#,
+        );
+        all.check().unwrap();
+        assert_eq!(all.address().unwrap(), Some([10, 0, 0, 9].into()));
+        assert_eq!(all.linked().collect::<Vec<_>>(), [("db", "sql"), ("cache", "cache")]);
+        assert_eq!(serde_json::to_string(&read("{}")).unwrap(), "{}");
+        for text in [
+            r#"{"IPAMConfig": {"IPv4Address": "10.0.0"}}"#,
+            r#"{"IPAMConfig": {"IPv6Address": "::1"}}"#,
+            r#"{"Aliases": ["a b"]}"#,
+            r#"{"Aliases": [""]}"#,
+            r#"{"Links": ["db:a=b"]}"#,
+            r#"{"MacAddress": "x"}"#,
+            r#"{"DriverOpts": {"a": "b"}}"#,
+        ] {
+            assert!(read(text).check().is_err(), "{text}");
         }
     }
 

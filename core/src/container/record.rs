@@ -3,12 +3,13 @@
 
 mod brief;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     config::{Config, HostConfig, Map},
+    endpoint::EndpointSettings,
     names,
 };
 use crate::process::cgroup::Resources;
@@ -33,6 +34,8 @@ pub struct Record {
     pub resources: Resources,
     /// What is mounted where, besides the standard file systems; in the order of mounting.
     pub mounts: Vec<MountPoint>,
+    /// The networks that it is on, by their names, and what it asks for there. None: what its network mode says.
+    pub networks: Option<Map<EndpointSettings>>,
 }
 
 /// As much of a record as lists show and choose by. Reading it costs a fraction of reading all.
@@ -53,6 +56,8 @@ pub struct Listed {
     pub host: ListedHost,
     /// As [`Record::mounts`].
     pub mounts: Vec<MountPoint>,
+    /// As [`Record::networks`], without what it asks for there.
+    pub networks: Option<Map<IgnoredAny>>,
 }
 
 /// As much of a [`Config`] as lists need.
@@ -89,6 +94,36 @@ impl Listed {
         let (first, rest) = (&self.config.entrypoint, &self.config.cmd);
         first.iter().flatten().chain(rest.iter().flatten()).map(String::as_str)
     }
+
+    /// As [`Record::is_bridged`].
+    pub fn is_bridged(&self) -> bool {
+        is_bridged(&self.host.network_mode)
+    }
+
+    /// As [`Record::network_names`].
+    pub fn network_names(&self) -> Vec<&str> {
+        names_of(&self.host.network_mode, self.networks.as_ref())
+    }
+}
+
+fn is_bridged(mode: &str) -> bool {
+    !matches!(mode, "" | "none" | "host") && !mode.starts_with("container:")
+}
+
+/// The networks that a container with this mode is on, the one of the mode first.
+fn names_of<'a, T>(mode: &'a str, networks: Option<&'a Map<T>>) -> Vec<&'a str> {
+    match (networks, mode) {
+        (Some(networks), _) => {
+            let mut names: Vec<&str> = networks.keys().map(String::as_str).collect();
+            if let Some(at) = names.iter().position(|name| *name == mode) {
+                names[..=at].rotate_right(1);
+            }
+            names
+        }
+        (None, "" | "default") => vec!["none"],
+        (None, mode) if mode.starts_with("container:") => Vec::new(),
+        (None, mode) => vec![mode],
+    }
 }
 
 /// The image name that stands for the host's own root file system.
@@ -110,6 +145,21 @@ impl Record {
     pub fn arguments(&self) -> impl Iterator<Item = &str> + Clone {
         let (first, rest) = (&self.config.entrypoint, &self.config.cmd);
         first.iter().flatten().chain(rest.iter().flatten()).map(String::as_str)
+    }
+
+    /// The networks that it is on, the one of its network mode first.
+    pub fn network_names(&self) -> Vec<&str> {
+        names_of(&self.host.network_mode, self.networks.as_ref())
+    }
+
+    /// Whether it is on networks that it can come to and leave.
+    pub fn is_bridged(&self) -> bool {
+        is_bridged(&self.host.network_mode)
+    }
+
+    /// What it asks for on a network.
+    pub fn endpoint_settings(&self, network: &str) -> Option<&EndpointSettings> {
+        self.networks.as_ref()?.get(network)
     }
 
     /// The host name inside.
@@ -187,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn the_network_of_the_mode_is_the_first() {
+        let mut record = Record::default();
+        for (mode, names) in
+            [("", &["none"][..]), ("bridge", &["bridge"]), ("host", &["host"]), ("container:x", &[])]
+        {
+            record.host.network_mode = mode.into();
+            assert_eq!(record.network_names(), names);
+        }
+        record.host.network_mode = "mid".into();
+        record.networks =
+            Some(["top", "low", "mid"].map(|name| (name.into(), EndpointSettings::default())).into());
+        assert_eq!(record.network_names(), ["mid", "low", "top"]);
+        record.networks = Some(Map::new());
+        assert!(record.network_names().is_empty());
+    }
+
+    #[test]
     fn what_lists_read_of_a_record_is_what_it_says() {
         let mut record = Record { id: "i".into(), name: "n".into(), created_ns: 7, ..Record::default() };
         record.image = "sha256:1".into();
@@ -199,7 +266,9 @@ mod tests {
         record.host.port_bindings.insert("81/tcp".into(), None);
         record.host.tmpfs.insert("/t".into(), String::new());
         record.mounts.push(MountPoint { destination: "/d".into(), ..MountPoint::default() });
+        record.networks = Some([("front".into(), EndpointSettings::default())].into());
         let listed: Listed = serde_json::from_slice(&record.to_json()).unwrap();
+        assert_eq!(listed.network_names(), ["front"]);
         assert_eq!((listed.id, listed.name, listed.created_ns), ("i".into(), "n".into(), 7));
         assert_eq!((&listed.image, &listed.config.image), (&record.image, &record.config.image));
         assert_eq!(listed.config.entrypoint, record.config.entrypoint);

@@ -2,20 +2,21 @@
 //! is written.
 
 use alloc::{format, string::String, vec, vec::Vec};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use rustix::fd::OwnedFd;
 use serde::Deserialize;
 
 mod isolation;
 pub mod mounts;
+pub mod networks;
 
-use super::{Engine, image::Force, network::BRIDGE};
+use super::{Engine, image::Force};
 use crate::{
     Error, Result,
     clock::Time,
     container::{
-        config::{Config, HostConfig, nullable},
+        config::{Config, HostConfig},
         endpoint::{self, Endpoint},
         health, log, names,
         record::{HOST_IMAGE, Record},
@@ -32,9 +33,6 @@ use crate::{
 #[serde(rename_all = "PascalCase", default)]
 struct Rest<T> {
     host_config: Option<T>,
-    /// It may stand there, and can't be had.
-    #[serde(deserialize_with = "nullable")]
-    mac_address: String,
 }
 
 /// A container that is wanted. Everything about it was found right, and it is on no shelf yet.
@@ -63,12 +61,8 @@ impl Engine {
     /// [`Error::Invalid`] for settings that make no sense, [`Error::NotFound`] without the image.
     pub fn draft(&self, body: &[u8], name: Option<&str>) -> Result<Draft> {
         let mut config: Config = parse(body)?;
-        let Rest { host_config, mac_address } = parse::<Rest<HostConfig>>(body)?;
-        let mut host = host_config.unwrap_or_default();
+        let mut host = parse::<Rest<HostConfig>>(body)?.host_config.unwrap_or_default();
         let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
-        if !mac_address.is_empty() {
-            return Err(Error::Unsupported("a MAC address (--mac-address) is not there yet".into()));
-        }
         isolation::check_conflicts(&config, &host)?;
         check_directory(&config.working_dir)?;
         let found = self.store.share()?;
@@ -78,12 +72,9 @@ impl Engine {
             // `--entrypoint ""`: none.
             config.entrypoint = None;
         }
-        let ports = endpoint::wanted(&config, &host)?;
-        if matches!(host.network_mode.as_str(), "" | "default") && !ports.is_empty() {
-            // Who publishes ports wants a network that has them.
-            host.network_mode = BRIDGE.into();
-        }
+        endpoint::wanted(&config, &host)?;
         self.resolve_joined(&mut config, &mut host)?;
+        let networks = self.wanted_networks(parse(body)?, &mut host)?;
         check(&config, &host)?;
         resources.check(&mut Machine::read)?;
         let (id, name) = (names::new_id()?, name.map(names::parse).transpose()?.unwrap_or_default().into());
@@ -97,7 +88,7 @@ impl Engine {
             }
         };
         let created_ns = Time::now().unix_nanos();
-        let record = Record { id, name, created_ns, image, config, host, resources, mounts };
+        let record = Record { id, name, created_ns, image, config, host, resources, mounts, networks };
         Ok(Draft { record, volumes, found })
     }
 
@@ -198,14 +189,7 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if !matches!(host.runtime.as_str(), "" | "skiff" | "runc") {
         return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
-    if !host.network_mode.starts_with("container:")
-        && !matches!(host.network_mode.as_str(), "" | "default" | "none" | "host" | BRIDGE)
-    {
-        return Err(Error::NotFound(format!("network {} not found", host.network_mode))
-            .hint("bridge, none and host are there; networks of one's own are not yet"));
-    }
     let pending = [
-        (!host.links.is_empty(), "--link"),
         (!host.device_requests.is_empty(), "device requests"),
         (!host.storage_opt.is_empty(), "--storage-opt"),
     ];
@@ -216,26 +200,33 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
 }
 
 /// The lines of every container's /etc/hosts, and those that were asked for.
-pub(super) fn hosts(record: &Record, endpoint: Option<&Endpoint>) -> Result<String> {
+pub(super) fn hosts(record: &Record, endpoints: &[Endpoint]) -> Result<String> {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
          ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
     for extra in &record.host.extra_hosts {
-        let (name, address) = extra
-            .split_once([':', '='])
-            .filter(|(name, address)| !name.is_empty() && address.parse::<IpAddr>().is_ok())
+        let parts = extra.split_once([':', '=']).filter(|(name, _)| !name.is_empty());
+        let address = |text: &str| match text {
+            "host-gateway" => endpoints.first().map(|endpoint| IpAddr::V4(endpoint.gateway)),
+            text => text.parse().ok(),
+        };
+        let found = parts.and_then(|(name, text)| Some((name, address(text)?)));
+        let (name, address) = found
             .ok_or_else(|| Error::Invalid(format!("invalid --add-host {extra:?}: want name:address")))?;
         text.push_str(&format!("{address}\t{name}\n"));
     }
-    if let Some(Endpoint { address, .. }) = endpoint {
-        let name = record.hostname();
-        match record.config.domainname.as_str() {
-            "" => text.push_str(&format!("{address}\t{name}\n")),
-            domain => text.push_str(&format!("{address}\t{name}.{domain} {name}\n")),
-        }
-    }
+    endpoints.iter().for_each(|endpoint| text.push_str(&own_line(record, endpoint)));
     Ok(text)
+}
+
+/// The line of /etc/hosts by which a container knows itself on a network.
+pub(super) fn own_line(record: &Record, Endpoint { address, .. }: &Endpoint) -> String {
+    let name = record.hostname();
+    match record.config.domainname.as_str() {
+        "" => format!("{address}\t{name}\n"),
+        domain => format!("{address}\t{name}.{domain} {name}\n"),
+    }
 }
 
 /// The lines of a resolv.conf that are good in another network namespace: without name servers on the host's loopback. If
@@ -257,13 +248,17 @@ pub(super) fn reachable_servers(own: &[u8]) -> Vec<u8> {
     text
 }
 
-/// resolv.conf: what was asked for, else the host's own.
-pub(super) fn resolv_conf(host: &HostConfig, own: &[u8]) -> Vec<u8> {
-    if host.dns.is_empty() && host.dns_search.is_empty() && host.dns_options.is_empty() {
+/// resolv.conf: what was asked for, else the host's own. Who answers for names, if somebody does, asks the others itself.
+pub(super) fn resolv_conf(host: &HostConfig, own: &[u8], responder: Option<Ipv4Addr>) -> Vec<u8> {
+    let servers = match responder {
+        Some(address) => vec![format!("{address}")],
+        None => host.dns.clone(),
+    };
+    if servers.is_empty() && host.dns_search.is_empty() && host.dns_options.is_empty() {
         return own.to_vec();
     }
     let mut lines = vec![];
-    for server in &host.dns {
+    for server in &servers {
         lines.push(format!("nameserver {server}\n"));
     }
     if !host.dns_search.is_empty() {
@@ -272,9 +267,12 @@ pub(super) fn resolv_conf(host: &HostConfig, own: &[u8]) -> Vec<u8> {
     if !host.dns_options.is_empty() {
         lines.push(format!("options {}\n", host.dns_options.join(" ")));
     }
-    let kept = own
-        .split_inclusive(|&byte| byte == b'\n')
-        .filter(|line| line.starts_with(b"nameserver") && host.dns.is_empty());
+    // The responder knows the host's domains, too: who asks for a name in them asks it.
+    let is_kept = |line: &&[u8]| match line.starts_with(b"nameserver") {
+        true => servers.is_empty(),
+        false => responder.is_some() && host.dns_search.is_empty() && line.starts_with(b"search"),
+    };
+    let kept = own.split_inclusive(|&byte| byte == b'\n').filter(is_kept);
     let mut text: Vec<u8> = kept.flatten().copied().collect();
     text.extend(lines.concat().into_bytes());
     text

@@ -5,11 +5,14 @@ use alloc::{string::String, vec::Vec};
 
 use rustix::fd::{AsFd, BorrowedFd};
 
-use super::{BRIDGE, BRIDGE_ID, Engine, logs::is_ready};
+use super::{Engine, logs::is_ready};
 use crate::{
     Result,
     clock::Time,
-    container::record::{MountKind, Record},
+    container::{
+        endpoint::Endpoint,
+        record::{MountKind, Record},
+    },
     digest::ImageId,
     events::{Event, Kind, Query, Reader},
 };
@@ -57,13 +60,12 @@ impl Engine {
         }
     }
 
-    /// Tells that a container was connected to the bridge, or disconnected, if that is its network.
-    pub(super) fn tell_network(&self, record: &Record, action: &str) {
-        if record.host.network_mode != BRIDGE {
-            return;
+    /// Tells that a container was connected to its networks, or disconnected, each by an event of its own.
+    pub(super) fn tell_networks(&self, id: &str, endpoints: &[Endpoint], action: &str) {
+        for Endpoint { network, network_id, .. } in endpoints {
+            let attributes = &[("container", id), ("name", network.as_str()), ("type", "bridge")];
+            self.write_event(Event { kind: Kind::Network, action, id: network_id, attributes });
         }
-        let attributes = &[("container", record.id.as_str()), ("name", BRIDGE), ("type", BRIDGE)];
-        self.write_event(Event { kind: Kind::Network, action, id: BRIDGE_ID, attributes });
     }
 
     /// Tells that things of this kind that nobody needed were removed, and how many bytes that made free.
@@ -72,7 +74,7 @@ impl Engine {
         self.write_event(Event { kind, action: "prune", id: "", attributes });
     }
 
-    fn write_event(&self, event: Event<'_>) {
+    pub(super) fn write_event(&self, event: Event<'_>) {
         let _ = self.events.emit(event, Time::now());
     }
 

@@ -1,432 +1,379 @@
-//! The bridge network: an interface of this host that all its containers are attached to, a table of the packet filter,
-//! and for each container a virtual cable, an address, and the ports that are published.
+//! `network create`, `rm`, `prune`, `connect`, `disconnect`, and what of containers' networks others show.
 //!
-//! What lasts is in the kernel: the bridge and its address say which subnet it is. An address is leased by a link in the
-//! run root that names the container, so a lease whose container nobody monitors is free. A published port is reserved
-//! by a socket that the monitor keeps bound: nobody else can have it, and it is free as soon as the monitor is gone.
+//! What a network is stands in the store; what it is at work is in the kernel, see [`bridge`]: a bridge and a table of
+//! the packet filter, for each container a virtual cable, an address ([`lease`]), and the ports that are published. A
+//! published port is reserved by a socket that the monitor keeps bound: nobody else can have it, and it is free as soon
+//! as the monitor is gone.
 
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+mod bridge;
+mod connect;
+mod join;
+mod lease;
+mod ports;
+mod responder;
+
+use alloc::{format, string::String, vec::Vec};
 use core::net::Ipv4Addr;
 
-use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{AtFlags, FlockOperation, Mode, OFlags, unlinkat},
-    io::Errno,
-    net::{AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, socket_with},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
-};
+use serde::Deserialize;
 
+pub use self::connect::{Connection, Disconnected};
 use super::Engine;
 use crate::{
-    Context, Error, Result,
+    Error, Result,
+    api::filters::Filters,
+    clock::Time,
     container::{
-        endpoint::{self, Endpoint, Published, Wanted},
+        config::{Map, nullable},
+        endpoint::Endpoint,
         names,
-        record::Record,
-        shelf::Lock,
     },
-    digest::Digest,
-    file::{self, CWD},
-    net::{
-        link::{self, Cable},
-        message::{Messages, messages},
-        socket::Socket,
-        subnet::{Subnet, hardware_address, hardware_text},
-        table::{self, Transaction, Transport},
-    },
-    process::launch::Unborn,
+    events::{Event, Kind},
+    net::subnet::Subnet,
+    store::networks::{BRIDGE, Network},
 };
 
-/// The name of the network, as `--network` takes it.
-pub const BRIDGE: &str = "bridge";
-/// Its id: the SHA-256 sum of its name.
-pub const BRIDGE_ID: &str = "17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121";
-/// The container's end of its cable.
-const INSIDE: &str = "eth0";
-const MTU: u32 = 1500;
-/// How much of an endpoint's file is read.
-const ENDPOINT_MAX: usize = 1 << 20;
+/// The filters of `network ls`.
+pub const LIST_FILTERS: [&str; 8] = ["name", "id", "driver", "type", "scope", "label", "label!", "dangling"];
+/// The filters of `network prune`.
+pub const PRUNE_FILTERS: [&str; 3] = ["label", "label!", "until"];
 
-/// A container's connection to a network, for as long as this is kept.
-#[derive(Debug)]
-pub struct Connection {
-    /// What it has.
-    pub endpoint: Endpoint,
-    /// The sockets that reserve its ports.
-    _reserved: Vec<OwnedFd>,
+/// The body of a create request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CreateNetwork {
+    /// Its name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// Only `bridge`, which is also meant by nothing.
+    #[serde(deserialize_with = "nullable")]
+    pub driver: String,
+    /// Only `local`, which is also meant by nothing.
+    #[serde(deserialize_with = "nullable")]
+    pub scope: String,
+    /// Without a way to other networks.
+    #[serde(deserialize_with = "nullable")]
+    pub internal: bool,
+    /// Kept, and shown.
+    #[serde(deserialize_with = "nullable")]
+    pub attachable: bool,
+    /// Refused if it is set.
+    #[serde(deserialize_with = "nullable")]
+    pub ingress: bool,
+    /// Refused if it is set.
+    #[serde(deserialize_with = "nullable")]
+    pub config_only: bool,
+    /// Refused if it is off.
+    #[serde(rename = "EnableIPv4")]
+    pub enable_ipv4: Option<bool>,
+    /// Refused if it is set.
+    #[serde(rename = "EnableIPv6", deserialize_with = "nullable")]
+    pub enable_ipv6: bool,
+    /// Its addresses.
+    #[serde(rename = "IPAM", deserialize_with = "nullable")]
+    pub ipam: Addresses,
+    /// Options of the driver.
+    #[serde(deserialize_with = "nullable")]
+    pub options: Map<String>,
+    /// Free-form notes.
+    #[serde(deserialize_with = "nullable")]
+    pub labels: Map<String>,
 }
 
-/// The bridge, as the kernel has it, and the sockets by which it is told of containers.
-#[derive(Debug)]
-struct Bridge {
-    name: String,
-    index: u32,
-    subnet: Subnet,
-    route: Socket,
-    filter: Socket,
+/// Who gives out a network's addresses, and which.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Addresses {
+    /// Only `default`, which is also meant by nothing.
+    #[serde(deserialize_with = "nullable")]
+    pub driver: String,
+    /// At most one for IPv4.
+    #[serde(deserialize_with = "nullable")]
+    pub config: Vec<Pool>,
+    /// Refused when not empty.
+    #[serde(deserialize_with = "nullable")]
+    pub options: Map<String>,
+}
+
+/// Addresses of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Pool {
+    /// All of them.
+    #[serde(deserialize_with = "nullable")]
+    pub subnet: String,
+    /// Those for containers.
+    #[serde(rename = "IPRange", deserialize_with = "nullable")]
+    pub ip_range: String,
+    /// The bridge's.
+    #[serde(deserialize_with = "nullable")]
+    pub gateway: String,
+    /// Those that no container gets.
+    #[serde(rename = "AuxiliaryAddresses", alias = "AuxAddress", deserialize_with = "nullable")]
+    pub auxiliary_addresses: Map<String>,
+}
+
+impl CreateNetwork {
+    /// The network that is asked for, without an id.
+    fn network(&self) -> Result<Network> {
+        let refused = [
+            (self.ingress, "an ingress network: it needs a swarm"),
+            (self.config_only, "a config-only network"),
+            (self.enable_ipv4 == Some(false), "a network without IPv4"),
+            (self.enable_ipv6, "IPv6"),
+            (!self.ipam.options.is_empty(), "options of the address management"),
+        ];
+        if let Some((_, what)) = refused.iter().find(|(asked, _)| *asked) {
+            return Err(Error::Unsupported(format!("create network: {what} is not there yet")));
+        }
+        if self.name.is_empty() {
+            return Err(Error::Invalid("network name is needed".into()));
+        }
+        if !matches!(self.driver.as_str(), "" | "default" | "bridge") {
+            return Err(Error::NotFound(format!(
+                "could not find plugin {0} in v1 plugin registry: plugin \"{0}\" not found",
+                self.driver
+            ))
+            .hint("the driver is bridge"));
+        }
+        if !matches!(self.ipam.driver.as_str(), "" | "default") {
+            return Err(Error::NotFound(format!("no IPAM driver {}", self.ipam.driver)));
+        }
+        if !matches!(self.scope.as_str(), "" | "local") {
+            return Err(Error::Invalid(format!("invalid scope {}: it is local", self.scope)));
+        }
+        let mut network = Network {
+            name: self.name.clone(),
+            created: Time::now(),
+            internal: self.internal,
+            attachable: self.attachable,
+            options: self.options.clone(),
+            labels: self.labels.clone(),
+            ..Network::default()
+        };
+        match self.ipam.config.as_slice() {
+            [] => {}
+            [pool] => {
+                network.subnet = read(&pool.subnet, "CIDR address")?;
+                network.ip_range = read(&pool.ip_range, "CIDR address")?;
+                network.gateway = read(&pool.gateway, "IP address")?;
+                for (name, address) in &pool.auxiliary_addresses {
+                    network.auxiliary.extend(
+                        read::<Ipv4Addr>(address, "IP address")?.map(|address| (name.clone(), address)),
+                    );
+                }
+            }
+            _ => return Err(Error::Invalid("a network has one subnet".into())),
+        }
+        network.check()?;
+        Ok(network)
+    }
+}
+
+/// An address or a subnet; none if the text is empty.
+fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
+    if text.contains(':') {
+        return Err(Error::Unsupported(format!("{text}: IPv6 is not there yet")));
+    }
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what}: {text}"))),
+    }
 }
 
 impl Engine {
-    /// The name of the bridge, which is that of its table, too: each run root has its own.
-    #[must_use]
-    pub fn bridge_name(&self) -> String {
-        if self.run_path == Engine::RUN_ROOT {
-            return "skiff0".into();
-        }
-        let sum = format!("{}", Digest::of(self.run_path.as_bytes()));
-        format!("skiff-{}", &sum[sum.len() - 8..])
-    }
-
-    /// Connects a container that is about to start to its network, if it is to be on one.
+    /// Makes a network.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a port is taken or no address is left; of the kernel. Nothing is left behind then.
-    pub(super) fn connect(
-        &self,
-        record: &Record,
-        lock: &Lock,
-        unborn: &mut Unborn,
-    ) -> Result<Option<Connection>> {
-        if record.host.network_mode != BRIDGE {
-            return Ok(None);
+    /// [`Error::Invalid`] for settings that make no sense, [`Error::Unsupported`] for those that are not there yet,
+    /// [`Error::Conflict`] if the name is taken, [`Error::Forbidden`] if the addresses are.
+    pub fn create_network(&self, request: &CreateNetwork) -> Result<Network> {
+        let mut network = request.network()?;
+        let locked = self.store.lock_networks()?;
+        if self.store.network(&network.name)?.is_some() {
+            return Err(Error::Conflict(format!("network with name {} already exists", network.name)));
         }
-        let (mut ports, mut reserved) = (Vec::new(), Vec::new());
-        for wanted in endpoint::wanted(&record.config, &record.host)? {
-            let (socket, host_port) = reserve(&wanted)?;
-            reserved.push(socket);
-            ports.push(Published { inside: wanted.inside, host_address: wanted.host_address, host_port });
-        }
-        let (bridge, address) = match self.lease(&record.id)? {
-            Some(found) => found,
-            None => {
-                // Some may be held by containers whose monitors were killed.
-                self.sweep();
-                self.free_leases()?;
-                self.lease(&record.id)?.ok_or_else(|| {
-                    Error::Conflict(
-                        "no available IPv4 addresses on this network's address pools: bridge".into(),
-                    )
-                })?
+        network.id = names::new_id()?;
+        self.check_interface(&network)?;
+        network.subnet = Some(match network.subnet {
+            None => self.free_subnet(&network)?,
+            Some(subnet) => {
+                if let Some(other) = self.used_subnets()?.into_iter().find(|used| overlaps(*used, subnet)) {
+                    return Err(Error::Forbidden(format!(
+                        "invalid pool request: Pool overlaps with other one on this address space: {other}"
+                    )));
+                }
+                subnet
             }
-        };
-        let endpoint = Endpoint {
-            address,
-            prefix: bridge.subnet.prefix,
-            gateway: bridge.subnet.gateway(),
-            hardware_address: hardware_text(hardware_address(address)),
-            ports,
-        };
-        let mut connect = || {
-            // First of all it is written down what there will be.
-            let text = serde_json::to_vec(&endpoint)
-                .map_err(|error| Error::Invalid(format!("write {}: {error}", Endpoint::FILE)))?;
-            file::replace(&lock.directory, Endpoint::FILE, &text, 0o600).context("create", Endpoint::FILE)?;
-            attach_cable(&endpoint, &bridge, unborn)?;
-            self.publish_ports(&endpoint, &bridge)
-        };
-        match connect() {
-            Ok(()) => Ok(Some(Connection { endpoint, _reserved: reserved })),
-            Err(error) => {
-                self.release(&record.id, &endpoint, &lock.directory);
-                Err(error)
-            }
+        });
+        self.store.add_network(&locked, &network)?;
+        drop(locked);
+        self.tell_of_network(&network, "create", &[]);
+        Ok(network)
+    }
+
+    /// Checks that the bridge of a new network can have its name.
+    fn check_interface(&self, network: &Network) -> Result<()> {
+        let name = network.bridge_name();
+        let taken = self.store.networks()?.into_iter().find(|other| self.bridge_name(other) == name);
+        if let Some(other) = taken {
+            return Err(Error::Conflict(format!("network {} has the bridge {name} already", other.name)));
+        }
+        match Engine::has_interface(&name)? {
+            true => Err(Error::Conflict(format!("interface {name} exists already, and is not skiff's"))),
+            false => Ok(()),
         }
     }
 
-    /// Undoes [`Engine::connect`] for a container, whose directory in the run root this is. Its cable ends with its
-    /// namespace. Closing the socket that this gives waits until the packet filter has thrown away what was there: some
-    /// ten milliseconds.
-    pub(super) fn disconnect(&self, id: &str, run_directory: &OwnedFd) -> Option<Socket> {
-        self.release(id, &endpoint_in(run_directory)?, run_directory)
+    /// The networks that the filters let through, by name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a filter's value; of the file system.
+    pub fn list_networks(&self, filters: &Filters) -> Result<Vec<Network>> {
+        let dangling = filters.flag("dangling")?;
+        let mut all = self.store.networks()?;
+        all.retain(|network| {
+            let (own, driver) = (!network.is_built_in(), network.driver.name());
+            filters.allows_if("name", |part| network.name.contains(part))
+                && filters.allows_if("id", |part| network.id.starts_with(part))
+                && filters.allows("driver", driver)
+                && filters.allows("type", if own { "custom" } else { "builtin" })
+                && filters.allows("scope", "local")
+                && filters.allows_labels(|key| network.labels.get(key).map(String::as_str))
+                && dangling.is_none_or(|wanted| wanted == (own && self.connected(network).is_empty()))
+        });
+        Ok(all)
     }
 
-    fn release(&self, id: &str, endpoint: &Endpoint, run_directory: &OwnedFd) -> Option<Socket> {
-        let filter = match endpoint.ports.is_empty() {
-            true => None,
-            false => Socket::netfilter().ok(),
-        };
-        if let Some(filter) = &filter {
-            withdraw(filter, &self.bridge_name(), endpoint);
+    /// Removes a network that somebody made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Forbidden`] for one that is always there, or that a container is on.
+    pub fn remove_network(&self, wanted: &str) -> Result<()> {
+        let locked = self.store.lock_networks()?;
+        let network = self.store.find_network(wanted)?;
+        if network.is_built_in() {
+            return Err(Error::Forbidden(format!(
+                "{} is a pre-defined network and cannot be removed",
+                network.name
+            )));
         }
-        let name = format!("{}", endpoint.address);
-        if let Ok(leases) = self.leases()
-            && file::link_target(&leases, name.as_str()).is_ok_and(|holder| holder == id)
-        {
-            let _ = unlinkat(&leases, name, AtFlags::empty());
+        let leases = self.leases(&self.bridge_name(&network))?;
+        if leases.free(self)? > 0 {
+            return Err(Error::Forbidden(format!(
+                "error while removing network: network {} id {} has active endpoints",
+                network.name, network.id
+            ))
+            .hint("`skiff network inspect` tells which containers are on it"));
         }
-        let _ = unlinkat(run_directory, Endpoint::FILE, AtFlags::empty());
-        filter
-    }
-
-    /// What a container that runs has on its network.
-    #[must_use]
-    pub fn endpoint(&self, record: &Record) -> Option<Endpoint> {
-        self.endpoint_of(&record.id, &record.host.network_mode)
-    }
-
-    /// As [`Engine::endpoint`], for the container with this id and this network.
-    #[must_use]
-    pub fn endpoint_of(&self, id: &str, network_mode: &str) -> Option<Endpoint> {
-        match network_mode {
-            BRIDGE => endpoint_in(&self.shelf.run_directory(id).ok()?),
-            _ => None,
-        }
-    }
-
-    /// The containers on the bridge, and what they have there.
-    #[must_use]
-    pub fn on_bridge(&self) -> Vec<(Record, Endpoint)> {
-        let ids = self.shelf.run_ids().into_iter();
-        let records = ids.filter_map(|id| self.shelf.load::<Record>(&id).ok().flatten());
-        records.filter_map(|record| self.endpoint(&record).map(|endpoint| (record, endpoint))).collect()
-    }
-
-    /// The subnet of the bridge, if there is one.
-    #[must_use]
-    pub fn bridge_subnet(&self) -> Option<Subnet> {
-        let route = Socket::route().ok()?;
-        let index = find_link(&route, &self.bridge_name()).ok()??;
-        subnet_of(&route, index).ok()?
-    }
-
-    /// The directory of the leases, locked until it is dropped.
-    fn leases(&self) -> Result<OwnedFd> {
-        let what = "networks/bridge";
-        let networks = file::subdirectory(&self.run, "networks", 0o700).context("open", what)?;
-        let leases = file::subdirectory(&networks, BRIDGE, 0o700).context("open", what)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let leases = rustix::fs::openat(&leases, ".", flags, Mode::empty()).context("open", what)?;
-        file::lock(&leases, FlockOperation::LockExclusive).context("lock", what)?;
-        Ok(leases)
-    }
-
-    /// Takes the lowest address of the bridge's subnet that is free.
-    fn lease(&self, id: &str) -> Result<Option<(Bridge, Ipv4Addr)>> {
-        let leases = self.leases()?;
-        let bridge = self.bridge(&leases)?;
-        let names = file::names(&leases, ".").context("read", "networks/bridge")?;
-        let taken: BTreeSet<Ipv4Addr> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        let Some(address) = bridge.subnet.hosts().find(|address| !taken.contains(address)) else {
-            return Ok(None);
-        };
-        rustix::fs::symlinkat(id, &leases, format!("{address}")).context("lease", address)?;
-        Ok(Some((bridge, address)))
-    }
-
-    /// Ends the leases of containers that nobody monitors.
-    fn free_leases(&self) -> Result<()> {
-        let leases = self.leases()?;
-        for name in file::names(&leases, ".").context("read", "networks/bridge")? {
-            let holder = file::link_target(&leases, name.as_str()).unwrap_or_default();
-            if !self.shelf.is_monitored(&holder) {
-                unlinkat(&leases, &name, AtFlags::empty()).context("end lease of", name)?;
-            }
-        }
+        self.remove_bridge(&network)?;
+        self.store.remove_network(&locked, &network.name)?;
+        self.forget_leases(&self.bridge_name(&network), leases);
+        self.forget_names(&self.bridge_name(&network));
+        drop(locked);
+        self.tell_of_network(&network, "destroy", &[]);
         Ok(())
     }
 
-    /// Finds the bridge and its table, or makes them. The lock on the leases is held.
-    fn bridge(&self, _leases: &OwnedFd) -> Result<Bridge> {
-        let name = self.bridge_name();
-        let route = Socket::route().context("open", "netlink socket")?;
-        let found = find_link(&route, &name).context("look up interface", &name)?;
-        let known = match found {
-            Some(index) => subnet_of(&route, index).context("read the addresses of", &name)?,
-            None => None,
-        };
-        let (index, subnet) = match (found, known) {
-            (Some(index), Some(subnet)) => (index, subnet),
-            (found, _) => make_bridge(&route, &name, found)?,
-        };
-        let filter = Socket::netfilter().context("open", "netlink socket").map_err(without_filter)?;
-        let mut question = Messages::default();
-        table::ask_table(&mut question, &name);
-        if let (Some(_), Ok(_)) = (known, filter.ask(&question)) {
-            return Ok(Bridge { name, index, subnet, route, filter });
-        }
-        let mut all = Transaction::new(&name);
-        all.set_up(&name, subnet);
-        filter.request(&all.finish()).context("make packet filter table", &name).map_err(without_filter)?;
-        set("/proc/sys/net/ipv4/ip_forward")?;
-        // What the host sends from 127.0.0.1 to a published port goes over the bridge.
-        set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))?;
-        Ok(Bridge { name, index, subnet, route, filter })
-    }
-
-    /// Has the packet filter lead to the published ports.
-    fn publish_ports(&self, endpoint: &Endpoint, Bridge { name, filter, .. }: &Bridge) -> Result<()> {
-        if endpoint.ports.is_empty() {
-            return Ok(());
-        }
-        let publish = || {
-            let mut all = Transaction::new(name);
-            endpoint.forwards().for_each(|forward| all.forward(&forward));
-            filter.request(&all.finish())
-        };
-        match publish() {
-            // The ports are reserved for this container, so what stands there is of one whose monitor was killed. It is
-            // buried now: later that would take from this one what it has.
-            Err(Errno::EXIST) => self.sweep(),
-            other => return other.context("publish ports in", name),
-        }
-        withdraw(filter, name, endpoint);
-        publish().context("publish ports in", name)
-    }
-}
-
-/// Gives the process an interface on the bridge.
-fn attach_cable(endpoint: &Endpoint, bridge: &Bridge, unborn: &mut Unborn) -> Result<()> {
-    let namespace = unborn.network_namespace()?;
-    let end = format!("veth{}", &names::new_id()?[..10]);
-    let mut all = Messages::default();
-    link::add_cable(
-        &mut all,
-        &Cable {
-            name: &end,
-            bridge: bridge.index,
-            peer: INSIDE,
-            peer_address: hardware_address(endpoint.address),
-            namespace: namespace.as_raw_fd() as u32,
-            mtu: MTU,
-        },
-    );
-    let what = "container's network";
-    bridge.route.request(&all).context("make interface", &end)?;
-    let inside = within(&namespace, Socket::route).context("enter", what)?;
-    let index = index_of(&inside, INSIDE)?;
-    let mut all = Messages::default();
-    link::set_up(&mut all, index);
-    link::add_address(&mut all, index, endpoint.address, bridge.subnet);
-    link::add_default_route(&mut all, index, endpoint.gateway);
-    inside.request(&all).context("set up", what)
-}
-
-/// Has the packet filter forget the ports of a container, of which some may not stand there.
-fn withdraw(filter: &Socket, table: &str, endpoint: &Endpoint) {
-    let mut all = Transaction::new(table);
-    endpoint.forwards().for_each(|forward| all.end_forward(&forward));
-    if filter.request(&all.finish()).is_ok() {
-        return;
-    }
-    for forward in endpoint.forwards() {
-        let mut one = Transaction::new(table);
-        one.end_forward(&forward);
-        let _ = filter.request(&one.finish());
-    }
-}
-
-fn endpoint_in(run_directory: &OwnedFd) -> Option<Endpoint> {
-    let text = file::read(run_directory, Endpoint::FILE, ENDPOINT_MAX).ok()?;
-    crate::json::from_slice(&text).ok()
-}
-
-/// Binds a port of this host, the first that is free.
-fn reserve(wanted: &Wanted) -> Result<(OwnedFd, u16)> {
-    let kind = match wanted.transport {
-        Transport::Tcp => SocketType::STREAM,
-        Transport::Udp => SocketType::DGRAM,
-    };
-    let (first, last) = wanted.host_ports;
-    for port in first..=last {
-        let socket =
-            socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None).context("open", "socket")?;
-        match bind(&socket, &SocketAddrV4::new(wanted.host_address, port)) {
-            Ok(()) => {
-                let name =
-                    getsockname(&socket).and_then(SocketAddrV4::try_from).context("look at", "socket")?;
-                return Ok((socket, name.port()));
-            }
-            Err(Errno::ADDRINUSE) => {}
-            Err(errno) => {
-                let what = format!("{}:{port}", wanted.host_address);
-                return Err(Error::os("bind", what, errno));
+    /// Removes the networks that no container is on, and that were not made since `until`. Gives their names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a filter's value; of the file system.
+    pub fn prune_networks(&self, filters: &Filters) -> Result<Vec<String>> {
+        let before = filters.until(Time::now())?;
+        self.sweep();
+        let in_use = self.networks_in_use()?;
+        let mut removed = Vec::new();
+        for network in self.store.networks()? {
+            let is_wanted = !network.is_built_in()
+                && !in_use.contains(&network.name)
+                && before.is_none_or(|before| network.created < before)
+                && filters.allows_labels(|key| network.labels.get(key).map(String::as_str));
+            // One that a container came to meanwhile stays.
+            if is_wanted && self.remove_network(&network.name).is_ok() {
+                removed.push(network.name);
             }
         }
+        Ok(removed)
     }
-    let ports = if first == last { format!("{first}") } else { format!("{first}-{last}") };
-    Err(Error::Conflict(format!(
-        "Bind for {}:{ports} failed: port is already allocated",
-        wanted.host_address
-    )))
-}
 
-/// Makes the bridge if it is not `found`, and gives it an address in a subnet that nobody has here.
-fn make_bridge(route: &Socket, name: &str, found: Option<u32>) -> Result<(u32, Subnet)> {
-    let mut question = Messages::default();
-    link::ask_routes(&mut question);
-    let answer = route.ask(&question).context("read", "routes")?;
-    let mut used: Vec<Subnet> = messages(&answer).filter_map(|message| link::read_route(&message)).collect();
-    used.extend(addresses(route).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet));
-    let subnet =
-        Subnet::pool().find(|subnet| !used.iter().any(|used| used.overlaps(*subnet))).ok_or_else(|| {
-            Error::Conflict("could not find an available, non-overlapping IPv4 address pool".into())
-        })?;
-    if found.is_none() {
-        let mut all = Messages::default();
-        link::add_bridge(&mut all, name, hardware_address(subnet.gateway()));
-        route.request(&all).context("make interface", name)?;
-    }
-    let index = index_of(route, name)?;
-    let mut all = Messages::default();
-    link::add_address(&mut all, index, subnet.gateway(), subnet);
-    route.request(&all).context("give an address to", name)?;
-    Ok((index, subnet))
-}
-
-fn find_link(route: &Socket, name: &str) -> Result<Option<u32>, Errno> {
-    let mut question = Messages::default();
-    link::ask_link(&mut question, name);
-    match route.ask(&question) {
-        Ok(answer) => Ok(messages(&answer).find_map(|message| link::read_link(&message))),
-        Err(Errno::NODEV) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// The number of an interface that has to be there.
-fn index_of(route: &Socket, name: &str) -> Result<u32> {
-    let found = find_link(route, name).and_then(|found| found.ok_or(Errno::NODEV));
-    found.context("look up interface", name)
-}
-
-fn subnet_of(route: &Socket, index: u32) -> Result<Option<Subnet>, Errno> {
-    let mut all = addresses(route)?.into_iter();
-    Ok(all.find(|(on, ..)| *on == index).map(|(.., subnet)| subnet))
-}
-
-/// All addresses of this host, with the interfaces that have them.
-fn addresses(route: &Socket) -> Result<Vec<(u32, Ipv4Addr, Subnet)>, Errno> {
-    let mut question = Messages::default();
-    link::ask_addresses(&mut question);
-    let answer = route.ask(&question)?;
-    Ok(messages(&answer).filter_map(|message| link::read_address(&message)).collect())
-}
-
-/// What `open` gives in a network namespace, which this thread is in meanwhile.
-fn within<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    let own = rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-    let opened = open();
-    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
-    opened
-}
-
-/// Switches a setting of the kernel on.
-fn set(path: &str) -> Result<()> {
-    if file::read(CWD, path, 16).is_ok_and(|text| text == b"1\n") {
-        return Ok(());
-    }
-    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|open| file::write_all(open, b"1"))
-        .context("write", path)
-}
-
-/// Says what the kernel lacks.
-fn without_filter(error: Error) -> Error {
-    match error {
-        Error::Os { errno: Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOENT, .. } => {
-            error.hint("bridge networks need nf_tables with NAT in the kernel (CONFIG_NF_TABLES, NFT_NAT, NFT_MASQ, NFT_FIB)")
+    /// The names of the networks that containers are on, or will be when they start.
+    fn networks_in_use(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for id in self.shelf.ids()? {
+            if let Some(record) = self.shelf.load::<crate::container::record::Listed>(&id)? {
+                all.extend(record.network_names().into_iter().map(String::from));
+            }
         }
-        other => other,
+        Ok(all)
+    }
+
+    /// The containers that are on a network, by id and name, and what they have there.
+    #[must_use]
+    pub fn connected(&self, network: &Network) -> Vec<(String, String, Endpoint)> {
+        let Some(leases) = self.look_at_leases(&self.bridge_name(network)) else { return Vec::new() };
+        let member = |id: String| {
+            let endpoint = self.endpoints(&id).into_iter().find(|one| one.network_id == network.id)?;
+            let name = self.shelf.find(&id).ok()?.record.name;
+            Some((id, name, endpoint))
+        };
+        let all = lease::all(&leases).unwrap_or_default().into_iter();
+        all.filter_map(|(_, lease)| self.shelf.is_monitored(&lease.id).then(|| member(lease.id))?).collect()
+    }
+
+    /// What a container that runs has on its networks.
+    #[must_use]
+    pub fn endpoints(&self, id: &str) -> Vec<Endpoint> {
+        self.shelf.run_directory(id).map_or_else(|_| Vec::new(), |run| join::endpoints_in(&run))
+    }
+
+    /// The address of who answers for the names of other containers, if somebody does.
+    pub(super) fn responder_of(&self, endpoints: &[Endpoint]) -> Option<Ipv4Addr> {
+        endpoints.iter().find(|endpoint| endpoint.network != BRIDGE).map(|endpoint| endpoint.gateway)
+    }
+
+    /// Tells what happened to a network.
+    pub(super) fn tell_of_network(&self, network: &Network, action: &str, more: &[(&str, &str)]) {
+        let own = [("name", network.name.as_str()), ("type", network.driver.name())];
+        let attributes = [more, &own].concat();
+        self.write_event(Event { kind: Kind::Network, action, id: &network.id, attributes: &attributes });
+    }
+}
+
+/// Whether two subnets have addresses in common. The way to everywhere is none that is taken.
+fn overlaps(used: Subnet, subnet: Subnet) -> bool {
+    used.prefix > 0 && used.overlaps(subnet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_what_a_network_is_to_be() {
+        let read = |text: &str| serde_json::from_str::<CreateNetwork>(text).unwrap().network();
+        let network = read(
+            r#"{"Name": "front", "CheckDuplicate": true, "Driver": "bridge", "EnableIPv6": false, "Options": null,
+                "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": "10.1.2.0/24", "Gateway": "10.1.2.9",
+                "IPRange": "10.1.2.128/25", "AuxiliaryAddresses": {"router": "10.1.2.3"}}]}, "Labels": {"a": "b"}}"#,
+        )
+        .unwrap();
+        assert_eq!(format!("{}", network.subnet.unwrap()), "10.1.2.0/24");
+        assert_eq!(network.gateway, Some([10, 1, 2, 9].into()));
+        assert_eq!(network.auxiliary["router"], Ipv4Addr::from([10, 1, 2, 3]));
+        assert!(read(r#"{"Name": "front"}"#).unwrap().subnet.is_none());
+        for text in [
+            "{}",
+            r#"{"Name": "front", "Driver": "macvlan"}"#,
+            r#"{"Name": "front", "Ingress": true}"#,
+            r#"{"Name": "front", "EnableIPv6": true}"#,
+            r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "10.1.2.0"}]}}"#,
+            r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "fd00::/64"}]}}"#,
+            r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}, {"Subnet": "10.2.0.0/16"}]}}"#,
+            r#"{"Name": "front", "IPAM": {"Config": [{"Gateway": "10.1.0.1"}]}}"#,
+            r#"{"Name": "front", "Options": {"x": "y"}}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 }

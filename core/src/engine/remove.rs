@@ -59,10 +59,11 @@ impl Engine {
                 other => break other?,
             }
         };
-        // A monitor that was killed before the container counted as started has left its group.
+        // A monitor that was killed before the container counted as started has left its group and its network.
         if let Ok(Some(group)) = self.group(record) {
             end_group(&group);
         }
+        self.disconnect(&record.id, &lock.directory);
         // Nothing is lost if somebody else has removed it meanwhile: then only the run directory is left, which the
         // lock has made again.
         self.discard(record, &lock)?;
@@ -85,6 +86,7 @@ impl Engine {
     /// # Errors
     /// Of the file system.
     pub fn prune(&self, mut wanted: impl FnMut(&Record) -> bool) -> Result<(Vec<String>, u64)> {
+        self.sweep();
         let (mut removed, mut bytes) = (Vec::new(), 0_u64);
         for (record, State { status, .. }) in self.containers(Which::All)? {
             if status.is_active() || !wanted(&record) {

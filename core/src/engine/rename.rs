@@ -23,6 +23,7 @@ impl Engine {
         }
         let old = self.shelf.rename(&mut container, new)?;
         self.tell(&container.record, "rename", &[("oldName", &format!("/{old}"))]);
+        self.rename_on_networks(&container.record)?;
         // The monitor discards the container under its name in the end.
         self.ask(&container.record, &Question::Update).map(drop)
     }

@@ -1,8 +1,12 @@
 //! One run of a container's process, which was prepared: its network files, its root file system, and the launch.
 
-use alloc::format;
+use alloc::{format, string::String, vec::Vec};
 
-use rustix::{fd::AsFd, io::Errno};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
 use super::{
     Engine, create,
@@ -11,7 +15,7 @@ use super::{
     root::Root,
 };
 use crate::{
-    Context, Result,
+    Context, Error, Result,
     container::{
         endpoint::Endpoint,
         record::Record,
@@ -22,6 +26,7 @@ use crate::{
         launch::{self, Launch, Started},
         monitor::Running,
     },
+    store::networks::BRIDGE,
 };
 
 impl Engine {
@@ -39,7 +44,11 @@ impl Engine {
         let Prepared { mut unborn, group, nodes, root: _ } = prepared;
         let start = || -> Result<(Started, Option<Connection>)> {
             let connection = self.connect(&container.record, lock, &mut unborn)?;
-            self.write_network_files(&container.record, lock, connection.as_ref().map(|one| &one.endpoint))?;
+            self.write_network_files(
+                &container.record,
+                lock,
+                connection.as_ref().map_or(&[], |one| &one.endpoints),
+            )?;
             let started = launch::start(Launch {
                 record: &container.record,
                 lowers: &root.lowers(),
@@ -67,7 +76,7 @@ impl Engine {
         &self,
         record: &Record,
         lock: &Lock,
-        endpoint: Option<&Endpoint>,
+        endpoints: &[Endpoint],
     ) -> Result<()> {
         if self.copy_network_files(record, lock)? {
             return Ok(());
@@ -76,13 +85,11 @@ impl Engine {
         let hosts = if record.host.network_mode == "host" && record.host.extra_hosts.is_empty() {
             own("/etc/hosts")
         } else {
-            create::hosts(record, endpoint)?.into_bytes()
+            let mut text = create::hosts(record, endpoints)?;
+            text.push_str(&self.linked_hosts(record, endpoints)?);
+            text.into_bytes()
         };
-        let mut servers = own("/etc/resolv.conf");
-        if endpoint.is_some() {
-            servers = create::reachable_servers(&servers);
-        }
-        let resolv_conf = create::resolv_conf(&record.host, &servers);
+        let resolv_conf = self.resolv_conf(record, endpoints);
         let hostname = format!("{}\n", record.hostname()).into_bytes();
         for (name, text) in [("hosts", hosts), ("resolv.conf", resolv_conf), ("hostname", hostname)] {
             match file::create(&lock.directory, name, &text, 0o644) {
@@ -91,6 +98,66 @@ impl Engine {
                 other => other.map(drop),
             }
             .context("write", name)?;
+        }
+        Ok(())
+    }
+
+    /// What `resolv.conf` says of a container with these endpoints.
+    fn resolv_conf(&self, record: &Record, endpoints: &[Endpoint]) -> Vec<u8> {
+        let mut own = file::read(CWD, "/etc/resolv.conf", 1 << 16).unwrap_or_default();
+        if !endpoints.is_empty() {
+            own = create::reachable_servers(&own);
+        }
+        create::resolv_conf(&record.host, &own, self.responder_of(endpoints))
+    }
+
+    /// The lines of /etc/hosts for the containers that one on the usual bridge is linked to: there nobody answers for names.
+    fn linked_hosts(&self, record: &Record, endpoints: &[Endpoint]) -> Result<String> {
+        let mut text = String::new();
+        let Some(settings) = record.endpoint_settings(BRIDGE) else { return Ok(text) };
+        if !endpoints.iter().any(|endpoint| endpoint.network == BRIDGE) {
+            return Ok(text);
+        }
+        for (container, alias) in settings.linked() {
+            let other = self.shelf.find(container)?.record;
+            let theirs = self.endpoints(&other.id).into_iter().find(|endpoint| endpoint.network == BRIDGE);
+            let Some(Endpoint { address, .. }) = theirs else {
+                return Err(Error::Conflict(format!(
+                    "cannot link to a non running container: /{} AS /{}/{alias}",
+                    other.name, record.name
+                )));
+            };
+            text.push_str(&format!("{address}\t{alias} {} {}\n", other.short_id(), other.name));
+        }
+        Ok(text)
+    }
+
+    /// Changes the files for other endpoints of a container that runs. They are mounted there: they are written in place,
+    /// and only where the container has not written itself.
+    pub(super) fn rewrite_network_files(
+        &self,
+        record: &Record,
+        run_directory: &OwnedFd,
+        before: &[Endpoint],
+        after: &[Endpoint],
+    ) -> Result<()> {
+        let read = |name: &str| file::read(run_directory, name, 1 << 20).context("read", name);
+        let write = |name: &str, text: &[u8]| {
+            let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let open = rustix::fs::openat(run_directory, name, flags, Mode::empty());
+            open.and_then(|open| file::write_all(open, text)).context("write", name)
+        };
+        let hosts = String::from_utf8(read("hosts")?).unwrap_or_default();
+        let mut lines: Vec<&str> = hosts.split_inclusive('\n').collect();
+        let own = |endpoints: &[Endpoint]| -> Vec<String> {
+            endpoints.iter().map(|endpoint| create::own_line(record, endpoint)).collect()
+        };
+        let (gone, now) = (own(before), own(after));
+        lines.retain(|line| !gone.iter().any(|gone| gone == line) || now.iter().any(|now| now == line));
+        let new: Vec<&str> = now.iter().map(String::as_str).filter(|now| !lines.contains(now)).collect();
+        write("hosts", [lines, new].concat().concat().as_bytes())?;
+        if read("resolv.conf")? == self.resolv_conf(record, before) {
+            write("resolv.conf", &self.resolv_conf(record, after))?;
         }
         Ok(())
     }

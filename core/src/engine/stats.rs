@@ -2,7 +2,7 @@
 
 use alloc::{format, vec::Vec};
 
-use super::{BRIDGE, Engine};
+use super::Engine;
 use crate::{
     Result,
     container::record::Record,
@@ -34,7 +34,7 @@ impl Engine {
     /// What has gone through the interfaces of a container that runs in a network of its own.
     pub fn traffic(&self, record: &Record) -> Vec<Counters> {
         let pid = match self.shelf.state(&record.id) {
-            Ok(state) if record.host.network_mode == BRIDGE && state.status.is_active() => state.pid,
+            Ok(state) if !self.endpoints(&record.id).is_empty() && state.status.is_active() => state.pid,
             _ => return Vec::new(),
         };
         let text = file::read(CWD, format!("/proc/{pid}/net/dev"), 1 << 16).unwrap_or_default();

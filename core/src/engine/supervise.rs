@@ -7,7 +7,7 @@ use rustix::fs::OFlags;
 
 use super::{
     Engine,
-    network::Connection,
+    network::{Connection, Disconnected},
     prepare::{Prepared, end_group},
     root::Root,
 };
@@ -15,6 +15,7 @@ use crate::{
     Context, Result,
     clock::{self, Time},
     container::{
+        endpoint::Endpoint,
         log,
         restart::{End, Policy, Restart},
         shelf::{Container, Lock, Shelf},
@@ -70,7 +71,7 @@ impl Engine {
             }
         };
         let (running, connection) = self.launch(container, lock, &root, prepared)?;
-        match self.mark_started(container, &mut monitor, &running) {
+        match self.mark_started(container, &mut monitor, &running, connection.as_ref()) {
             Ok(()) => Ok(Begun { monitor, root, running, connection }),
             Err(error) => {
                 self.disconnect(&container.record.id, &lock.directory);
@@ -122,7 +123,13 @@ impl Engine {
     ///
     /// # Errors
     /// Of the file system.
-    fn mark_started(&self, container: &Container, monitor: &mut Monitor, running: &Running) -> Result<()> {
+    fn mark_started(
+        &self,
+        container: &Container,
+        monitor: &mut Monitor,
+        running: &Running,
+        connection: Option<&Connection>,
+    ) -> Result<()> {
         monitor.state = State {
             status: Status::Running,
             pid: running.started.pid.as_raw_nonzero().get(),
@@ -136,7 +143,8 @@ impl Engine {
             ..core::mem::take(&mut monitor.state)
         };
         monitor.write_state()?;
-        self.tell_network(&container.record, "connect");
+        let endpoints = connection.map_or(&[][..], |connection| &connection.endpoints);
+        self.tell_networks(&container.record.id, endpoints, "connect");
         self.tell_mounts(&container.record, "mount");
         self.tell(&container.record, "start", &[]);
         Ok(())
@@ -152,8 +160,8 @@ impl Engine {
         let host = &container.record.host;
         let mut restart = Restart::new(Policy::new(&host.restart_policy, host.auto_remove)?);
         let mut written = Ok(());
-        // Closed when nobody waits any more.
-        let mut closing = None;
+        // Dropped when nobody waits any more.
+        let mut closing;
         let concluded = loop {
             let ended = monitor.carry(&mut running, &|action, more| {
                 // It may have another name by now.
@@ -161,15 +169,18 @@ impl Engine {
                     self.tell(&record, action, more);
                 }
             });
-            if connection.take().is_some() {
-                closing = self.disconnect(&container.record.id, &lock.directory);
-            }
+            drop(connection.take());
+            let left = match container.record.is_bridged() {
+                true => self.disconnect(&container.record.id, &lock.directory),
+                false => Disconnected::default(),
+            };
             let kills = self.note_end(&mut monitor, &running, ended);
             self.reread(&mut container, &mut monitor, &mut restart);
             for _ in monitor.kills_told..kills {
                 self.tell(&container.record, "oom", &[]);
             }
-            self.tell_end(&container, &monitor.state);
+            self.tell_end(&container, &monitor.state, &left.endpoints);
+            closing = Some(left);
             let end = End {
                 exit_code: monitor.state.exit_code,
                 ran_ns: monitor.state.finished_ns - monitor.state.started_ns,
@@ -202,7 +213,7 @@ impl Engine {
                     break self.conclude(&container, lock, &mut monitor);
                 }
             }
-            written = written.and(self.mark_started(&container, &mut monitor, &running));
+            written = written.and(self.mark_started(&container, &mut monitor, &running, connection.as_ref()));
         };
         monitor.see_off();
         // What takes time and concerns nobody: it is not waited for before the exit is told.
@@ -230,13 +241,13 @@ impl Engine {
     }
 
     /// Tells how the process ended.
-    pub(super) fn tell_end(&self, container: &Container, state: &State) {
+    pub(super) fn tell_end(&self, container: &Container, state: &State, left: &[Endpoint]) {
         let record = &container.record;
         let (code, seconds) =
             (state.exit_code, (state.finished_ns - state.started_ns).max(0) / clock::SECOND);
         let end = [("exitCode", &*format!("{code}")), ("execDuration", &*format!("{seconds}"))];
         self.tell(record, "die", &end);
-        self.tell_network(record, "disconnect");
+        self.tell_networks(&record.id, left, "disconnect");
         self.tell_mounts(record, "unmount");
     }
 

@@ -31,6 +31,7 @@ impl Engine {
         }
         let mut others = self.shelf.run_ids();
         others.retain(|id| !alive.contains(id));
+        self.sweep_networks(&alive);
         if others.is_empty() {
             return;
         }
@@ -78,12 +79,12 @@ impl Engine {
         {
             end_group(&group);
         }
-        self.disconnect(id, &lock.directory);
+        let left = self.disconnect(id, &lock.directory);
         state.orphaned();
         state.finished_ns = Time::now().unix_nanos();
         state.exits += 1;
         let _ = state.write(&file);
-        self.tell_end(&container, &state);
+        self.tell_end(&container, &state, &left.endpoints);
         if record.host.auto_remove {
             self.take_back(&container, lock);
         }

@@ -8,6 +8,7 @@ use super::{
 };
 
 const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const GETADDR: u16 = 22;
@@ -37,6 +38,7 @@ mod attribute {
     pub const INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_PEER: u16 = 1;
     pub const PORT_MODE: u16 = 4;
+    pub const PORT_ISOLATED: u16 = 33;
 }
 
 /// The longest name of an interface, without the zero.
@@ -64,11 +66,17 @@ pub fn ask_link(to: &mut Messages, name: &str) {
 }
 
 /// Makes a bridge that is up. It keeps its hardware address, whatever is attached to it.
-pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6]) {
+pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6], mtu: u32) {
     to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, true), |all| {
-        all.text(attribute::IFNAME, name).bytes(attribute::ADDRESS, &hardware_address);
+        all.text(attribute::IFNAME, name).number(attribute::MTU, mtu);
+        all.bytes(attribute::ADDRESS, &hardware_address);
         all.nested(attribute::LINKINFO, |info| _ = info.text(attribute::INFO_KIND, "bridge"));
     });
+}
+
+/// Removes an interface.
+pub fn remove(to: &mut Messages, index: u32) {
+    to.add(DELLINK, Flags::ACK, &link(index, false), |_| {});
 }
 
 /// Brings an interface up.
@@ -91,6 +99,8 @@ pub struct Cable<'a> {
     pub namespace: u32,
     /// The longest packet, in bytes, of both.
     pub mtu: u32,
+    /// Nothing goes from one such cable of the bridge to another.
+    pub isolated: bool,
 }
 
 /// Makes a virtual cable. The end that stays is up; the other can only be [raised](set_up) when the cable is there. The
@@ -114,7 +124,12 @@ pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
     to.add(NEWLINK, Flags::ACK, &link(0, false), |all| {
         all.text(attribute::IFNAME, cable.name).nested(attribute::LINKINFO, |info| {
             info.text(attribute::INFO_SLAVE_KIND, "bridge");
-            info.nested(attribute::INFO_SLAVE_DATA, |port| _ = port.bytes(attribute::PORT_MODE, &[1]));
+            info.nested(attribute::INFO_SLAVE_DATA, |port| {
+                port.bytes(attribute::PORT_MODE, &[1]);
+                if cable.isolated {
+                    port.bytes(attribute::PORT_ISOLATED, &[1]);
+                }
+            });
         });
     });
 }

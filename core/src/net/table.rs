@@ -1,6 +1,7 @@
 //! The packet filter: nf_tables over nfnetlink (linux/netfilter/nf_tables.h). One table of skiff's own for each bridge;
 //! what leads to containers stands in maps, so that a container comes and goes without a rule being touched.
 
+use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use super::{
@@ -16,6 +17,7 @@ const END: u16 = 0x11;
 /// NFT_MSG_*
 const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
+const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
@@ -54,6 +56,20 @@ pub struct Transaction<'a> {
     messages: Messages,
 }
 
+/// What goes through a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The addresses of its containers.
+    pub subnet: Subnet,
+    /// Nothing comes in from other interfaces, and nothing goes out.
+    pub internal: bool,
+    /// What goes out has this host's address.
+    pub masquerade: bool,
+}
+
+/// How many elements of a map are told in one message: its attribute has a length of 16 bits.
+const TOGETHER: usize = 1000;
+
 /// A protocol that has ports, by its number (RFC 1700).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -80,18 +96,23 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Its map, and what stands there.
-    fn element(&self) -> (&'static str, ([u8; 12], usize), [u8; 8]) {
+    /// The map that it stands in.
+    fn map(&self) -> &'static str {
+        if self.host_address.is_unspecified() { PORTS } else { BOUND }
+    }
+
+    /// Its key there, of which so many bytes count, and its value.
+    fn element(&self) -> (([u8; 12], usize), [u8; 8]) {
         let [high, low] = self.host_port.to_be_bytes();
         let [a, b, c, d] = self.host_address.octets();
         let transport = self.transport as u8;
-        let (map, key) = if self.host_address.is_unspecified() {
-            (PORTS, ([transport, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0], 8))
+        let key = if self.host_address.is_unspecified() {
+            ([transport, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0], 8)
         } else {
-            (BOUND, ([a, b, c, d, transport, 0, 0, 0, high, low, 0, 0], 12))
+            ([a, b, c, d, transport, 0, 0, 0, high, low, 0, 0], 12)
         };
         let ([a, b, c, d], [high, low]) = (self.address.octets(), self.port.to_be_bytes());
-        (map, key, [a, b, c, d, high, low, 0, 0])
+        (key, [a, b, c, d, high, low, 0, 0])
     }
 }
 
@@ -121,7 +142,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Makes the table of a bridge, or makes its rules anew; what stands in its maps stays.
-    pub fn set_up(&mut self, bridge: &str, subnet: Subnet) {
+    pub fn set_up(&mut self, bridge: &str, Rules { subnet, internal, masquerade }: Rules) {
         let table = self.table;
         self.add(NEWTABLE, Flags::CREATE, |all| _ = all.text(1, table));
         // The hooks are those of linux/netfilter.h, the priorities those of linux/netfilter_ipv4.h.
@@ -140,6 +161,14 @@ impl<'a> Transaction<'a> {
         self.rule("guard", |rule| {
             _ = rule.input_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
         });
+        if internal {
+            self.rule("forward", |rule| {
+                _ = rule.input_interface(EQUAL, bridge).output_interface(DIFFERENT, bridge).verdict(DROP)
+            });
+            self.rule("forward", |rule| {
+                _ = rule.output_interface(EQUAL, bridge).input_interface(DIFFERENT, bridge).verdict(DROP)
+            });
+        }
         for chain in ["prerouting", "output"] {
             self.rule(chain, |rule| _ = rule.destination(R0).transport(R1).port(R2).map(BOUND).translate());
             self.rule(chain, |rule| {
@@ -154,9 +183,11 @@ impl<'a> Transaction<'a> {
             _ = rule.output_interface(EQUAL, bridge).input_interface(EQUAL, bridge).verdict(ACCEPT)
         });
         self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).verdict(DROP));
-        self.rule("postrouting", |rule| {
-            _ = rule.source_in(subnet).output_interface(DIFFERENT, bridge).masquerade()
-        });
+        if masquerade {
+            self.rule("postrouting", |rule| {
+                _ = rule.source_in(subnet).output_interface(DIFFERENT, bridge).masquerade()
+            });
+        }
         // From a container to a published port, perhaps its own: the answer has to come back over this host.
         self.rule("postrouting", |rule| {
             _ = rule.source_in(subnet).output_interface(EQUAL, bridge).was_translated().masquerade()
@@ -166,29 +197,42 @@ impl<'a> Transaction<'a> {
         });
     }
 
-    /// Has packets go to a container.
-    pub fn forward(&mut self, forward: &Forward) {
-        self.element(NEWELEMENT, Flags::CREATE | Flags::EXCLUSIVE, forward);
+    /// Removes the table and all that is in it.
+    pub fn remove(&mut self) {
+        let table = self.table;
+        self.add(DELTABLE, Flags::empty(), |all| _ = all.text(1, table));
+    }
+
+    /// Has packets go to containers.
+    pub fn forward(&mut self, all: &[Forward]) {
+        self.elements(NEWELEMENT, Flags::CREATE | Flags::EXCLUSIVE, all);
     }
 
     /// Undoes [`Transaction::forward`].
-    pub fn end_forward(&mut self, forward: &Forward) {
-        self.element(DELELEMENT, Flags::empty(), forward);
+    pub fn end_forward(&mut self, all: &[Forward]) {
+        self.elements(DELELEMENT, Flags::empty(), all);
     }
 
-    fn element(&mut self, kind: u16, flags: Flags, forward: &Forward) {
+    fn elements(&mut self, kind: u16, flags: Flags, forwards: &[Forward]) {
         let table = self.table;
-        let (map, (key, length), target) = forward.element();
-        self.add(kind, flags, |all| {
-            all.text(1, table).text(2, map).nested(3, |list| {
-                list.nested(1, |element| {
-                    element.nested(1, |data| _ = data.bytes(1, &key[..length]));
-                    if kind == NEWELEMENT {
-                        element.nested(2, |data| _ = data.bytes(1, &target));
-                    }
+        for map in [PORTS, BOUND] {
+            let of_map: Vec<&Forward> = forwards.iter().filter(|forward| forward.map() == map).collect();
+            for together in of_map.chunks(TOGETHER) {
+                self.add(kind, flags, |all| {
+                    all.text(1, table).text(2, map).nested(3, |list| {
+                        for forward in together {
+                            let ((key, length), target) = forward.element();
+                            list.nested(1, |element| {
+                                element.nested(1, |data| _ = data.bytes(1, &key[..length]));
+                                if kind == NEWELEMENT {
+                                    element.nested(2, |data| _ = data.bytes(1, &target));
+                                }
+                            });
+                        }
+                    });
                 });
-            });
-        });
+            }
+        }
     }
 
     fn chain(&mut self, name: &str, kind: &str, hook: u32, priority: i32) {

@@ -5,24 +5,26 @@ use alloc::{format, string::String, vec::Vec};
 use crate::{
     Error, Result,
     build::{Options, plan::IMAGE_CONTEXT},
-    engine::{build::check_limits, import::new_name},
+    engine::{Engine, build::check_limits, import::new_name},
     image::{config::ARCHITECTURE, reference::Reference},
 };
 
-/// Checks what can be checked before anything is read, and brings it into one form: the network is empty, `none` or
-/// `host`, the platform `linux/...` or empty. Gives the names that the image is to get.
+/// Checks what can be checked before anything is read, and brings it into one form: the network is empty or has a
+/// name, the platform is `linux/...` or empty. Gives the names that the image is to get.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is malformed, [`Error::Unsupported`] for other machines, other networks, and limits that
-/// this host can't enforce.
-pub(super) fn settle(options: &mut Options) -> Result<Vec<Reference>> {
+/// [`Error::NotFound`] without such a network, [`Error::Invalid`] for what is malformed, [`Error::Unsupported`] for other machines, and limits that this
+/// host can't enforce.
+pub(super) fn settle(options: &mut Options, engine: &Engine) -> Result<Vec<Reference>> {
     match options.network.as_str() {
         "default" => options.network.clear(),
-        "" | "none" | "host" => {}
-        other => {
-            return Err(Error::Unsupported(format!("build network {other}: it is none, host or default")));
-        }
+        "" => {}
+        name => options.network = engine.store.find_network(name)?.name,
     }
+    settle_rest(options)
+}
+
+fn settle_rest(options: &mut Options) -> Result<Vec<Reference>> {
     if !options.platform.is_empty() {
         options.platform = own_platform(&options.platform)?;
     }
@@ -76,29 +78,24 @@ mod tests {
 
     #[test]
     fn options_are_settled_before_a_build() {
-        let settled = |platform: &str, network: &str, tag: &str| {
-            let mut options = Options {
-                platform: platform.into(),
-                network: network.into(),
-                tags: [tag.into()].into(),
-                ..Options::default()
-            };
-            let names = settle(&mut options).map_err(|error| error.to_string())?;
-            Ok::<_, String>([options.platform, options.network, names[0].familiar()].join(" "))
+        let settled = |platform: &str, tag: &str| {
+            let mut options =
+                Options { platform: platform.into(), tags: [tag.into()].into(), ..Options::default() };
+            let names = settle_rest(&mut options).map_err(|error| error.to_string())?;
+            Ok::<_, String>([options.platform.as_str(), &names[0].familiar()].join(" "))
         };
         let own = format!("linux/{ARCHITECTURE}");
-        assert_eq!(settled("", "default", "box"), Ok("  box:latest".into()));
-        assert_eq!(settled(ARCHITECTURE, "host", "box:1"), Ok(format!("{own} host box:1")));
-        assert_eq!(settled("linux", "none", "x.io/b"), Ok(format!("{own} none x.io/b:latest")));
-        for (platform, network, tag) in [
-            ("linux/s390x", "", "b"),
-            ("windows/amd64", "", "b"),
-            ("linux/amd64,linux/arm64", "", "b"),
-            ("", "bridge", "b"),
-            ("", "", "B"),
-            ("", "", ""),
+        assert_eq!(settled("", "box"), Ok(" box:latest".into()));
+        assert_eq!(settled(ARCHITECTURE, "box:1"), Ok(format!("{own} box:1")));
+        assert_eq!(settled("linux", "x.io/b"), Ok(format!("{own} x.io/b:latest")));
+        for (platform, tag) in [
+            ("linux/s390x", "b"),
+            ("windows/amd64", "b"),
+            ("linux/amd64,linux/arm64", "b"),
+            ("", "B"),
+            ("", ""),
         ] {
-            assert!(settled(platform, network, tag).is_err(), "{platform} {network} {tag}");
+            assert!(settled(platform, tag).is_err(), "{platform} {tag}");
         }
     }
 }

@@ -104,14 +104,14 @@ impl Build<'_> {
             return Err(self.wrong(line, "RUN has no command".into()));
         }
         let environment = done.state.environment();
-        let unsaid = matches!(self.task.options.network.as_str(), "" | "default");
-        let is_cut_off = unsaid && run.network == Network::Default;
+        let unsaid = self.task.options.network.is_empty();
         let network = match run.network {
             Network::None => "none",
             Network::Host => "host",
-            Network::Default if unsaid => "none",
+            Network::Default if unsaid => self.engine.default_network.as_str(),
             Network::Default => self.task.options.network.as_str(),
         };
+        let is_cut_off = unsaid && run.network == Network::Default && network == "none";
         if run.network == Network::Host && self.task.options.network != "host" {
             let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
             return Err(self.wrong(line, why.into()));

@@ -158,7 +158,7 @@ impl Site<'_> {
         keep.extend(task.contexts.values().chain([task.context]).map(|context| context.root.as_fd()));
         keep.push(reporter.as_fd());
         let build = |kept: &mut Kept| -> Result<State> {
-            let engine = Engine::open(&engine.data_path, &engine.run_path)?;
+            let engine = engine.again()?;
             let mut hashes = Hashes::load(&engine.data);
             let tell: &mut Tell<'_> = &mut |event| send(&reporter, EVENT, &json(&event));
             let mut build = Build { engine: &engine, task, hashes: &mut hashes, kept, tell, next: 0, done };

@@ -1,0 +1,294 @@
+//! A network as the kernel has it: an interface of this host that all its containers are attached to, and a table of the
+//! packet filter with the same name. They are made when they are first used, and made again if somebody took them away.
+
+use alloc::{format, string::String, vec::Vec};
+use core::net::Ipv4Addr;
+
+use rustix::{
+    fd::{AsFd, AsRawFd, OwnedFd},
+    fs::{Mode, OFlags},
+    io::Errno,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+use super::lease::Leases;
+use crate::{
+    Context, Error, Result,
+    container::{endpoint::Endpoint, names},
+    engine::Engine,
+    file::{self, CWD},
+    net::{
+        link::{self, Cable},
+        message::{Messages, messages},
+        socket::Socket,
+        subnet::{Subnet, hardware_address, read_hardware},
+        table::{self, Transaction},
+    },
+    store::networks::Network,
+};
+
+/// A bridge, and the sockets by which the kernel is told of its containers.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    pub name: String,
+    pub subnet: Subnet,
+    pub gateway: Ipv4Addr,
+    index: u32,
+    mtu: u32,
+    isolates: bool,
+    route: Socket,
+    pub filter: Socket,
+}
+
+impl Engine {
+    /// The name of a network's bridge. Each run root has one of its own for the network that is always there.
+    #[must_use]
+    pub fn bridge_name(&self, network: &Network) -> String {
+        if !network.is_built_in() {
+            return network.bridge_name();
+        }
+        if self.run_path == Engine::RUN_ROOT {
+            return "skiff0".into();
+        }
+        let sum = format!("{}", crate::digest::Digest::of(self.run_path.as_bytes()));
+        format!("skiff-{}", &sum[sum.len() - 8..])
+    }
+
+    /// A network's addresses, and the bridge's among them. None if it gets some when it is first used.
+    #[must_use]
+    pub fn subnet(&self, network: &Network) -> Option<(Subnet, Ipv4Addr)> {
+        let subnet = network.subnet.or_else(|| {
+            let route = Socket::route().ok()?;
+            let index = find_link(&route, &self.bridge_name(network)).ok()??;
+            addresses_of(&route, index).ok()?.first().map(|(_, subnet)| *subnet)
+        })?;
+        Some((subnet, network.gateway_in(subnet)))
+    }
+
+    /// Finds the bridge of a network and its table, or makes them.
+    pub(super) fn bridge(&self, network: &Network, _leases: &Leases) -> Result<Bridge> {
+        let name = self.bridge_name(network);
+        let route = Socket::route().context("open", "netlink socket")?;
+        let found = find_link(&route, &name).context("look up interface", &name)?;
+        let all = match found {
+            Some(index) => addresses_of(&route, index).context("read the addresses of", &name)?,
+            None => Vec::new(),
+        };
+        let known = match network.subnet {
+            Some(subnet) => all.contains(&(network.gateway_in(subnet), subnet)).then_some(subnet),
+            None => all.first().map(|(_, subnet)| *subnet),
+        };
+        let (index, subnet) = match (found, known) {
+            (Some(index), Some(subnet)) => (index, subnet),
+            (found, _) => self.make_bridge(&route, &name, network, found)?,
+        };
+        let filter = Socket::netfilter().context("open", "netlink socket").map_err(without_filter)?;
+        let mut question = Messages::default();
+        table::ask_table(&mut question, &name);
+        if known.is_none() || filter.ask(&question).is_err() {
+            // First, since who finds the table takes it that all is there.
+            set("/proc/sys/net/ipv4/ip_forward")?;
+            // What the host sends from 127.0.0.1 to a published port goes over the bridge.
+            set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))?;
+            let mut all = Transaction::new(&name);
+            all.set_up(&name, network.rules(subnet));
+            filter
+                .request(&all.finish())
+                .context("make packet filter table", &name)
+                .map_err(without_filter)?;
+        }
+        let (gateway, mtu, isolates) = (network.gateway_in(subnet), network.mtu(), network.isolates());
+        Ok(Bridge { name, subnet, gateway, index, mtu, isolates, route, filter })
+    }
+
+    /// Makes the bridge if it is not `found`, and gives it its address. A network without a subnet gets one that nobody
+    /// has here.
+    fn make_bridge(
+        &self,
+        route: &Socket,
+        name: &str,
+        network: &Network,
+        found: Option<u32>,
+    ) -> Result<(u32, Subnet)> {
+        // Nobody makes a network with these addresses meanwhile.
+        let _locked = network.subnet.is_none().then(|| self.store.lock_networks()).transpose()?;
+        let subnet = network.subnet.map_or_else(|| self.free_subnet(network), Ok)?;
+        let gateway = network.gateway_in(subnet);
+        if found.is_none() {
+            let mut all = Messages::default();
+            link::add_bridge(&mut all, name, hardware_address(gateway), network.mtu());
+            route.request(&all).context("make interface", name)?;
+        }
+        let index = index_of(route, name)?;
+        let mut all = Messages::default();
+        link::add_address(&mut all, index, gateway, subnet);
+        route.request(&all).context("give an address to", name)?;
+        Ok((index, subnet))
+    }
+
+    /// A subnet that no network has, and that no interface and no route of this host leads to. The first of all is left to
+    /// the network that is always there.
+    pub(super) fn free_subnet(&self, network: &Network) -> Result<Subnet> {
+        let used = self.used_subnets()?;
+        let mut pool = Subnet::pool().skip(usize::from(!network.is_built_in()));
+        pool.find(|subnet| !used.iter().any(|used| used.overlaps(*subnet))).ok_or_else(|| {
+            Error::Conflict("could not find an available, non-overlapping IPv4 address pool".into())
+                .hint("say which with --subnet, or remove networks that nobody needs: `skiff network prune`")
+        })
+    }
+
+    /// Where this host's interfaces and routes lead to, and what its networks have.
+    pub(super) fn used_subnets(&self) -> Result<Vec<Subnet>> {
+        let route = Socket::route().context("open", "netlink socket")?;
+        let mut question = Messages::default();
+        link::ask_routes(&mut question);
+        let answer = route.ask(&question).context("read", "routes")?;
+        let mut used: Vec<Subnet> =
+            messages(&answer).filter_map(|message| link::read_route(&message)).collect();
+        used.extend(addresses(&route).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet));
+        used.extend(self.store.networks()?.iter().filter_map(|network| network.subnet));
+        Ok(used)
+    }
+
+    /// Whether there is an interface of this name.
+    pub(super) fn has_interface(name: &str) -> Result<bool> {
+        let route = Socket::route().context("open", "netlink socket")?;
+        Ok(find_link(&route, name).context("look up interface", name)?.is_some())
+    }
+
+    /// Takes a network's bridge and table away, if they are there.
+    pub(super) fn remove_bridge(&self, network: &Network) -> Result<()> {
+        let name = self.bridge_name(network);
+        if let Ok(filter) = Socket::netfilter() {
+            let mut all = Transaction::new(&name);
+            all.remove();
+            match filter.request(&all.finish()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    return Err(without_filter(Error::os("remove packet filter table", name, errno)));
+                }
+            }
+        }
+        let route = Socket::route().context("open", "netlink socket")?;
+        if let Some(index) = find_link(&route, &name).context("look up interface", &name)? {
+            let mut all = Messages::default();
+            link::remove(&mut all, index);
+            route.request(&all).context("remove interface", &name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Bridge {
+    /// Gives a network namespace an interface on the bridge.
+    pub fn attach(&self, endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
+        let end = format!("veth{}", &names::new_id()?[..10]);
+        let mut all = Messages::default();
+        link::add_cable(
+            &mut all,
+            &Cable {
+                name: &end,
+                bridge: self.index,
+                peer: &endpoint.interface,
+                peer_address: read_hardware(&endpoint.hardware_address)
+                    .unwrap_or_else(|| hardware_address(endpoint.address)),
+                namespace: namespace.as_raw_fd() as u32,
+                mtu: self.mtu,
+                isolated: self.isolates,
+            },
+        );
+        let what = "container's network";
+        self.route.request(&all).context("make interface", &end)?;
+        let inside = within(namespace, Socket::route).context("enter", what)?;
+        let index = index_of(&inside, &endpoint.interface)?;
+        let mut all = Messages::default();
+        link::set_up(&mut all, index);
+        link::add_address(&mut all, index, endpoint.address, self.subnet);
+        if endpoint.has_default_route {
+            link::add_default_route(&mut all, index, endpoint.gateway);
+        }
+        inside.request(&all).context("set up", what)
+    }
+}
+
+/// Takes an endpoint's interface out of a network namespace, if it is there.
+pub(super) fn detach(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
+    let what = "container's network";
+    let inside = within(namespace, Socket::route).context("enter", what)?;
+    if let Some(index) =
+        find_link(&inside, &endpoint.interface).context("look up interface", &endpoint.interface)?
+    {
+        let mut all = Messages::default();
+        link::remove(&mut all, index);
+        inside.request(&all).context("remove interface", &endpoint.interface)?;
+    }
+    Ok(())
+}
+
+/// Has a network namespace send over this gateway what has no better way.
+pub(super) fn lead_out(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
+    let what = "container's network";
+    let inside = within(namespace, Socket::route).context("enter", what)?;
+    let mut all = Messages::default();
+    link::add_default_route(&mut all, index_of(&inside, &endpoint.interface)?, endpoint.gateway);
+    inside.request(&all).context("set up", what)
+}
+
+fn find_link(route: &Socket, name: &str) -> Result<Option<u32>, Errno> {
+    let mut question = Messages::default();
+    link::ask_link(&mut question, name);
+    match route.ask(&question) {
+        Ok(answer) => Ok(messages(&answer).find_map(|message| link::read_link(&message))),
+        Err(Errno::NODEV) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The number of an interface that has to be there.
+fn index_of(route: &Socket, name: &str) -> Result<u32> {
+    let found = find_link(route, name).and_then(|found| found.ok_or(Errno::NODEV));
+    found.context("look up interface", name)
+}
+
+/// The addresses of an interface.
+fn addresses_of(route: &Socket, index: u32) -> Result<Vec<(Ipv4Addr, Subnet)>, Errno> {
+    let all = addresses(route)?.into_iter().filter(|(on, ..)| *on == index);
+    Ok(all.map(|(_, address, subnet)| (address, subnet)).collect())
+}
+
+/// All addresses of this host, with the interfaces that have them.
+fn addresses(route: &Socket) -> Result<Vec<(u32, Ipv4Addr, Subnet)>, Errno> {
+    let mut question = Messages::default();
+    link::ask_addresses(&mut question);
+    let answer = route.ask(&question)?;
+    Ok(messages(&answer).filter_map(|message| link::read_address(&message)).collect())
+}
+
+/// What `open` gives in a network namespace, which this thread is in meanwhile.
+fn within<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let own = rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let opened = open();
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
+    opened
+}
+
+/// Switches a setting of the kernel on.
+fn set(path: &str) -> Result<()> {
+    if file::read(CWD, path, 16).is_ok_and(|text| text == b"1\n") {
+        return Ok(());
+    }
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|open| file::write_all(open, b"1"))
+        .context("write", path)
+}
+
+/// Says what the kernel lacks.
+fn without_filter(error: Error) -> Error {
+    match error {
+        Error::Os { errno: Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOENT, .. } => error.hint(
+            "bridge networks need nf_tables with NAT in the kernel (CONFIG_NF_TABLES, NFT_NAT, NFT_MASQ, NFT_FIB)",
+        ),
+        other => other,
+    }
+}
