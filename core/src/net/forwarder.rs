@@ -8,6 +8,8 @@
 mod datagram;
 mod pipes;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use alloc::{collections::BTreeSet, vec, vec::Vec};
 use core::mem;
@@ -33,8 +35,8 @@ const CLIENTS_MAX: usize = 1024;
 const DESCRIPTORS_EACH: usize = 8;
 /// When who has lacked a descriptor tries again, unless one gets free before.
 const PAUSE_NS: i64 = clock::SECOND;
-/// How long is carried, at the end, what has come before it.
-const LEFTOVERS_NS: i64 = clock::SECOND / 10;
+/// How many turns each gets, at the end, for what has come before it.
+const LAST_TURNS: usize = 16;
 /// Events that are asked for at once.
 const EVENTS: usize = 256;
 /// More than any datagram has.
@@ -222,26 +224,28 @@ impl Forwarder {
 
     fn run(mut self, end: BorrowedFd<'_>) -> Result<()> {
         let mut events = Vec::with_capacity(EVENTS);
-        let mut ends_at = None;
+        let mut turns_left = None;
         loop {
-            let at = if self.again.is_empty() && ends_at.is_none() { self.next_deadline() } else { Some(0) };
-            let timeout = at.map(clock::timeout_until);
+            let goes_on = self.again.is_empty() && turns_left.is_none();
+            let deadline = if goes_on { self.next_deadline() } else { Some(0) };
+            let timeout = deadline.map(clock::timeout_until);
             events.clear();
             match epoll::wait(&self.shared.epoll, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).context("wait for", "published ports"),
             }
             let again = mem::take(&mut self.again);
-            if let Some(at) = ends_at
-                && (events.is_empty() && again.is_empty() || clock::monotonic() >= at)
-            {
-                return Ok(());
+            if let Some(left) = &mut turns_left {
+                if *left == 0 || (events.is_empty() && again.is_empty()) {
+                    return Ok(());
+                }
+                *left -= 1;
             }
             for event in &events {
                 match event.data.u64() {
                     Key::END => {
                         let _ = epoll::delete(&self.shared.epoll, end);
-                        ends_at = Some(clock::monotonic() + LEFTOVERS_NS);
+                        turns_left = Some(LAST_TURNS);
                         self.shared.limits.connections = 0;
                     }
                     bits => self.turn(Key::from_bits(bits), event.flags),

@@ -150,3 +150,92 @@ impl Port {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+    use core::net::Ipv4Addr;
+
+    use rustix::{
+        event::epoll::{self, CreateFlags},
+        net::{bind, getsockname},
+    };
+
+    use super::*;
+    use crate::net::forwarder::{Limits, pipes::Pipes};
+
+    fn shared(clients: usize) -> Shared {
+        Shared {
+            epoll: epoll::create(CreateFlags::CLOEXEC).unwrap(),
+            pipes: Pipes::default(),
+            limits: Limits { connections: 0, clients },
+            connections: 0,
+            serial: 0,
+            freed: false,
+            sweep_at: None,
+            buffer: vec![0; 1 << 10],
+        }
+    }
+
+    fn address(socket: &OwnedFd) -> SocketAddrV4 {
+        getsockname(socket).unwrap().try_into().unwrap()
+    }
+
+    /// A port, one that it goes to, and clients that have sent a datagram in this order.
+    fn port_with(clients: usize) -> (Port, OwnedFd, Vec<OwnedFd>) {
+        let bound = || {
+            let socket =
+                socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).unwrap();
+            bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+            socket
+        };
+        let (inside, outside) = (bound(), bound());
+        let sender = || {
+            let client = bound();
+            sendto(&client, b"?", SendFlags::empty(), &address(&outside)).unwrap();
+            client
+        };
+        let senders = (0..clients).map(|_| sender()).collect();
+        let to = address(&inside);
+        (Port::new(outside, to), inside, senders)
+    }
+
+    #[test]
+    fn the_client_that_was_silent_for_longest_gives_way() {
+        let (mut port, _inside, clients) = port_with(3);
+        let mut shared = shared(2);
+        assert_eq!(port.turn(Key::port(0), &mut shared), Turn::Waits);
+        let known = clients.iter().map(|client| port.serials.contains_key(&address(client)));
+        assert_eq!(known.collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(port.clients.len(), 2);
+        assert!(shared.freed);
+    }
+
+    #[test]
+    fn clients_are_forgotten_after_silence_sooner_without_an_answer() {
+        let (mut port, inside, _clients) = port_with(2);
+        let mut shared = shared(2);
+        let before = clock::monotonic();
+        port.turn(Key::port(0), &mut shared);
+        let after = clock::monotonic();
+        let expected = before + UNANSWERED_NS..=after + UNANSWERED_NS;
+        assert!(expected.contains(&shared.sweep_at.unwrap()));
+
+        let (_, _, first) = recvfrom(&inside, &mut [0], RecvFlags::empty()).unwrap();
+        let first = SocketAddrV4::try_from(first.unwrap()).unwrap();
+        sendto(&inside, b"!", SendFlags::empty(), &first).unwrap();
+        let has_it = |(_, client): &(&u64, &Client)| address(&client.socket).port() == first.port();
+        let serial = *port.clients.iter().find(has_it).unwrap().0;
+        assert_eq!(port.turn(Key { serial, ..Key::port(0) }, &mut shared), Turn::Waits);
+        let answered = clock::monotonic();
+
+        port.sweep(after, &mut shared);
+        assert_eq!(port.clients.len(), 2);
+        shared.sweep_at = None;
+        port.sweep(after + UNANSWERED_NS, &mut shared);
+        assert_eq!(port.clients.keys().collect::<Vec<_>>(), [&serial]);
+        assert!(shared.sweep_at.unwrap() <= answered + SILENCE_NS);
+        port.sweep(answered + SILENCE_NS, &mut shared);
+        assert!(port.clients.is_empty() && port.serials.is_empty());
+    }
+}

@@ -9,8 +9,10 @@ use rustix::{
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
-/// How much a pipe takes: what a connection has of this host's memory at most, one way, beside its sockets.
-pub const PIPE_BYTES: usize = 256 << 10;
+/// How much a pipe takes; what anybody may have (pipe(7)). A quarter of it costs a third more of the processor.
+const PIPE_BYTES: usize = 1 << 20;
+/// How much the pipes of all connections take one way, whoever does not read what comes through them.
+const ALL_BYTES: usize = 256 << 20;
 /// How many are kept that nobody needs.
 const SPARE_MAX: usize = 16;
 
@@ -45,5 +47,10 @@ impl Pipes {
         if self.0.len() < SPARE_MAX {
             self.0.push(pipe);
         }
+    }
+
+    /// How much goes into a pipe when there are so many connections.
+    pub fn share(connections: usize) -> usize {
+        (ALL_BYTES / connections.max(1)).min(PIPE_BYTES)
     }
 }

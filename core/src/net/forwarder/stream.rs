@@ -16,7 +16,7 @@ use rustix::{
 
 use super::{
     Key, Shared, Side, Turn,
-    pipes::{PIPE_BYTES, Pipe, Pipes},
+    pipes::{Pipe, Pipes},
 };
 
 /// SOMAXCONN; the kernel takes what it allows of it.
@@ -24,7 +24,7 @@ const BACKLOG: i32 = 4096;
 /// Connections that one turn accepts.
 const ACCEPTED_MAX: usize = 32;
 /// How often one turn fills a pipe.
-const FILLED_MAX: usize = 8;
+const FILLED_MAX: usize = 4;
 /// A client that has vanished holds its connection for three minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -192,7 +192,7 @@ impl Connection {
 impl Way {
     /// Does what can be done at once. An error is one of the sender, from which nothing comes any more.
     fn carry(&mut self, from: &mut End, to: &mut End, shared: &mut Shared) -> Result<Turn, Errno> {
-        let turn = self.fill_and_drain(from, to, &mut shared.pipes)?;
+        let turn = self.fill_and_drain(from, to, shared)?;
         if self.held_bytes == 0
             && let Some(pipe) = self.pipe.take()
         {
@@ -204,7 +204,8 @@ impl Way {
 
     /// A pipe is filled only when it is empty and would be drained: so that nothing can be meant by EAGAIN but that there
     /// is nothing to be read, and so that who does not read has at most one.
-    fn fill_and_drain(&mut self, from: &mut End, to: &mut End, pipes: &mut Pipes) -> Result<Turn, Errno> {
+    fn fill_and_drain(&mut self, from: &mut End, to: &mut End, shared: &mut Shared) -> Result<Turn, Errno> {
+        let share = Pipes::share(shared.connections);
         if from.failed && self.ended {
             return Err(Errno::CONNRESET);
         }
@@ -214,13 +215,13 @@ impl Way {
             }
             let pipe = match &self.pipe {
                 Some(pipe) => pipe,
-                None => match pipes.take() {
+                None => match shared.pipes.take() {
                     Ok(pipe) => self.pipe.insert(pipe),
                     Err(_) => return Ok(Turn::Lacks),
                 },
             };
             if self.held_bytes == 0 {
-                match splice(&from.socket, None, &pipe.input, None, PIPE_BYTES, SpliceFlags::NONBLOCK) {
+                match splice(&from.socket, None, &pipe.input, None, share, SpliceFlags::NONBLOCK) {
                     Ok(0) if from.failed => return Err(Errno::CONNRESET),
                     Ok(0) => {
                         self.ended = true;
