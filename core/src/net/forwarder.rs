@@ -58,7 +58,7 @@ pub struct Forwarded {
 /// It is the life of a process that ignores SIGPIPE, as all of the engine do: its limit of open files is raised.
 ///
 /// # Errors
-/// Of the kernel, for sockets that don't listen and what epoll lacks. What fails for one client ends its connection.
+/// Of the kernel: EADDRINUSE if somebody else listens at a port; ENOMEM. What fails for one client ends its connection only.
 ///
 /// # Kernel
 /// epoll(7), splice(2). A port whose connections were ended from this side can be bound again within a minute only by a

@@ -248,8 +248,9 @@ impl Way {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => {
                     to.failed = true;
-                    // Whatever has come from it, or the reason.
+                    // Whatever has come from it, or the reason: the other way finds it.
                     to.readable = true;
+                    return Ok(Turn::More);
                 }
             }
         }
