@@ -150,6 +150,9 @@ fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool,
     let connection = context.client.hijack(&target, Some(&body)).map_err(failed)?;
     let id = connection.headers.get("Skiff-Container").unwrap_or_default().to_owned();
     order.write_id(&id)?;
+    if let Some(warning) = connection.headers.get("Skiff-Warning") {
+        output::note(&format!("WARNING: {warning}\n"));
+    }
     if detach {
         output::line(&id)?;
         return Ok(0);

@@ -90,6 +90,7 @@ const SCENARIOS: &[Scenario] = &[
     rust("device_rules_deny_what_they_do_not_allow", devices::rules),
     rust("stats_say_what_was_used", stats::all),
     shell("limits_hold_through_the_command", include_str!("limits.sh")),
+    shell("ports_are_published_with_a_packet_filter_and_without", include_str!("network.sh")),
     shell("user_and_time_namespaces_know_the_kernel", include_str!("namespaces.sh")).in_initramfs(),
 ];
 

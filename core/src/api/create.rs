@@ -7,13 +7,14 @@ use crate::{Result, engine::Engine};
 pub(super) fn create(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let body = exchange.whole_body()?;
     let container = engine.create(&body, exchange.query.text("name")?)?;
-    created(exchange, &container.record.id)
+    let warning = engine.network_warning(&container.record);
+    created(exchange, &container.record.id, warning.as_slice())
 }
 
 /// The answer to a request that has made a container.
-pub(super) fn created(exchange: &mut Exchange<'_>, id: &str) -> Result<()> {
+pub(super) fn created(exchange: &mut Exchange<'_>, id: &str, warnings: &[&str]) -> Result<()> {
     let mut json = Json::new();
-    json.open_object().key("Id").string(id).key("Warnings").open_array().close_array().close_object();
+    json.open_object().key("Id").string(id).key("Warnings").strings(warnings).close_object();
     exchange.reply(201, json)
 }
 

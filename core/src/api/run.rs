@@ -56,7 +56,10 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         early: Vec::new(),
         after: None,
     };
-    let hijacked = exchange.hijack_with(true, &[("Skiff-Container", &id)]).and_then(|hijacked| {
+    let warning = engine.network_warning(&container.record);
+    let fields = [("Skiff-Container", id.as_str()), ("Skiff-Warning", warning.unwrap_or_default())];
+    let fields = &fields[..1 + usize::from(warning.is_some())];
+    let hijacked = exchange.hijack_with(true, fields).and_then(|hijacked| {
         attach.early = hijacked.early.to_vec();
         rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")
     });

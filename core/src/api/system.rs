@@ -4,7 +4,7 @@ use super::{API_VERSION, API_VERSION_MIN, exchange::Exchange, json::Json};
 use crate::{
     Result,
     clock::Time,
-    engine::{Engine, host::Host},
+    engine::{Engine, host::Host, network::WITHOUT_FILTER},
     process::cgroup::{self, Controllers, Layout},
 };
 
@@ -117,6 +117,9 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             json.string("WARNING: hybrid cgroups: controllers that are mounted as version 1 can't be used");
         }
         Some(Layout::Pure) => {}
+    }
+    if !engine.has_packet_filter() {
+        json.string(&alloc::format!("WARNING: {WITHOUT_FILTER}"));
     }
     json.close_array().close_object();
     exchange.reply(200, json)

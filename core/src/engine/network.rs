@@ -27,6 +27,7 @@ use crate::{
         config::{Map, nullable},
         endpoint::Endpoint,
         names,
+        record::{Listed, Record},
     },
     events::{Event, Kind},
     net::subnet::Subnet,
@@ -37,6 +38,10 @@ use crate::{
 pub const LIST_FILTERS: [&str; 8] = ["name", "id", "driver", "type", "scope", "label", "label!", "dangling"];
 /// The filters of `network prune`.
 pub const PRUNE_FILTERS: [&str; 3] = ["label", "label!", "until"];
+
+/// What is said where the kernel can't do all.
+pub const WITHOUT_FILTER: &str = "this kernel has no nf_tables: containers reach nothing but their own networks, and \
+                                  a process carries what comes to published ports";
 
 /// The body of a create request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -182,6 +187,18 @@ fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
 }
 
 impl Engine {
+    /// What a container's networks lack on this host.
+    #[must_use]
+    pub fn network_warning(&self, record: &Record) -> Option<&'static str> {
+        (record.is_bridged() && !bridge::has_filter()).then_some(WITHOUT_FILTER)
+    }
+
+    /// Whether the kernel can do all that networks need.
+    #[must_use]
+    pub fn has_packet_filter(&self) -> bool {
+        bridge::has_filter()
+    }
+
     /// Makes a network.
     ///
     /// # Errors
@@ -301,7 +318,7 @@ impl Engine {
     fn networks_in_use(&self) -> Result<Vec<String>> {
         let mut all = Vec::new();
         for id in self.shelf.ids()? {
-            if let Some(record) = self.shelf.load::<crate::container::record::Listed>(&id)? {
+            if let Some(record) = self.shelf.load::<Listed>(&id)? {
                 all.extend(record.network_names().into_iter().map(String::from));
             }
         }

@@ -22,7 +22,7 @@ use crate::{
         message::{Messages, messages},
         socket::Socket,
         subnet::{Subnet, hardware_address, read_hardware},
-        table::{self, Transaction},
+        table::{self, Rules, Transaction},
     },
     store::networks::Network,
 };
@@ -37,7 +37,8 @@ pub(super) struct Bridge {
     mtu: u32,
     isolates: bool,
     route: Socket,
-    pub filter: Socket,
+    /// None if this kernel has no packet filter that can do what is needed.
+    pub filter: Option<Socket>,
 }
 
 impl Engine {
@@ -82,21 +83,7 @@ impl Engine {
             (Some(index), Some(subnet)) => (index, subnet),
             (found, _) => self.make_bridge(&route, &name, network, found)?,
         };
-        let filter = Socket::netfilter().context("open", "netlink socket").map_err(without_filter)?;
-        let mut question = Messages::default();
-        table::ask_table(&mut question, &name);
-        if known.is_none() || filter.ask(&question).is_err() {
-            // First, since who finds the table takes it that all is there.
-            set("/proc/sys/net/ipv4/ip_forward")?;
-            // What the host sends from 127.0.0.1 to a published port goes over the bridge.
-            set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))?;
-            let mut all = Transaction::new(&name);
-            all.set_up(&name, network.rules(subnet));
-            filter
-                .request(&all.finish())
-                .context("make packet filter table", &name)
-                .map_err(without_filter)?;
-        }
+        let filter = filter(&name, known.is_some(), network.rules(subnet))?;
         let (gateway, mtu, isolates) = (network.gateway_in(subnet), network.mtu(), network.isolates());
         Ok(Bridge { name, subnet, gateway, index, mtu, isolates, route, filter })
     }
@@ -164,9 +151,7 @@ impl Engine {
             all.remove();
             match filter.request(&all.finish()) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => {
-                    return Err(without_filter(Error::os("remove packet filter table", name, errno)));
-                }
+                Err(errno) => return Err(Error::os("remove packet filter table", name, errno)),
             }
         }
         let route = Socket::route().context("open", "netlink socket")?;
@@ -234,6 +219,53 @@ pub(super) fn lead_out(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
     inside.request(&all).context("set up", what)
 }
 
+/// The packet filter, with a table for the bridge, which may be `known` to it already. None if the kernel has not what is
+/// needed. Then nothing goes from one interface to another, since nothing would keep networks apart.
+fn filter(bridge: &str, known: bool, rules: Rules) -> Result<Option<Socket>> {
+    let is_missing = |errno| matches!(errno, Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOENT);
+    let filter = match Socket::netfilter() {
+        Err(errno) if is_missing(errno) => return Ok(None),
+        other => other.context("open", "netlink socket")?,
+    };
+    let mut question = Messages::default();
+    table::ask_table(&mut question, bridge);
+    if known && filter.ask(&question).is_ok() {
+        return Ok(Some(filter));
+    }
+    // First, since who finds the table takes it that all is there.
+    let forwarded = turn(
+        "/proc/sys/net/ipv4/ip_forward",
+        b"1
+",
+    )?;
+    // What the host sends from 127.0.0.1 to a published port goes over the bridge.
+    turn(
+        &format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"),
+        b"1
+",
+    )?;
+    let mut all = Transaction::new(bridge);
+    all.set_up(bridge, rules);
+    match filter.request(&all.finish()) {
+        Err(errno) if is_missing(errno) => {
+            if forwarded {
+                turn(
+                    "/proc/sys/net/ipv4/ip_forward",
+                    b"0
+",
+                )?;
+            }
+            Ok(None)
+        }
+        other => other.context("make packet filter table", bridge).map(|()| Some(filter)),
+    }
+}
+
+/// Whether this kernel seems to have a packet filter.
+pub(super) fn has_filter() -> bool {
+    Socket::netfilter().is_ok()
+}
+
 fn find_link(route: &Socket, name: &str) -> Result<Option<u32>, Errno> {
     let mut question = Messages::default();
     link::ask_link(&mut question, name);
@@ -273,22 +305,13 @@ fn within<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T, Errno>) -> Re
     opened
 }
 
-/// Switches a setting of the kernel on.
-fn set(path: &str) -> Result<()> {
-    if file::read(CWD, path, 16).is_ok_and(|text| text == b"1\n") {
-        return Ok(());
+/// Gives a setting of the kernel a value; whether it had another.
+fn turn(path: &str, value: &[u8]) -> Result<bool> {
+    if file::read(CWD, path, 16).is_ok_and(|text| text == value) {
+        return Ok(false);
     }
     rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|open| file::write_all(open, b"1"))
+        .and_then(|open| file::write_all(open, value))
         .context("write", path)
-}
-
-/// Says what the kernel lacks.
-fn without_filter(error: Error) -> Error {
-    match error {
-        Error::Os { errno: Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOENT, .. } => error.hint(
-            "bridge networks need nf_tables with NAT in the kernel (CONFIG_NF_TABLES, NFT_NAT, NFT_MASQ, NFT_FIB)",
-        ),
-        other => other,
-    }
+        .map(|()| true)
 }

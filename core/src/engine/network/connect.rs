@@ -35,7 +35,7 @@ use crate::{
 pub struct Connection {
     /// What it has.
     pub endpoints: Vec<Endpoint>,
-    /// The sockets that reserve its ports.
+    /// The sockets that reserve its ports, or what keeps the process alive that has them.
     _reserved: Vec<OwnedFd>,
 }
 
@@ -80,7 +80,7 @@ impl Engine {
             .filter(|at| !networks[*at].0.internal)
             .rev()
             .max_by_key(|at| networks[*at].1.gw_priority);
-        let (mut ports, reserved) = match outer {
+        let (mut ports, mut reserved) = match outer {
             Some(at) => ports::reserve(record, networks[at].0.host_address())?,
             None => Default::default(),
         };
@@ -99,7 +99,7 @@ impl Engine {
             let namespace = unborn.network_namespace()?;
             for (endpoint, bridge) in &made {
                 bridge.attach(endpoint, &namespace)?;
-                self.publish_ports(endpoint, bridge)?;
+                self.publish_ports(endpoint, bridge, &mut reserved)?;
             }
             Ok(())
         };

@@ -133,8 +133,9 @@ fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
             port: PORT,
         })
         .into();
+    let Some(filter) = &bridge.filter else { return usual };
     // From one before this one.
-    ports::withdraw(&bridge.filter, &bridge.name, &forwards);
+    ports::withdraw(filter, &bridge.name, &forwards);
     match usual {
         Err(Error::Os { errno: Errno::ADDRINUSE, .. }) => {}
         other => return other,
@@ -146,7 +147,7 @@ fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
     }
     let mut all = Transaction::new(&bridge.name);
     all.forward(&forwards);
-    bridge.filter.request(&all.finish()).context("lead questions for names in", &bridge.name)?;
+    filter.request(&all.finish()).context("lead questions for names in", &bridge.name)?;
     Ok(sockets)
 }
 
