@@ -115,7 +115,7 @@ impl Hosts {
 
     /// What a host gets from an address, within a second.
     fn get(&self, host: usize, place: &str) -> Option<String> {
-        let url = format!("http://{place}/");
+        let url = format!("http://{place}");
         let output =
             self.on(host, &["timeout", "1", "busybox", "wget", "-q", "-O", "-", &url]).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().into())
@@ -123,7 +123,7 @@ impl Hosts {
 
     /// What a container gets.
     fn get_inside(&self, name: &str, place: &str) -> Option<String> {
-        let url = format!("http://{place}/");
+        let url = format!("http://{place}");
         let output =
             self.skiff(&["exec", name, "busybox", "timeout", "1", "busybox", "wget", "-q", "-O", "-", &url]);
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().into())
@@ -694,4 +694,123 @@ fn whatever_is_killed_leaves_nothing_after_the_next_command() {
         leases.is_empty() && cables == 0 && !hosts.rules().contains("8080")
     });
     assert!(hosts.text(&["network", "ls", "-q", "-f", "name=front"]).is_empty());
+}
+
+/// A dockerd in the first host's namespace, with everything of its own.
+struct Dockerd(Child, String);
+
+impl Dockerd {
+    fn new(hosts: &Hosts) -> Dockerd {
+        let place = |name: &str| hosts.scratch.path("docker").join(name).display().to_string();
+        std::fs::create_dir_all(place("")).unwrap();
+        let socket = format!("unix://{}", place("sock"));
+        let log = std::fs::File::create(place("log")).unwrap();
+        let words = [
+            "dockerd",
+            "--data-root",
+            &place("data"),
+            "--exec-root",
+            &place("exec"),
+            "--pidfile",
+            &place("pid"),
+            "-H",
+            &socket,
+        ];
+        let mut command = hosts.on(0, &words);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let docker = Dockerd(child, socket);
+        until("dockerd answers", &mut || docker.docker(&["version"]).output().unwrap().status.success());
+        docker
+    }
+
+    fn docker(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(["-H", &self.1]).args(words).stdin(Stdio::null());
+        command
+    }
+
+    fn does(&self, words: &[&str]) {
+        let output = self.docker(words).output().unwrap();
+        assert!(output.status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(self.0.id() as i32).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn dockerd_and_skiff_leave_each_other_alone() {
+    let hosts = Hosts::new();
+    let forwarding = |value: &str| {
+        let script = format!("echo {value} > /proc/sys/net/ipv4/ip_forward");
+        assert!(hosts.on(0, &["sh", "-c", &script]).status().unwrap().success());
+    };
+    let theirs = || {
+        let output = hosts.on(0, &["iptables-save"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let rules = text.lines().filter(|line| !line.starts_with('#'));
+        let without_counters = |line: &str| line.split('[').next().unwrap().to_owned();
+        rules.map(without_counters).collect::<Vec<_>>()
+    };
+    // Who finds forwarding switched off switches it on, and drops what is forwarded but to its own.
+    forwarding("0");
+    let docker = Dockerd::new(&hosts);
+    let archive = hosts.scratch.path("box.tar").display().to_string();
+    hosts.text(&["save", "-o", &archive, "box"]);
+    docker.does(&["load", "-i", &archive]);
+    let serve = "mkdir -p /www && echo docker > /www/index.html && exec busybox httpd -f -p 80 -h /www";
+    docker.does(&["run", "-d", "--name", "theirs", "-p", "8082:80", "box", "sh", "-c", serve]);
+    until("docker's container answers", &mut || hosts.get(1, "10.9.0.1:8082") == Some("docker".into()));
+    let before = theirs();
+    assert!(before.iter().any(|line| line.starts_with(":FORWARD DROP")), "{before:?}");
+    let address = hosts.web("web", "hello", &["-p", "8080:80"]);
+    assert!(!address.starts_with("172.17."), "docker has that");
+    let hello = Some("hello".to_owned());
+    for (host, place) in [(0, "127.0.0.1:8080"), (0, "10.9.0.1:8080"), (1, "10.9.0.1:8080")] {
+        assert_eq!(hosts.get(host, place), hello, "{place}");
+    }
+    assert_eq!(hosts.get(1, "10.9.0.1:8082"), Some("docker".into()));
+    let said = hosts.skiff(&["info"]).stderr;
+    assert!(
+        String::from_utf8(said)
+            .unwrap()
+            .contains("table filter of the packet filter drops what is forwarded")
+    );
+    assert_eq!(theirs(), before);
+    // What its administrator lets through goes through.
+    let _server = hosts.server(1, &["busybox", "httpd", "-f", "-p", "7", "-h", "/usr/share/common-licenses"]);
+    let ask = || hosts.get_inside("web", "10.9.0.2:7/BSD");
+    assert_eq!(ask(), None);
+    let bridge = hosts.text(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{index .Options \"com.docker.network.bridge.name\"}}",
+        "bridge",
+    ]);
+    for direction in ["-i", "-o"] {
+        let rule = ["iptables", "-I", "DOCKER-USER", direction, bridge.trim(), "-j", "ACCEPT"];
+        assert!(hosts.on(0, &rule).status().unwrap().success());
+    }
+    until("the other host answers", &mut || ask().is_some());
+    docker.does(&["rm", "-f", "theirs"]);
+    drop(docker);
+
+    // Who finds it switched on drops nothing.
+    assert!(hosts.on(0, &["nft", "flush", "ruleset"]).status().unwrap().success());
+    hosts.text(&["restart", "-t", "0", "web"]);
+    until("it is published again", &mut || hosts.get(1, "10.9.0.1:8080") == hello);
+    let docker = Dockerd::new(&hosts);
+    docker.does(&["run", "-d", "--rm", "--name", "theirs", "-p", "8082:80", "box", "sh", "-c", serve]);
+    until("docker's container answers", &mut || hosts.get(1, "10.9.0.1:8082") == Some("docker".into()));
+    assert_eq!(hosts.get(1, "10.9.0.1:8080"), hello);
+    assert!(ask().is_some());
+    docker.does(&["rm", "-f", "theirs"]);
+    hosts.text(&["rm", "-f", "web"]);
+    assert!(hosts.rules().contains("DOCKER-USER"));
 }

@@ -3,6 +3,7 @@
 use skiff_core::net::{
     link,
     message::{Flags, Messages, attributes, messages, number},
+    table,
 };
 
 /// Reads everything as everything, and writes again what was read.
@@ -12,6 +13,7 @@ pub fn netlink(data: &[u8]) {
         read += 16 + message.body.len();
         assert!(read <= data.len(), "more is read than is there");
         let _ = (message.error(), link::read_link(&message), link::read_route(&message));
+        let _ = table::read_forward_drop(&message);
         if let Some((index, address, subnet)) = link::read_address(&message) {
             assert_eq!(subnet.value_and_mask().0 & !subnet.value_and_mask().1, 0);
             let mut again = Messages::default();

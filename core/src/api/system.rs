@@ -1,10 +1,16 @@
 //! `/_ping`, `/version`, `/info`, and the answers about what skiff does not have: swarm, plugins, registries' login.
 
+use alloc::format;
+
 use super::{API_VERSION, API_VERSION_MIN, exchange::Exchange, json::Json};
 use crate::{
     Result,
     clock::Time,
-    engine::{Engine, host::Host, network::WITHOUT_FILTER},
+    engine::{
+        Engine,
+        host::Host,
+        network::{Obstacle, WITHOUT_FILTER},
+    },
     process::cgroup::{self, Controllers, Layout},
 };
 
@@ -118,8 +124,15 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         }
         Some(Layout::Pure) => {}
     }
-    if !engine.has_packet_filter() {
-        json.string(&alloc::format!("WARNING: {WITHOUT_FILTER}"));
+    match engine.network_obstacle() {
+        None => {}
+        Some(Obstacle::NoFilter) => _ = json.string(&format!("WARNING: {WITHOUT_FILTER}")),
+        Some(Obstacle::Dropped(table)) => {
+            let why = "containers reach nothing but their own networks, unless a rule there lets it through";
+            json.string(&format!(
+                "WARNING: table {table} of the packet filter drops what is forwarded: {why}"
+            ));
+        }
     }
     json.close_array().close_object();
     exchange.reply(200, json)

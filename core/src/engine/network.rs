@@ -17,7 +17,10 @@ use core::net::Ipv4Addr;
 
 use serde::Deserialize;
 
-pub use self::connect::{Connection, Disconnected};
+pub use self::{
+    bridge::Obstacle,
+    connect::{Connection, Disconnected},
+};
 use super::Engine;
 use crate::{
     Error, Result,
@@ -193,10 +196,10 @@ impl Engine {
         (record.is_bridged() && !bridge::has_filter()).then_some(WITHOUT_FILTER)
     }
 
-    /// Whether the kernel can do all that networks need.
+    /// What keeps packets from going where networks need them to go.
     #[must_use]
-    pub fn has_packet_filter(&self) -> bool {
-        bridge::has_filter()
+    pub fn network_obstacle(&self) -> Option<Obstacle> {
+        bridge::obstacle()
     }
 
     /// Makes a network.

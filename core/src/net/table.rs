@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use super::{
-    message::{Attributes, Flags, Messages},
+    message::{Attributes, Flags, Message, Messages, attributes},
     subnet::Subnet,
 };
 
@@ -19,6 +19,7 @@ const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
+const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
@@ -121,6 +122,30 @@ pub fn ask_table(to: &mut Messages, table: &str) {
     to.add(SUBSYSTEM << 8 | GETTABLE, Flags::empty(), &general(IPV4, 0), |all| _ = all.text(1, table));
 }
 
+/// Asks for all chains of all tables.
+pub fn ask_chains(to: &mut Messages) {
+    // NFPROTO_UNSPEC
+    to.add(SUBSYSTEM << 8 | GETCHAIN, Flags::DUMP, &general(0, 0), |_| {});
+}
+
+/// Reads an answer to [`ask_chains`]: the table of a chain that drops what is forwarded over IPv4 if no rule of it says
+/// otherwise. None for all others.
+#[must_use]
+pub fn read_forward_drop<'a>(message: &Message<'a>) -> Option<&'a str> {
+    let family = *message.body.first()?;
+    // NFPROTO_INET has the hooks of both protocols.
+    if message.kind != SUBSYSTEM << 8 | NEWCHAIN || !matches!(family, 1 | IPV4) {
+        return None;
+    }
+    let find = |kind: u16| message.attributes(4).find(|(found, _)| *found == kind).map(|(_, value)| value);
+    let network_number = |value: &[u8]| value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    // NFTA_CHAIN_HOOK with NFTA_HOOK_HOOKNUM, NFTA_CHAIN_POLICY
+    let hook = attributes(find(4)?).find(|(kind, _)| *kind == 1)?.1;
+    let is_one = network_number(hook)? == FORWARD && network_number(find(5)?)? == DROP;
+    let name = find(1).filter(|_| is_one)?;
+    core::str::from_utf8(name.strip_suffix(&[0]).unwrap_or(name)).ok()
+}
+
 impl<'a> Transaction<'a> {
     /// Begins one on a table.
     #[must_use]
@@ -148,7 +173,7 @@ impl<'a> Transaction<'a> {
         // The hooks are those of linux/netfilter.h, the priorities those of linux/netfilter_ipv4.h.
         self.chain("guard", "filter", 0, -300);
         self.chain("prerouting", "nat", 0, -100);
-        self.chain("forward", "filter", 2, 0);
+        self.chain("forward", "filter", FORWARD, 0);
         self.chain("output", "nat", 3, -100);
         self.chain("postrouting", "nat", 4, 100);
         self.map(PORTS, PORTS_TYPE, 8);
@@ -266,6 +291,8 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// NF_INET_FORWARD
+const FORWARD: u32 = 2;
 /// NF_DROP, NF_ACCEPT
 const DROP: u32 = 0;
 const ACCEPT: u32 = 1;
@@ -402,5 +429,53 @@ impl Rule<'_, '_> {
             all.network_number(1, 0);
             all.nested(2, |data| _ = data.nested(VERDICT, |verdict| _ = verdict.network_number(1, code)));
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::message::messages;
+
+    #[test]
+    fn a_chain_that_drops_what_is_forwarded_is_found() {
+        let chain = |family: u8, hook: u32, policy: u32| {
+            let mut all = Messages::default();
+            all.add(SUBSYSTEM << 8 | NEWCHAIN, Flags::empty(), &general(family, 0), |all| {
+                all.text(1, "filter").text(3, "FORWARD");
+                all.nested(4, |at| _ = at.network_number(1, hook).network_number(2, 0));
+                all.network_number(5, policy);
+            });
+            all
+        };
+        let table = |all: &Messages| {
+            messages(all.bytes())
+                .find_map(|message| read_forward_drop(&message).map(alloc::string::String::from))
+        };
+        assert_eq!(table(&chain(IPV4, FORWARD, DROP)).as_deref(), Some("filter"));
+        assert_eq!(table(&chain(1, FORWARD, DROP)).as_deref(), Some("filter"));
+        for other in [chain(IPV4, FORWARD, ACCEPT), chain(IPV4, 1, DROP), chain(10, FORWARD, DROP)] {
+            assert_eq!(table(&other), None);
+        }
+        let whole = chain(IPV4, FORWARD, DROP);
+        for end in 0..whole.bytes().len() {
+            messages(&whole.bytes()[..end]).for_each(|message| _ = read_forward_drop(&message));
+        }
+    }
+
+    #[test]
+    fn elements_are_told_in_as_many_messages_as_are_needed() {
+        let forward = |port: u16| Forward {
+            transport: Transport::Tcp,
+            host_address: Ipv4Addr::UNSPECIFIED,
+            host_port: port,
+            address: Ipv4Addr::LOCALHOST,
+            port,
+        };
+        let forwards: Vec<Forward> = (1..=2001).map(forward).collect();
+        let mut all = Transaction::new("t");
+        all.forward(&forwards);
+        // Begin, three of at most a thousand elements, end.
+        assert_eq!(messages(all.finish().bytes()).count(), 5);
     }
 }

@@ -261,6 +261,31 @@ fn filter(bridge: &str, known: bool, rules: Rules) -> Result<Option<Socket>> {
     }
 }
 
+/// What keeps packets from going where networks need them to go.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// This kernel has no packet filter.
+    NoFilter,
+    /// Somebody's table of this name drops what is forwarded.
+    Dropped(String),
+}
+
+/// Looks whether there is something in the way.
+pub(super) fn obstacle() -> Option<Obstacle> {
+    match Socket::netfilter() {
+        Ok(filter) => forward_drop(&filter).map(Obstacle::Dropped),
+        Err(_) => Some(Obstacle::NoFilter),
+    }
+}
+
+/// Whose table drops what is forwarded.
+pub(super) fn forward_drop(filter: &Socket) -> Option<String> {
+    let mut question = Messages::default();
+    table::ask_chains(&mut question);
+    let answer = filter.ask(&question).ok()?;
+    messages(&answer).find_map(|message| table::read_forward_drop(&message).map(String::from))
+}
+
 /// Whether this kernel seems to have a packet filter.
 pub(super) fn has_filter() -> bool {
     Socket::netfilter().is_ok()

@@ -13,7 +13,7 @@ use rustix::{
 };
 use skiff_syscalls::signal::SignalSet;
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, forward_drop};
 use crate::{
     Context, Error, Result,
     container::{
@@ -95,7 +95,8 @@ impl Engine {
         if forwards.is_empty() {
             return Ok(());
         }
-        let Some(filter) = &bridge.filter else {
+        // Where others drop what is forwarded, what comes from elsewhere would not arrive.
+        let Some(filter) = bridge.filter.as_ref().filter(|filter| forward_drop(filter).is_none()) else {
             *sockets = vec![carry(&forwards, core::mem::take(sockets))?];
             return Ok(());
         };
