@@ -253,7 +253,7 @@ fn a_port_that_is_taken_is_a_conflict_and_leaves_nothing() {
     fails(&["-p", "8081:80", "-p", "8080:80"], 125, "port is already allocated");
     fails(&["-p", "1.2.3.4:81:80"], 125, "1.2.3.4:81");
     fails(&["-p", "x:80"], 125, "invalid hostPort: x");
-    fails(&["-p", "[::1]:1:80"], 125, "IPv6 is not there yet");
+    fails(&["-p", "[1::2]:81:80"], 125, "[1::2]:81");
     let listener = hosts.server(0, &["busybox", "nc", "-l", "-p", "9000"]);
     // 9000
     let listens = ["grep", "-q", ":2328 ", "/proc/net/tcp", "/proc/net/tcp6"];
@@ -563,13 +563,10 @@ fn a_network_that_makes_no_sense_is_refused() {
         (&["--subnet", "10.9.0.0/30", "over"], "Pool overlaps with other one on this address space"),
         (&["--subnet", "10.6.0.0", "bad"], "invalid CIDR address: 10.6.0.0"),
         (&["--subnet", "10.6.0.0/40", "bad"], "invalid CIDR address"),
-        (
-            &["--subnet", "10.6.0.0/24", "--gateway", "10.7.0.1", "bad"],
-            "no matching subnet for gateway 10.7.0.1",
-        ),
+        (&["--subnet", "10.6.0.0/24", "--gateway", "10.7.0.1", "bad"], "no matching subnet for 10.7.0.1"),
         (&["--gateway", "10.7.0.1", "bad"], "must have a corresponding subnet"),
         (&["--driver", "overlay", "bad"], "plugin \"overlay\" not found"),
-        (&["--ipv6", "bad"], "IPv6 is not there yet"),
+        (&["--subnet", "fd00::/64", "bad"], "needs a network with IPv6"),
         (&["-o", "x=y", "bad"], "option x is not there"),
         (&["-o", "com.docker.network.bridge.name=out0", "bad"], "interface out0 exists already"),
         (&["bridge"], "predefined bridge network"),
@@ -813,4 +810,72 @@ fn dockerd_and_skiff_leave_each_other_alone() {
     docker.does(&["rm", "-f", "theirs"]);
     hosts.text(&["rm", "-f", "web"]);
     assert!(hosts.rules().contains("DOCKER-USER"));
+}
+
+#[test]
+fn a_network_has_ipv6_if_it_is_asked_for() {
+    let hosts = Hosts::new();
+    ip(&format!("-n {} addr add fd09::1/64 dev out0 nodad", hosts.names[0]));
+    ip(&format!("-n {} addr add fd09::2/64 dev eth0 nodad", hosts.names[1]));
+    hosts.text(&["network", "create", "--ipv6", "--subnet", "fd05::/64", "--gateway", "fd05::9", "six"]);
+    hosts.text(&["network", "create", "--ipv6", "--internal", "own"]);
+    hosts.web("web", "hello", &["--network", "six", "-p", "8080:80", "-p", "[::1]:9090:80"]);
+    hosts.web("four", "four", &["--network", "bridge", "-p", "[::]:7070:80"]);
+    sleeper(&hosts, "other", &["--network", "six", "--network", "own", "--ip6", "fd05::77"]);
+    let six = |container: &str, network: &str| {
+        let template = format!("{{{{.NetworkSettings.Networks.{network}.GlobalIPv6Address}}}}");
+        hosts.text(&["inspect", "-f", &template, container]).trim().to_owned()
+    };
+    let address = six("web", "six");
+    assert_eq!((address.as_str(), six("other", "six").as_str()), ("fd05::1", "fd05::77"));
+    assert!(six("other", "own").starts_with("fd"));
+    let get = |host: usize, place: &str| {
+        let url = format!("http://{place}/");
+        let output = hosts.on(host, &["curl", "-sgm", "2", &url]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(get(0, "[fd05::1]:80"), "hello", "by its address");
+    assert_eq!(get(0, "[fd09::1]:8080"), "hello", "this host, by its address");
+    assert_eq!(get(0, "[::1]:8080"), "hello", "this host");
+    assert_eq!(get(0, "[::1]:9090"), "hello", "this host alone");
+    assert_eq!(get(0, "127.0.0.1:8080"), "hello");
+    assert_eq!(get(1, "[fd09::1]:8080"), "hello", "another host");
+    assert_eq!(get(1, "[fd09::1]:9090"), "", "published on the loopback only");
+    assert_eq!(get(1, "[fd09::1]:7070"), "four", "to a container without IPv6");
+    ip(&format!("-n {} route add fd05::/64 via fd09::1", hosts.names[1]));
+    assert_eq!(get(1, "[fd05::1]:80"), "", "not published, though there is a route");
+    ip(&format!("-n {} route del fd05::/64", hosts.names[1]));
+    // A name has both addresses, and a container the world, under this host's address.
+    let inside = |script: &str| hosts.text(&["exec", "other", "sh", "-c", script]);
+    assert!(inside("getent ahostsv6 web").contains("fd05::1"));
+    assert!(inside("getent hosts fd05::1").contains("web.six"));
+    assert!(inside("cat /etc/hosts").contains("fd05::77\t"));
+    let serve = "from socket import *\ns = socket(AF_INET6, SOCK_STREAM); s.bind(('fd09::2', 7)); s.listen()\n\
+                 while True: c, who = s.accept(); c.send(who[0].encode()); c.close()";
+    let _server = hosts.server(1, &["/usr/bin/python3", "-c", serve]);
+    let ask = "from socket import *; s = create_connection(('fd09::2', 7), 1); print(s.recv(99).decode())";
+    let ask = format!("/usr/bin/python3 -c \"{ask}\"");
+    until("the other host answers", &mut || {
+        hosts.skiff(&["exec", "other", "sh", "-c", &ask]).stdout == b"fd09::1\n"
+    });
+    let ports = hosts.text(&["port", "web"]);
+    for line in ["80/tcp -> 0.0.0.0:8080", "80/tcp -> [::]:8080", "80/tcp -> [::1]:9090"] {
+        assert!(ports.contains(line), "{ports}");
+    }
+    hosts.fails(
+        &["run", "--rm", "--network", "six", "--ip6", "fd05::77", "box", "true"],
+        125,
+        "Address already in use: fd05::77",
+    );
+    hosts.fails(
+        &["run", "--rm", "--network", "six", "--ip6", "fd06::1", "box", "true"],
+        125,
+        "does not belong to subnet fd05::/64",
+    );
+    hosts.text(&["rm", "-f", "web", "four", "other"]);
+    hosts.text(&["network", "rm", "six", "own"]);
+    until("nothing is left", &mut || {
+        let (leases, cables, tables, _) = hosts.left();
+        leases.is_empty() && cables == 0 && !tables.contains("ip6")
+    });
 }

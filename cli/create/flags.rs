@@ -68,7 +68,6 @@ pub const fn refused_unless_false(long: &'static str, reason: &'static str) -> F
 }
 
 const REFUSED: &str = "refused";
-const IPV6: &str = "IPv6 is not there yet";
 const REALTIME: &str = "cgroup2 has no limit for real-time scheduling";
 const WINDOWS: &str = "only for containers on Windows";
 
@@ -123,7 +122,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     refused("--io-maxbandwidth", None, WINDOWS),
     refused("--io-maxiops", None, WINDOWS),
     one("--ip", "address", "IPv4 address on the network"),
-    refused("--ip6", None, IPV6),
+    one("--ip6", "address", "IPv6 address on the network"),
     one("--ipc", "mode", "IPC namespace: private, shareable, none, host, container:NAME"),
     refused("--isolation", None, WINDOWS),
     refused("--kernel-memory", None, "cgroup2 has no limit for kernel memory alone"),
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_with_a_reason() {
-        let error = collect("--ip6 ::1 -- image").unwrap_err();
-        assert_eq!(error, "--ip6: IPv6 is not there yet");
+        let error = collect("--link-local-ip 169.254.0.1 -- image").unwrap_err();
+        assert_eq!(error, "--link-local-ip: link-local addresses are not there yet");
     }
 }

@@ -1,4 +1,4 @@
-//! `--network`, `--network-alias`, `--ip`, `--mac-address`, `--gw-priority`: networks as people write them -> the API's
+//! `--network`, `--network-alias`, `--ip`, `--ip6`, `--mac-address`: networks as people write them -> the API's
 //! network mode and endpoint settings.
 
 use alloc::{
@@ -6,6 +6,8 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use skiff_core::container::{
     config::Map,
@@ -48,11 +50,13 @@ impl Networks {
             }
             first.aliases = flags.list("--network-alias");
         }
-        if let Some(address) = flags.one("--ip") {
-            if first.ipam_config.is_some() {
-                return twice("--ip", "IPv4 address");
+        let per_network = first.ipam_config.is_some();
+        for (flag, what) in [("--ip", "IPv4 address"), ("--ip6", "IPv6 address")] {
+            let Some(address) = flags.one(flag) else { continue };
+            if per_network {
+                return twice(flag, what);
             }
-            set_address(first, address).map_err(|reason| invalid("--ip", address, &reason))?;
+            set_address(first, flag, address).map_err(|reason| invalid(flag, address, &reason))?;
         }
         if let Some(address) = flags.one("--mac-address") {
             if !first.mac_address.is_empty() {
@@ -67,7 +71,7 @@ impl Networks {
     }
 }
 
-/// `NAME`, or `name=NAME,alias=..,ip=..,mac-address=..,gw-priority=..`.
+/// `NAME`, or `name=NAME,alias=..,ip=..,ip6=..,mac-address=..,gw-priority=..`.
 fn network(text: &str) -> Result<(String, EndpointSettings), String> {
     let mut settings = EndpointSettings::default();
     if !text.contains('=') {
@@ -83,7 +87,8 @@ fn network(text: &str) -> Result<(String, EndpointSettings), String> {
         match key.trim().to_lowercase().as_str() {
             "name" => name = value.trim(),
             "alias" => settings.aliases.push(value.trim().to_lowercase()),
-            "ip" => set_address(&mut settings, value)?,
+            "ip" => set_address(&mut settings, "--ip", value)?,
+            "ip6" => set_address(&mut settings, "--ip6", value)?,
             "mac-address" => settings.mac_address = value.into(),
             "gw-priority" => {
                 settings.gw_priority =
@@ -102,12 +107,17 @@ fn network(text: &str) -> Result<(String, EndpointSettings), String> {
     Ok((name.into(), settings))
 }
 
-/// Asks for an IPv4 address.
-pub fn set_address(settings: &mut EndpointSettings, address: &str) -> Result<(), String> {
-    if address.parse::<core::net::Ipv4Addr>().is_err() {
-        return Err(format!("invalid IPv4 address: {address}"));
+/// Asks for an address, as the flag `--ip` or `--ip6` does.
+pub fn set_address(settings: &mut EndpointSettings, flag: &str, address: &str) -> Result<(), String> {
+    let wanted = settings.ipam_config.get_or_insert_with(WantedAddresses::default);
+    let (place, what, is_one) = match flag {
+        "--ip6" => (&mut wanted.ipv6, "IPv6", address.parse::<Ipv6Addr>().is_ok()),
+        _ => (&mut wanted.ipv4, "IPv4", address.parse::<Ipv4Addr>().is_ok()),
+    };
+    if !is_one {
+        return Err(format!("invalid {what} address: {address}"));
     }
-    settings.ipam_config = Some(WantedAddresses { ipv4: address.to_string(), ..WantedAddresses::default() });
+    *place = address.to_string();
     Ok(())
 }
 
@@ -124,6 +134,10 @@ mod tests {
     fn networks_are_read_in_both_forms() {
         assert_eq!(read(&[]).unwrap(), "default {}");
         assert_eq!(read(&["--network", "front"]).unwrap(), "front {}");
+        assert_eq!(
+            read(&["--network", "front", "--ip", "10.0.0.2", "--ip6", "fd00::2"]).unwrap(),
+            r#"front {"front":{"IPAMConfig":{"IPv4Address":"10.0.0.2","IPv6Address":"fd00::2"}}}"#
+        );
         assert_eq!(
             read(&["--network", "front", "--network", "back"]).unwrap(),
             r#"front {"back":{},"front":{}}"#
@@ -154,6 +168,7 @@ mod tests {
             &["--network", "a", "--network", "a"],
             &["--network", "name=a,ip=x"],
             &["--ip", "1.2.3"],
+            &["--ip6", "1.2.3.4"],
             &["--network", "name=a,alias=b", "--network-alias", "c"],
             &["--network", "name=a,ip=1.2.3.4", "--ip", "1.2.3.5"],
         ] {

@@ -6,6 +6,7 @@ use argh::prelude::*;
 use serde_json::{Value, json};
 use skiff_core::{
     container::{config::Map, endpoint::EndpointSettings},
+    net::subnet::Subnet,
     sort,
 };
 
@@ -30,15 +31,15 @@ pub struct Create {
     /// only "bridge"
     #[argh(option, short = 'd', arg_name = "string", default = "String::from(\"bridge\")")]
     driver: String,
-    /// the host's address in it; default the first
+    /// the host's address in a subnet; default the first
     #[argh(option, arg_name = "address")]
-    gateway: Option<String>,
+    gateway: Vec<String>,
     /// no way to other networks
     #[argh(switch)]
     internal: bool,
-    /// the part of the subnet that containers get addresses from
+    /// the part of a subnet that containers get addresses from
     #[argh(option, arg_name = "address/bits")]
-    ip_range: Option<String>,
+    ip_range: Vec<String>,
     /// only "default"
     #[argh(option, arg_name = "string", default = "String::from(\"default\")")]
     ipam_driver: String,
@@ -49,10 +50,10 @@ pub struct Create {
     /// .host_binding_ipv4
     #[argh(option, short = 'o', arg_name = "name=value")]
     opt: Vec<String>,
-    /// its addresses; default any that are free
+    /// its addresses, at most one subnet of IPv4 and one of IPv6; default any that are free
     #[argh(option, arg_name = "address/bits")]
-    subnet: Option<String>,
-    /// with IPv6, which is not there yet
+    subnet: Vec<String>,
+    /// with IPv6, too
     #[argh(switch)]
     ipv6: bool,
     #[argh(positional)]
@@ -84,6 +85,9 @@ pub struct Connect {
     /// its IPv4 address there
     #[argh(option, arg_name = "address")]
     ip: Option<String>,
+    /// its IPv6 address there
+    #[argh(option, arg_name = "address")]
+    ip6: Option<String>,
     /// name by which it knows another container
     #[argh(option, arg_name = "container[:alias]")]
     link: Vec<String>,
@@ -129,16 +133,7 @@ impl Verb for Create {
         self.opt.iter().for_each(|option| mounts::insert(&mut options, option));
         let mut auxiliary: Map<String> = Map::new();
         self.aux_address.iter().for_each(|pair| mounts::insert(&mut auxiliary, pair));
-        let mut pools = Vec::new();
-        if self.subnet.is_some() || self.gateway.is_some() || self.ip_range.is_some() || !auxiliary.is_empty()
-        {
-            pools.push(json!({
-                "Subnet": self.subnet.unwrap_or_default(),
-                "IPRange": self.ip_range.unwrap_or_default(),
-                "Gateway": self.gateway.unwrap_or_default(),
-                "AuxiliaryAddresses": auxiliary,
-            }));
-        }
+        let pools = pools(&self.subnet, &self.ip_range, &self.gateway, &auxiliary).map_err(Failure::new)?;
         let body = json!({
             "Name": self.name,
             "CheckDuplicate": true,
@@ -154,6 +149,41 @@ impl Verb for Create {
         output::line(text(&made, "Id"))?;
         Ok(0)
     }
+}
+
+/// The pools of the API: to each subnet the range, the gateway and the other addresses that are in it.
+fn pools(
+    subnets: &[String],
+    ranges: &[String],
+    gateways: &[String],
+    auxiliary: &Map<String>,
+) -> Result<Vec<Value>, String> {
+    let parsed = subnets.iter().map(|subnet| subnet.parse::<Subnet>().map_err(|error| format!("{error}")));
+    let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
+    let is_in = |subnet: &Subnet, text: &String| {
+        let address = text.split('/').next().unwrap_or_default();
+        address.parse().is_ok_and(|address| subnet.contains(address))
+    };
+    for text in ranges.iter().chain(gateways).chain(auxiliary.values()) {
+        if !parsed.iter().any(|subnet| is_in(subnet, text)) {
+            return Err(match subnets {
+                [] => "every ip-range, gateway or aux-address must have a corresponding subnet".into(),
+                _ => format!("no matching subnet for {text}"),
+            });
+        }
+    }
+    let pool = |(text, subnet): (&String, &Subnet)| {
+        let one = |all: &[String]| all.iter().find(|text| is_in(subnet, text)).cloned().unwrap_or_default();
+        let mut own: Map<String> = Map::new();
+        own.extend(
+            auxiliary
+                .iter()
+                .filter(|(_, text)| is_in(subnet, text))
+                .map(|(name, text)| (name.clone(), text.clone())),
+        );
+        json!({"Subnet": text, "IPRange": one(ranges), "Gateway": one(gateways), "AuxiliaryAddresses": own})
+    };
+    Ok(subnets.iter().zip(&parsed).map(pool).collect())
 }
 
 impl Verb for Remove {
@@ -173,7 +203,10 @@ impl Verb for Connect {
             EndpointSettings { aliases: self.alias, gw_priority: self.gw_priority, ..Default::default() };
         self.driver_opt.iter().for_each(|option| mounts::insert(&mut settings.driver_opts, option));
         if let Some(address) = &self.ip {
-            set_address(&mut settings, address).map_err(wrong)?;
+            set_address(&mut settings, "--ip", address).map_err(wrong)?;
+        }
+        if let Some(address) = &self.ip6 {
+            set_address(&mut settings, "--ip6", address).map_err(wrong)?;
         }
         let links = self.link.iter().map(|link| policies::link(link));
         settings.links = links.collect::<Result<_, _>>().map_err(wrong)?;
@@ -238,6 +271,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_subnet_gets_what_is_in_it() {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
+        let both = texts(&["fd00::/64", "10.1.0.0/16"]);
+        let auxiliary = [("router".into(), "10.1.0.3".into())].into();
+        let all =
+            pools(&both, &texts(&["10.1.2.0/24"]), &texts(&["10.1.0.9", "fd00::9"]), &auxiliary).unwrap();
+        assert_eq!(
+            serde_json::to_string(&all).unwrap(),
+            r#"[{"AuxiliaryAddresses":{},"Gateway":"fd00::9","IPRange":"","Subnet":"fd00::/64"},{"AuxiliaryAddresses":{"router":"10.1.0.3"},"Gateway":"10.1.0.9","IPRange":"10.1.2.0/24","Subnet":"10.1.0.0/16"}]"#
+        );
+        assert_eq!(
+            pools(&both, &[], &texts(&["10.2.0.1"]), &Map::new()).unwrap_err(),
+            "no matching subnet for 10.2.0.1"
+        );
+        assert!(pools(&[], &[], &texts(&["10.2.0.1"]), &Map::new()).is_err());
+        assert!(pools(&texts(&["x"]), &[], &[], &Map::new()).is_err());
+    }
 
     #[test]
     fn a_network_is_a_row_of_id_name_driver_and_scope() {

@@ -15,7 +15,10 @@ pub fn netlink(data: &[u8]) {
         let _ = (message.error(), link::read_link(&message), link::read_route(&message));
         let _ = table::read_forward_drop(&message);
         if let Some((index, address, subnet)) = link::read_address(&message) {
-            assert_eq!(subnet.value_and_mask().0 & !subnet.value_and_mask().1, 0);
+            assert!(
+                subnet.contains(address) && subnet.contains(subnet.first()) && subnet.contains(subnet.last())
+            );
+            assert_eq!(subnet.to_string().parse(), Ok(subnet));
             let mut again = Messages::default();
             link::add_address(&mut again, index, address, subnet);
             let again = messages(again.bytes()).next().expect("it was written");

@@ -74,11 +74,13 @@ pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoi
     let text = |get: &dyn Fn(&Endpoint) -> String| endpoint.map(get).unwrap_or_default();
     json.key("MacAddress").string(&text(&|one| one.hardware_address.clone()));
     json.key("EndpointID").string(&text(&|one| endpoint_id(id, &one.network_id)));
-    json.key("Gateway").string(&text(&|one| format!("{}", one.gateway)));
-    json.key("IPAddress").string(&text(&|one| format!("{}", one.address)));
-    json.key("IPPrefixLen").number(endpoint.map_or(0, |one| one.prefix.into()));
-    json.key("IPv6Gateway").string("").key("GlobalIPv6Address").string("");
-    json.key("GlobalIPv6PrefixLen").number(0);
+    json.key("Gateway").string(&text(&|one| format!("{}", one.v4.gateway)));
+    json.key("IPAddress").string(&text(&|one| format!("{}", one.v4.address)));
+    json.key("IPPrefixLen").number(endpoint.map_or(0, |one| one.v4.prefix.into()));
+    let six = endpoint.and_then(|one| one.v6);
+    json.key("IPv6Gateway").string(&six.map_or_else(String::new, |six| format!("{}", six.gateway)));
+    json.key("GlobalIPv6Address").string(&six.map_or_else(String::new, |six| format!("{}", six.address)));
+    json.key("GlobalIPv6PrefixLen").number(six.map_or(0, |six| six.prefix.into()));
 }
 
 /// `{"none": {...}}`: the networks that a container is on, and what it asks for there.

@@ -43,18 +43,19 @@ fn write(json: &mut Json, network: &Network, engine: &Engine, members: Members) 
     json.open_object().key("Name").string(&network.name).key("Id").string(&network.id);
     json.key("Created").string(&format!("{created}")).key("Scope").string("local");
     json.key("Driver").string(network.driver.name());
-    json.key("EnableIPv4").boolean(true).key("EnableIPv6").boolean(false);
+    json.key("EnableIPv4").boolean(true).key("EnableIPv6").boolean(network.v6.is_some());
     json.key("IPAM").open_object().key("Driver").string("default").key("Options").null();
     json.key("Config").open_array();
     let is_bridge = network.driver == Driver::Bridge;
-    if is_bridge && let Some((subnet, gateway)) = engine.subnet(network) {
+    for pool in network.pools().filter(|_| is_bridge) {
+        let Some(subnet) = pool.subnet.or_else(|| engine.given_subnet(network)) else { continue };
         json.open_object().key("Subnet").string(&format!("{subnet}"));
-        if let Some(range) = network.ip_range {
+        if let Some(range) = pool.ip_range {
             json.key("IPRange").string(&format!("{range}"));
         }
-        json.key("Gateway").string(&format!("{gateway}"));
-        if !network.auxiliary.is_empty() {
-            json.key("AuxiliaryAddresses").value(&network.auxiliary);
+        json.key("Gateway").string(&format!("{}", pool.gateway_in(subnet)));
+        if !pool.auxiliary.is_empty() {
+            json.key("AuxiliaryAddresses").value(&pool.auxiliary);
         }
         json.close_object();
     }
@@ -68,8 +69,9 @@ fn write(json: &mut Json, network: &Network, engine: &Engine, members: Members) 
         json.key(id).open_object().key("Name").string(name);
         json.key("EndpointID").string(&endpoint_id(id, &network.id));
         json.key("MacAddress").string(&endpoint.hardware_address);
-        let address = format!("{}/{}", endpoint.address, endpoint.prefix);
-        json.key("IPv4Address").string(&address).key("IPv6Address").string("").close_object();
+        json.key("IPv4Address").string(&format!("{}/{}", endpoint.v4.address, endpoint.v4.prefix));
+        let six = endpoint.v6.map_or_else(String::new, |six| format!("{}/{}", six.address, six.prefix));
+        json.key("IPv6Address").string(&six).close_object();
     }
     json.close_object();
     let mut options = network.options.clone();

@@ -1,7 +1,7 @@
 //! A container's place on a network: what of it is asked for, and what it has while it runs.
 
 use alloc::{format, string::String, vec::Vec};
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ pub struct WantedAddresses {
     /// IPv4; empty: any.
     #[serde(rename = "IPv4Address", deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub ipv4: String,
-    /// IPv6; refused when not empty.
+    /// IPv6; empty: any.
     #[serde(rename = "IPv6Address", deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub ipv6: String,
     /// Refused when not empty.
@@ -62,17 +62,13 @@ fn is_usual(priority: &i64) -> bool {
 }
 
 impl EndpointSettings {
-    /// The address that is asked for.
+    /// The addresses that are asked for.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what is none.
-    pub fn address(&self) -> Result<Option<Ipv4Addr>> {
-        match self.ipam_config.as_ref().map_or("", |wanted| &wanted.ipv4) {
-            "" => Ok(None),
-            text => {
-                text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid IPv4 address: {text}")))
-            }
-        }
+    pub fn addresses(&self) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>)> {
+        let Some(WantedAddresses { ipv4, ipv6, .. }) = &self.ipam_config else { return Ok((None, None)) };
+        Ok((read(ipv4, "IPv4")?, read(ipv6, "IPv6")?))
     }
 
     /// The hardware address that is asked for.
@@ -96,13 +92,12 @@ impl EndpointSettings {
     /// Checks what of it makes no sense anywhere.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; [`Error::Unsupported`] for IPv6 and options of drivers.
+    /// [`Error::Invalid`]; [`Error::Unsupported`] for link-local addresses and options of drivers.
     pub fn check(&self) -> Result<()> {
-        self.address()?;
+        self.addresses()?;
         self.hardware_address()?;
-        let addresses = self.ipam_config.clone().unwrap_or_default();
-        if !addresses.ipv6.is_empty() || !addresses.link_local.is_empty() {
-            return Err(Error::Unsupported("IPv6 and link-local addresses are not there yet".into()));
+        if self.ipam_config.as_ref().is_some_and(|addresses| !addresses.link_local.is_empty()) {
+            return Err(Error::Unsupported("link-local addresses are not there yet".into()));
         }
         if let Some(option) = self.driver_opts.keys().next() {
             return Err(Error::Unsupported(format!("option {option} of a network's driver is not there")));
@@ -116,6 +111,14 @@ impl EndpointSettings {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// An address; none if the text is empty.
+fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what} address: {text}"))),
     }
 }
 
@@ -147,16 +150,25 @@ pub struct Endpoint {
     pub names: Vec<String>,
     /// Whether the container's way to the world goes over it.
     pub has_default_route: bool,
-    /// The container's address.
-    pub address: Ipv4Addr,
-    /// How many bits of it are the subnet's.
-    pub prefix: u8,
-    /// The bridge's address in the subnet.
-    pub gateway: Ipv4Addr,
+    /// Its place among the IPv4 addresses.
+    pub v4: Place<Ipv4Addr>,
+    /// Its place among the IPv6 addresses, if the network has any.
+    pub v6: Option<Place<Ipv6Addr>>,
     /// The container's hardware address, as text.
     pub hardware_address: String,
     /// Its published ports.
     pub ports: Vec<Published>,
+}
+
+/// A place in a subnet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place<A> {
+    /// The container's address.
+    pub address: A,
+    /// How many bits of it are the subnet's.
+    pub prefix: u8,
+    /// The bridge's address in the subnet.
+    pub gateway: A,
 }
 
 /// A published port.
@@ -164,8 +176,8 @@ pub struct Endpoint {
 pub struct Published {
     /// The container's, as in `80/tcp`.
     pub inside: String,
-    /// The address on the host; 0.0.0.0 for all.
-    pub host_address: Ipv4Addr,
+    /// The address on the host; 0.0.0.0 for all of IPv4, :: for all of IPv6.
+    pub host_address: IpAddr,
     /// The port on the host.
     pub host_port: u16,
 }
@@ -174,12 +186,22 @@ impl Endpoint {
     /// The name of the file that a container's endpoints stand in, in the order in which it got them.
     pub const FILE: &str = "endpoints.json";
 
-    /// What the packet filter has to know of its ports.
+    /// Its addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v6 = self.v6.map(|place| place.address.into());
+        [self.v4.address.into()].into_iter().chain(v6)
+    }
+
+    /// Where its ports lead to, in their order.
     pub fn forwards(&self) -> Vec<Forward> {
         let forward = |published: &Published| {
             let (port, transport) = port(&published.inside).ok()?;
             let Published { host_address, host_port, .. } = *published;
-            Some(Forward { transport, host_address, host_port, address: self.address, port })
+            let address = match (host_address, self.v6) {
+                (IpAddr::V6(_), Some(place)) => place.address.into(),
+                _ => self.v4.address.into(),
+            };
+            Some(Forward { transport, host_address, host_port, address, port })
         };
         self.ports.iter().filter_map(forward).collect()
     }
@@ -193,7 +215,7 @@ pub struct Wanted {
     /// Over which protocol.
     pub transport: Transport,
     /// The address on the host; unspecified for all, none if nothing is said.
-    pub host_address: Option<Ipv4Addr>,
+    pub host_address: Option<IpAddr>,
     /// The ports on the host, of which one that is free is taken: first and last. 0: any.
     pub host_ports: (u16, u16),
 }
@@ -201,7 +223,7 @@ pub struct Wanted {
 /// The ports that a container's settings ask to be published.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is no port or address, [`Error::Unsupported`] for IPv6 and SCTP.
+/// [`Error::Invalid`] for what is no port or address, [`Error::Unsupported`] for SCTP.
 pub fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>> {
     let mut all = Vec::new();
     for (inside, bindings) in &host.port_bindings {
@@ -209,10 +231,10 @@ pub fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>> {
         for PortBinding { host_ip, host_port } in bindings.iter().flatten() {
             let host_address = match host_ip.as_str() {
                 "" => None,
-                text => text.parse().map(Some).map_err(|_| match text.contains(':') {
-                    true => Error::Unsupported(format!("publishing on {text}: IPv6 is not there yet")),
-                    false => Error::Invalid(format!("invalid IP address: {text}")),
-                })?,
+                text => text
+                    .parse()
+                    .map(Some)
+                    .map_err(|_| Error::Invalid(format!("invalid IP address: {text}")))?,
             };
             let host_ports = range(host_port)?;
             all.push(Wanted {
@@ -289,7 +311,7 @@ mod tests {
         let one = asked("53/udp", "127.0.0.1", "").unwrap().remove(0);
         assert_eq!(
             (one.transport, one.host_address, one.host_ports),
-            (Transport::Udp, Some(Ipv4Addr::LOCALHOST), (0, 0))
+            (Transport::Udp, Some(Ipv4Addr::LOCALHOST.into()), (0, 0))
         );
         assert_eq!(asked("80/tcp", "", "8000-8010").unwrap()[0].host_ports, (8000, 8010));
         for (inside, address, port) in [
@@ -301,7 +323,7 @@ mod tests {
             ("80", "", "0-80"),
             ("80", "", "x"),
             ("80/sctp", "", ""),
-            ("80", "::1", ""),
+            ("80", "::1::", ""),
         ] {
             assert!(asked(inside, address, port).is_err(), "{inside} {address} {port}");
         }
@@ -315,12 +337,12 @@ mod tests {
                 "MacAddress": "02:00:00:00:00:01", "NetworkID": "x", "DriverOpts": null}"#,
         );
         all.check().unwrap();
-        assert_eq!(all.address().unwrap(), Some([10, 0, 0, 9].into()));
+        assert_eq!(all.addresses().unwrap(), (Some([10, 0, 0, 9].into()), None));
         assert_eq!(all.linked().collect::<Vec<_>>(), [("db", "sql"), ("cache", "cache")]);
         assert_eq!(serde_json::to_string(&read("{}")).unwrap(), "{}");
         for text in [
             r#"{"IPAMConfig": {"IPv4Address": "10.0.0"}}"#,
-            r#"{"IPAMConfig": {"IPv6Address": "::1"}}"#,
+            r#"{"IPAMConfig": {"IPv6Address": "1.2.3.4"}}"#,
             r#"{"Aliases": ["a b"]}"#,
             r#"{"Aliases": [""]}"#,
             r#"{"Links": ["db:a=b"]}"#,

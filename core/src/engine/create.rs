@@ -208,7 +208,7 @@ pub(super) fn hosts(record: &Record, endpoints: &[Endpoint]) -> Result<String> {
     for extra in &record.host.extra_hosts {
         let parts = extra.split_once([':', '=']).filter(|(name, _)| !name.is_empty());
         let address = |text: &str| match text {
-            "host-gateway" => endpoints.first().map(|endpoint| IpAddr::V4(endpoint.gateway)),
+            "host-gateway" => endpoints.first().map(|endpoint| IpAddr::V4(endpoint.v4.gateway)),
             text => text.parse().ok(),
         };
         let found = parts.and_then(|(name, text)| Some((name, address(text)?)));
@@ -216,17 +216,17 @@ pub(super) fn hosts(record: &Record, endpoints: &[Endpoint]) -> Result<String> {
             .ok_or_else(|| Error::Invalid(format!("invalid --add-host {extra:?}: want name:address")))?;
         text.push_str(&format!("{address}\t{name}\n"));
     }
-    endpoints.iter().for_each(|endpoint| text.push_str(&own_line(record, endpoint)));
+    endpoints.iter().for_each(|endpoint| text.extend(own_lines(record, endpoint)));
     Ok(text)
 }
 
-/// The line of /etc/hosts by which a container knows itself on a network.
-pub(super) fn own_line(record: &Record, Endpoint { address, .. }: &Endpoint) -> String {
+/// The lines of /etc/hosts by which a container knows itself on a network.
+pub(super) fn own_lines(record: &Record, endpoint: &Endpoint) -> impl Iterator<Item = String> {
     let name = record.hostname();
-    match record.config.domainname.as_str() {
+    endpoint.addresses().map(move |address| match record.config.domainname.as_str() {
         "" => format!("{address}\t{name}\n"),
         domain => format!("{address}\t{name}.{domain} {name}\n"),
-    }
+    })
 }
 
 /// The lines of a resolv.conf that are good in another network namespace: without name servers on the host's loopback. If
@@ -236,7 +236,7 @@ pub(super) fn reachable_servers(own: &[u8]) -> Vec<u8> {
     let is_reachable = |line: &&[u8]| {
         let text = core::str::from_utf8(line).unwrap_or_default();
         let address = text.split_ascii_whitespace().nth(1).and_then(|text| text.parse::<IpAddr>().ok());
-        // The bridge has no IPv6 yet.
+        // Most networks have no IPv6.
         address.is_some_and(|address| address.is_ipv4() && !address.is_loopback())
     };
     let lines = own.split_inclusive(|&byte| byte == b'\n');

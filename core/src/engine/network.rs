@@ -34,7 +34,7 @@ use crate::{
     },
     events::{Event, Kind},
     net::subnet::Subnet,
-    store::networks::{BRIDGE, Network},
+    store::networks::{BRIDGE, Network, Pool},
 };
 
 /// The filters of `network ls`.
@@ -74,7 +74,7 @@ pub struct CreateNetwork {
     /// Refused if it is off.
     #[serde(rename = "EnableIPv4")]
     pub enable_ipv4: Option<bool>,
-    /// Refused if it is set.
+    /// With IPv6, too.
     #[serde(rename = "EnableIPv6", deserialize_with = "nullable")]
     pub enable_ipv6: bool,
     /// Its addresses.
@@ -95,9 +95,9 @@ pub struct Addresses {
     /// Only `default`, which is also meant by nothing.
     #[serde(deserialize_with = "nullable")]
     pub driver: String,
-    /// At most one for IPv4.
+    /// At most one for IPv4, and one for IPv6.
     #[serde(deserialize_with = "nullable")]
-    pub config: Vec<Pool>,
+    pub config: Vec<WantedPool>,
     /// Refused when not empty.
     #[serde(deserialize_with = "nullable")]
     pub options: Map<String>,
@@ -106,7 +106,7 @@ pub struct Addresses {
 /// Addresses of a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct Pool {
+pub struct WantedPool {
     /// All of them.
     #[serde(deserialize_with = "nullable")]
     pub subnet: String,
@@ -128,7 +128,6 @@ impl CreateNetwork {
             (self.ingress, "an ingress network: it needs a swarm"),
             (self.config_only, "a config-only network"),
             (self.enable_ipv4 == Some(false), "a network without IPv4"),
-            (self.enable_ipv6, "IPv6"),
             (!self.ipam.options.is_empty(), "options of the address management"),
         ];
         if let Some((_, what)) = refused.iter().find(|(asked, _)| *asked) {
@@ -159,30 +158,50 @@ impl CreateNetwork {
             labels: self.labels.clone(),
             ..Network::default()
         };
-        match self.ipam.config.as_slice() {
-            [] => {}
-            [pool] => {
-                network.subnet = read(&pool.subnet, "CIDR address")?;
-                network.ip_range = read(&pool.ip_range, "CIDR address")?;
-                network.gateway = read(&pool.gateway, "IP address")?;
-                for (name, address) in &pool.auxiliary_addresses {
-                    network.auxiliary.extend(
-                        read::<Ipv4Addr>(address, "IP address")?.map(|address| (name.clone(), address)),
-                    );
-                }
+        let (mut has_v4, mut has_v6) = (false, false);
+        for wanted in &self.ipam.config {
+            let pool = wanted.pool()?;
+            let is_v6 = pool.subnet.is_some_and(|subnet| !subnet.is_ipv4());
+            let again = core::mem::replace(if is_v6 { &mut has_v6 } else { &mut has_v4 }, true);
+            if again {
+                return Err(Error::Invalid("a network has one subnet of a protocol".into()));
             }
-            _ => return Err(Error::Invalid("a network has one subnet".into())),
+            match is_v6 {
+                true => network.v6 = Some(pool),
+                false => network.v4 = pool,
+            }
+        }
+        match (self.enable_ipv6, has_v6) {
+            (false, true) => {
+                return Err(
+                    Error::Invalid("a subnet of IPv6 needs a network with IPv6".into()).hint("say --ipv6")
+                );
+            }
+            (true, false) => network.v6 = Some(Pool::default()),
+            _ => {}
         }
         network.check()?;
         Ok(network)
     }
 }
 
+impl WantedPool {
+    fn pool(&self) -> Result<Pool> {
+        let mut pool = Pool {
+            subnet: read(&self.subnet, "CIDR address")?,
+            ip_range: read(&self.ip_range, "CIDR address")?,
+            gateway: read(&self.gateway, "IP address")?,
+            auxiliary: Map::new(),
+        };
+        for (name, address) in &self.auxiliary_addresses {
+            pool.auxiliary.extend(read(address, "IP address")?.map(|address| (name.clone(), address)));
+        }
+        Ok(pool)
+    }
+}
+
 /// An address or a subnet; none if the text is empty.
 fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
-    if text.contains(':') {
-        return Err(Error::Unsupported(format!("{text}: IPv6 is not there yet")));
-    }
     match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what}: {text}"))),
@@ -215,17 +234,22 @@ impl Engine {
         }
         network.id = names::new_id()?;
         self.check_interface(&network)?;
-        network.subnet = Some(match network.subnet {
-            None => self.free_subnet(&network)?,
-            Some(subnet) => {
-                if let Some(other) = self.used_subnets()?.into_iter().find(|used| overlaps(*used, subnet)) {
-                    return Err(Error::Forbidden(format!(
-                        "invalid pool request: Pool overlaps with other one on this address space: {other}"
-                    )));
-                }
-                subnet
+        for subnet in network.pools().filter_map(|pool| pool.subnet) {
+            if let Some(other) = self.used_subnets()?.into_iter().find(|used| overlaps(*used, subnet)) {
+                return Err(Error::Forbidden(format!(
+                    "invalid pool request: Pool overlaps with other one on this address space: {other}"
+                )));
             }
-        });
+        }
+        if network.v4.subnet.is_none() {
+            network.v4.subnet = Some(self.free_subnet(&network)?);
+        }
+        if let Some(pool) = &mut network.v6
+            && pool.subnet.is_none()
+        {
+            let random = u64::from_str_radix(&network.id[..10], 16).unwrap_or_default();
+            pool.subnet = Some(Subnet::unique_local(random));
+        }
         self.store.add_network(&locked, &network)?;
         drop(locked);
         self.tell_of_network(&network, "create", &[]);
@@ -349,7 +373,7 @@ impl Engine {
 
     /// The address of who answers for the names of other containers, if somebody does.
     pub(super) fn responder_of(&self, endpoints: &[Endpoint]) -> Option<Ipv4Addr> {
-        endpoints.iter().find(|endpoint| endpoint.network != BRIDGE).map(|endpoint| endpoint.gateway)
+        endpoints.iter().find(|endpoint| endpoint.network != BRIDGE).map(|endpoint| endpoint.v4.gateway)
     }
 
     /// Tells what happened to a network.
@@ -378,15 +402,24 @@ mod tests {
                 "IPRange": "10.1.2.128/25", "AuxiliaryAddresses": {"router": "10.1.2.3"}}]}, "Labels": {"a": "b"}}"#,
         )
         .unwrap();
-        assert_eq!(format!("{}", network.subnet.unwrap()), "10.1.2.0/24");
-        assert_eq!(network.gateway, Some([10, 1, 2, 9].into()));
-        assert_eq!(network.auxiliary["router"], Ipv4Addr::from([10, 1, 2, 3]));
-        assert!(read(r#"{"Name": "front"}"#).unwrap().subnet.is_none());
+        assert_eq!(format!("{}", network.v4.subnet.unwrap()), "10.1.2.0/24");
+        assert_eq!(network.v4.gateway, Some([10, 1, 2, 9].into()));
+        assert_eq!(network.v4.auxiliary["router"], core::net::IpAddr::from([10, 1, 2, 3]));
+        assert!(read(r#"{"Name": "front"}"#).unwrap().v4.subnet.is_none());
+        let both = read(
+            r#"{"Name": "front", "EnableIPv6": true, "IPAM": {"Config": [{"Subnet": "fd00:1::/64"},
+                {"Subnet": "10.1.0.0/16"}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            both.pools().map(|pool| format!("{}", pool.subnet.unwrap())).collect::<Vec<_>>(),
+            ["10.1.0.0/16", "fd00:1::/64"]
+        );
+        assert_eq!(read(r#"{"Name": "front", "EnableIPv6": true}"#).unwrap().v6, Some(Pool::default()));
         for text in [
             "{}",
             r#"{"Name": "front", "Driver": "macvlan"}"#,
             r#"{"Name": "front", "Ingress": true}"#,
-            r#"{"Name": "front", "EnableIPv6": true}"#,
             r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "10.1.2.0"}]}}"#,
             r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "fd00::/64"}]}}"#,
             r#"{"Name": "front", "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}, {"Subnet": "10.2.0.0/16"}]}}"#,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Context, Error, Result,
     container::{
-        endpoint::Endpoint,
+        endpoint::{Endpoint, Place},
         record::Record,
         shelf::{Container, Lock},
     },
@@ -121,7 +121,7 @@ impl Engine {
         for (container, alias) in settings.linked() {
             let other = self.shelf.find(container)?.record;
             let theirs = self.endpoints(&other.id).into_iter().find(|endpoint| endpoint.network == BRIDGE);
-            let Some(Endpoint { address, .. }) = theirs else {
+            let Some(Endpoint { v4: Place { address, .. }, .. }) = theirs else {
                 return Err(Error::Conflict(format!(
                     "cannot link to a non running container: /{} AS /{}/{alias}",
                     other.name, record.name
@@ -150,7 +150,7 @@ impl Engine {
         let hosts = String::from_utf8(read("hosts")?).unwrap_or_default();
         let mut lines: Vec<&str> = hosts.split_inclusive('\n').collect();
         let own = |endpoints: &[Endpoint]| -> Vec<String> {
-            endpoints.iter().map(|endpoint| create::own_line(record, endpoint)).collect()
+            endpoints.iter().flat_map(|endpoint| create::own_lines(record, endpoint)).collect()
         };
         let (gone, now) = (own(before), own(after));
         lines.retain(|line| !gone.iter().any(|gone| gone == line) || now.iter().any(|now| now == line));

@@ -19,7 +19,7 @@ use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::{Errno, ioctl_fionbio},
-    net::SocketAddrV4,
+    net::{AddressFamily, SocketAddr},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
@@ -42,6 +42,10 @@ const EVENTS: usize = 256;
 /// More than any datagram has.
 const DATAGRAM_MAX: usize = 64 << 10;
 
+fn family_of(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
+}
+
 /// A port of this host whose traffic goes to a container.
 #[derive(Debug)]
 pub struct Forwarded {
@@ -50,7 +54,7 @@ pub struct Forwarded {
     /// What the socket is for.
     pub transport: Transport,
     /// The container's address and port.
-    pub target: SocketAddrV4,
+    pub target: SocketAddr,
 }
 
 /// Carries until `end` is readable or hung up, and then what has come by then.

@@ -1,9 +1,9 @@
 //! Interfaces, addresses and routes: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h.
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 use super::{
-    message::{Flags, Message, Messages, number},
+    message::{Attributes, Flags, Message, Messages, number},
     subnet::Subnet,
 };
 
@@ -15,8 +15,9 @@ const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
 
-/// AF_INET
+/// AF_INET, AF_INET6
 const INET: u8 = 2;
+const INET6: u8 = 10;
 /// IFF_UP
 const UP: u32 = 1;
 /// `struct ifinfomsg`, `struct ifaddrmsg`, `struct rtmsg`.
@@ -135,58 +136,86 @@ pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
 }
 
 /// Gives an interface an address in a subnet.
-pub fn add_address(to: &mut Messages, index: u32, address: Ipv4Addr, subnet: Subnet) {
+pub fn add_address(to: &mut Messages, index: u32, address: IpAddr, subnet: Subnet) {
     let [a, b, c, d] = index.to_ne_bytes();
-    let part: [u8; ADDRESS_PART] = [INET, subnet.prefix, 0, 0, a, b, c, d];
+    // IFA_F_NODAD: nobody else has it, and it is good at once.
+    let flags = if address.is_ipv6() { 2 } else { 0 };
+    let part: [u8; ADDRESS_PART] = [family(address), subnet.prefix, flags, 0, a, b, c, d];
     to.add(NEWADDR, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &part, |all| {
         // IFA_LOCAL, IFA_ADDRESS, IFA_BROADCAST
-        all.bytes(2, &address.octets()).bytes(1, &address.octets()).bytes(4, &subnet.broadcast().octets());
+        put(all, 2, address);
+        put(all, 1, address);
+        if address.is_ipv4() {
+            put(all, 4, subnet.last());
+        }
     });
 }
 
 /// Sends everything that has no better way over a gateway.
-pub fn add_default_route(to: &mut Messages, index: u32, gateway: Ipv4Addr) {
+pub fn add_default_route(to: &mut Messages, index: u32, gateway: IpAddr) {
     // To anywhere, from anywhere, in the main table; made by an administrator, for the universe, to one host.
-    let part: [u8; ROUTE_PART] = [INET, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+    let part: [u8; ROUTE_PART] = [family(gateway), 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
     to.add(NEWROUTE, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &part, |all| {
         // RTA_GATEWAY, RTA_OIF
-        all.bytes(5, &gateway.octets()).number(4, index);
+        put(all, 5, gateway);
+        all.number(4, index);
     });
 }
 
-/// Asks for all IPv4 addresses of all interfaces.
-pub fn ask_addresses(to: &mut Messages) {
-    to.add(GETADDR, Flags::DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0], |_| {});
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { INET } else { INET6 }
 }
 
-/// Reads an answer to [`ask_addresses`]: the interface, its address and the subnet.
+fn put(all: &mut Attributes<'_>, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => all.bytes(kind, &address.octets()),
+        IpAddr::V6(address) => all.bytes(kind, &address.octets()),
+    };
+}
+
+/// The address of this family that the bytes begin with.
+fn take(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match family {
+        INET => Some(IpAddr::from(*bytes.first_chunk::<4>()?)),
+        INET6 => Some(IpAddr::from(*bytes.first_chunk::<16>()?)),
+        _ => None,
+    }
+}
+
+/// Asks for all addresses of all interfaces.
+pub fn ask_addresses(to: &mut Messages) {
+    to.add(GETADDR, Flags::DUMP, &[0; ADDRESS_PART], |_| {});
+}
+
+/// Reads an answer to [`ask_addresses`]: the interface's number, the address and its subnet.
 #[must_use]
-pub fn read_address(message: &Message<'_>) -> Option<(u32, Ipv4Addr, Subnet)> {
+pub fn read_address(message: &Message<'_>) -> Option<(u32, IpAddr, Subnet)> {
     let &[family, prefix, ..] = message.body.first_chunk::<ADDRESS_PART>()?;
-    if message.kind != NEWADDR || family != INET {
+    if message.kind != NEWADDR {
         return None;
     }
-    // IFA_LOCAL
-    let (_, local) = message.attributes(ADDRESS_PART).find(|(kind, _)| *kind == 2)?;
-    let address = Ipv4Addr::from(*local.first_chunk::<4>()?);
+    // IFA_LOCAL, or IFA_ADDRESS where the two are the same.
+    let find = |wanted: u16| message.attributes(ADDRESS_PART).find(|(kind, _)| *kind == wanted);
+    let (_, local) = find(2).or_else(|| find(1))?;
+    let address = take(family, local)?;
     Some((number(&message.body[4..])?, address, Subnet::of(address, prefix).ok()?))
 }
 
-/// Asks for all IPv4 routes.
+/// Asks for all routes.
 pub fn ask_routes(to: &mut Messages) {
-    to.add(GETROUTE, Flags::DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], |_| {});
+    to.add(GETROUTE, Flags::DUMP, &[0; ROUTE_PART], |_| {});
 }
 
 /// Reads an answer to [`ask_routes`]: where one leads to. None for those that lead anywhere.
 #[must_use]
 pub fn read_route(message: &Message<'_>) -> Option<Subnet> {
     let &[family, prefix, ..] = message.body.first_chunk::<ROUTE_PART>()?;
-    if message.kind != NEWROUTE || family != INET {
+    if message.kind != NEWROUTE {
         return None;
     }
     // RTA_DST
     let (_, to) = message.attributes(ROUTE_PART).find(|(kind, _)| *kind == 1)?;
-    Subnet::of(Ipv4Addr::from(*to.first_chunk::<4>()?), prefix).ok()
+    Subnet::of(take(family, to)?, prefix).ok()
 }
 
 #[cfg(test)]
@@ -198,20 +227,25 @@ mod tests {
 
     #[test]
     fn addresses_and_links_are_read_as_they_are_written() {
-        let subnet = Subnet::of([172, 17, 0, 0].into(), 16).unwrap();
+        let subnet: Subnet = "172.17.0.0/16".parse().unwrap();
+        let six: Subnet = "fd00::/64".parse().unwrap();
         let mut sent = Messages::default();
         add_address(&mut sent, 7, [172, 17, 0, 2].into(), subnet);
         ask_link(&mut sent, "skiff0");
+        add_address(&mut sent, 7, six.gateway(), six);
         let all: Vec<Message<'_>> = messages(sent.bytes()).collect();
         assert_eq!(read_address(&all[0]), Some((7, [172, 17, 0, 2].into(), subnet)));
+        assert_eq!(read_address(&all[2]), Some((7, six.gateway(), six)));
         let link = Message { kind: NEWLINK, ..all[1] };
         assert_eq!(read_link(&link), Some(0));
         assert_eq!((read_link(&all[0]), read_address(&all[1]), read_route(&all[1])), (None, None, None));
-        for end in 0..all[0].body.len() {
-            let cut = Message { body: &all[0].body[..end], ..all[0] };
-            let _ = read_address(&cut);
-            let _ = read_link(&Message { kind: NEWLINK, ..cut });
-            let _ = read_route(&Message { kind: NEWROUTE, ..cut });
+        for one in [all[0], all[2]] {
+            for end in 0..one.body.len() {
+                let cut = Message { body: &one.body[..end], ..one };
+                let _ = read_address(&cut);
+                let _ = read_link(&Message { kind: NEWLINK, ..cut });
+                let _ = read_route(&Message { kind: NEWROUTE, ..cut });
+            }
         }
     }
 }

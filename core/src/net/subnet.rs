@@ -1,100 +1,149 @@
-//! Ranges of IPv4 addresses (RFC 4632).
+//! Ranges of addresses (RFC 4632, RFC 4291).
 
 use alloc::{borrow::Cow, format, string::String};
-use core::{fmt, net::Ipv4Addr, str::FromStr};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Error, Result};
 
-/// The addresses that begin with the same bits.
+/// The addresses of one protocol that begin with the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     /// The first address: the bits that all have, then zeros.
-    first: u32,
+    first: IpAddr,
     /// How many bits all have.
     pub prefix: u8,
 }
 
+/// How many bits an address of this protocol has.
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The address of the same protocol as `like` that this number is. Higher bits than that has don't count.
+fn address(number: u128, like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(number).into(),
+    }
+}
+
 impl Subnet {
     /// The host itself.
-    pub const LOOPBACK: Subnet = Subnet { first: u32::from_be_bytes([127, 0, 0, 0]), prefix: 8 };
+    pub const LOOPBACK: Subnet = Subnet { first: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 };
 
     /// The subnet of an address.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than 32 bits.
-    pub fn of(address: Ipv4Addr, prefix: u8) -> Result<Subnet> {
-        if prefix > 32 {
+    /// [`Error::Invalid`] for more bits than it has.
+    pub fn of(of: IpAddr, prefix: u8) -> Result<Subnet> {
+        if prefix > bits(of) {
             return Err(Error::Invalid(format!(
-                "invalid subnet {address}/{prefix}: the prefix is at most 32"
+                "invalid subnet {of}/{prefix}: the prefix is at most {}",
+                bits(of)
             )));
         }
-        Ok(Subnet { first: address.to_bits() & mask(prefix), prefix })
+        let whole = Subnet { first: of, prefix };
+        Ok(Subnet { first: address(number(of) & !whole.host_bits(), of), prefix })
+    }
+
+    /// A subnet that is this host's own, RFC 4193: `fd`, 40 bits that nobody else is likely to have, and zeros.
+    #[must_use]
+    pub fn unique_local(random: u64) -> Subnet {
+        let first = 0xfd << 120 | u128::from(random & 0xff_ffff_ffff) << 80;
+        Subnet { first: Ipv6Addr::from_bits(first).into(), prefix: 64 }
+    }
+
+    /// The bits that addresses don't have in common.
+    fn host_bits(self) -> u128 {
+        let count = u32::from(bits(self.first) - self.prefix);
+        u128::MAX.checked_shl(count).map_or(u128::MAX, |higher| !higher)
     }
 
     /// Whether the address is one of it.
     #[must_use]
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & mask(self.prefix) == self.first
+    pub fn contains(self, of: IpAddr) -> bool {
+        of.is_ipv4() == self.first.is_ipv4() && number(of) & !self.host_bits() == number(self.first)
     }
 
-    /// Whether the address can be a host's: one of it that does not stand for all.
+    /// Whether the address can be a host's: one of it that stands neither for all nor for the subnet.
     #[must_use]
-    pub fn has_host(self, address: Ipv4Addr) -> bool {
-        self.contains(address) && address.to_bits() != self.first && address != self.broadcast()
+    pub fn has_host(self, of: IpAddr) -> bool {
+        self.contains(of) && of != self.first && (of.is_ipv6() || of != self.last())
     }
 
     /// Whether all addresses of `other` are of this one.
     #[must_use]
     pub fn covers(self, other: Subnet) -> bool {
-        other.prefix >= self.prefix && self.contains(Ipv4Addr::from_bits(other.first))
+        other.prefix >= self.prefix && self.contains(other.first)
     }
 
-    /// What all its addresses have in common, and where.
+    /// Whether it is one of IPv4.
     #[must_use]
-    pub fn value_and_mask(self) -> (u32, u32) {
-        (self.first, mask(self.prefix))
+    pub fn is_ipv4(self) -> bool {
+        self.first.is_ipv4()
+    }
+
+    /// What all its addresses have in common.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.first
+    }
+
+    /// Where they have it in common.
+    #[must_use]
+    pub fn mask(self) -> IpAddr {
+        address(!self.host_bits(), self.first)
     }
 
     /// The gateway's address: the first that a host can have.
     #[must_use]
-    pub fn gateway(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.first | 1)
+    pub fn gateway(self) -> IpAddr {
+        address(number(self.first) | 1, self.first)
     }
 
-    /// The address that reaches all.
+    /// The last address; of IPv4 it reaches all.
     #[must_use]
-    pub fn broadcast(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.first | !mask(self.prefix))
+    pub fn last(self) -> IpAddr {
+        address(number(self.first) | self.host_bits(), self.first)
     }
 
     /// Those of its addresses that hosts of another subnet, which it is part of, can have; the lowest first.
-    pub fn hosts_within(self, whole: Subnet) -> impl Iterator<Item = Ipv4Addr> {
-        let all = (self.first..=self.broadcast().to_bits()).map(Ipv4Addr::from_bits);
+    pub fn hosts_within(self, whole: Subnet) -> impl Iterator<Item = IpAddr> {
+        let all = (number(self.first)..=number(self.last())).map(move |number| address(number, self.first));
         all.filter(move |address| whole.has_host(*address))
     }
 
     /// Whether the two have addresses in common.
     #[must_use]
     pub fn overlaps(self, other: Subnet) -> bool {
-        let common = mask(self.prefix.min(other.prefix));
-        self.first & common == other.first & common
+        self.is_ipv4() == other.is_ipv4() && (self.contains(other.first) || other.contains(self.first))
     }
 
     /// Those that a network may get if nobody says which, as Docker has them: 172.17 to 172.31 in sixteens, then
     /// 192.168 in twenties.
     pub fn pool() -> impl Iterator<Item = Subnet> {
-        let large = (17..32).map(|part| Subnet { first: u32::from_be_bytes([172, part, 0, 0]), prefix: 16 });
-        let small =
-            (0..16).map(|part| Subnet { first: u32::from_be_bytes([192, 168, part << 4, 0]), prefix: 20 });
-        large.chain(small)
+        let large = (17..32).map(|part| (Ipv4Addr::new(172, part, 0, 0), 16));
+        let small = (0..16).map(|part| (Ipv4Addr::new(192, 168, part << 4, 0), 20));
+        large.chain(small).map(|(first, prefix)| Subnet { first: first.into(), prefix })
     }
 }
 
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", Ipv4Addr::from_bits(self.first), self.prefix)
+        write!(f, "{}/{}", self.first, self.prefix)
     }
 }
 
@@ -106,8 +155,8 @@ impl FromStr for Subnet {
         let invalid = || Error::Invalid(format!("invalid CIDR address: {text}"));
         let (address, prefix) = text.split_once('/').ok_or_else(invalid)?;
         let is_number = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
-        let prefix = prefix.parse().ok().filter(|prefix| is_number && *prefix <= 32).ok_or_else(invalid)?;
-        Subnet::of(address.parse().map_err(|_| invalid())?, prefix)
+        let prefix = prefix.parse().ok().filter(|_| is_number).ok_or_else(invalid)?;
+        Subnet::of(address.parse().map_err(|_| invalid())?, prefix).map_err(|_| invalid())
     }
 }
 
@@ -121,10 +170,6 @@ impl<'de> Deserialize<'de> for Subnet {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Cow::<str>::deserialize(from)?.parse().map_err(|error| de::Error::custom(format!("{error}")))
     }
-}
-
-fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
 }
 
 /// The hardware address of who has this address, in Docker's form: locally administered, 02:42 and the address.
@@ -160,34 +205,69 @@ mod tests {
 
     use super::*;
 
-    fn subnet(address: [u8; 4], prefix: u8) -> Subnet {
-        Subnet::of(address.into(), prefix).unwrap()
+    fn subnet(text: &str) -> Subnet {
+        text.parse().unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn a_subnet_has_a_gateway_hosts_and_a_broadcast_address() {
-        let small = subnet([10, 1, 2, 13], 29);
-        assert_eq!(small.to_string(), "10.1.2.8/29");
-        assert_eq!((small.gateway(), small.broadcast()), ([10, 1, 2, 9].into(), [10, 1, 2, 15].into()));
-        let hosts = |part: Subnet| part.hosts_within(small).map(|host| host.octets()[3]).collect::<Vec<_>>();
-        assert_eq!(hosts(small), [9, 10, 11, 12, 13, 14]);
-        assert_eq!(hosts(subnet([10, 1, 2, 12], 30)), [12, 13, 14]);
-        assert!(small.has_host([10, 1, 2, 9].into()) && !small.has_host([10, 1, 2, 8].into()));
-        assert!(!small.has_host([10, 1, 2, 15].into()) && !small.has_host([10, 1, 2, 16].into()));
-        assert!(subnet([10, 1, 0, 0], 16).covers(small) && !small.covers(subnet([10, 1, 0, 0], 16)));
-        assert_eq!(subnet([1; 4], 0).to_string(), "0.0.0.0/0");
-        assert!(Subnet::of([1; 4].into(), 33).is_err());
+    fn a_subnet_has_a_gateway_hosts_and_a_last_address() {
+        let small = subnet("10.1.2.13/29");
+        assert_eq!((small.gateway(), small.last()), (ip("10.1.2.9"), ip("10.1.2.15")));
+        assert_eq!((small.first(), small.mask()), (ip("10.1.2.8"), ip("255.255.255.248")));
+        let hosts = |part: &str, whole| {
+            let all = subnet(part).hosts_within(whole).take(6);
+            all.map(|host| host.to_string().rsplit(['.', ':']).next().unwrap().into())
+                .collect::<Vec<String>>()
+        };
+        assert_eq!(hosts("10.1.2.8/29", small), ["9", "10", "11", "12", "13", "14"]);
+        assert_eq!(hosts("10.1.2.12/30", small), ["12", "13", "14"]);
+        let six = subnet("fd00:1::5/125");
+        assert_eq!((six.gateway(), six.last()), (ip("fd00:1::1"), ip("fd00:1::7")));
+        assert_eq!(hosts("fd00:1::4/126", six), ["4", "5", "6", "7"]);
+        assert_eq!(hosts("fd00::/64", subnet("fd00::/64")), ["1", "2", "3", "4", "5", "6"]);
+        assert!(small.has_host(ip("10.1.2.9")) && !small.has_host(ip("10.1.2.8")));
+        assert!(!small.has_host(ip("10.1.2.15")) && !small.has_host(ip("10.1.2.16")));
+        assert!(
+            six.has_host(ip("fd00:1::7")) && !six.has_host(ip("fd00:1::")) && !six.has_host(ip("10.1.2.9"))
+        );
+        assert!(subnet("10.1.0.0/16").covers(small) && !small.covers(subnet("10.1.0.0/16")));
+    }
+
+    #[test]
+    fn subnets_overlap_if_one_is_in_the_other() {
+        let (large, small) = (subnet("172.17.0.0/16"), subnet("172.17.9.0/24"));
+        assert!(large.overlaps(small) && small.overlaps(large));
+        assert!(!large.overlaps(subnet("172.18.0.0/16")) && large.overlaps(subnet("0.0.0.0/0")));
+        assert!(!subnet("::/0").overlaps(subnet("0.0.0.0/0")) && subnet("::/0").overlaps(subnet("fd00::/8")));
+        let pool: Vec<Subnet> = Subnet::pool().collect();
+        assert_eq!((pool.len(), pool[0].to_string()), (31, "172.17.0.0/16".into()));
+        assert!(
+            pool.iter().enumerate().all(|(at, one)| !pool[at + 1..].iter().any(|two| two.overlaps(*one)))
+        );
+        assert_eq!(
+            Subnet::unique_local(0x77_1234_5678_9abc).to_string(),
+            "fd12:3456:789a:bc00::/64".replace("12:3456:789a:bc00", "34:5678:9abc")
+        );
     }
 
     #[test]
     fn a_subnet_is_read_as_it_is_written() {
-        for (text, read) in
-            [("10.1.2.13/29", "10.1.2.8/29"), ("0.0.0.0/0", "0.0.0.0/0"), ("1.2.3.4/32", "1.2.3.4/32")]
-        {
-            assert_eq!(text.parse::<Subnet>().unwrap().to_string(), read);
+        for (text, read) in [
+            ("10.1.2.13/29", "10.1.2.8/29"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("1.2.3.4/32", "1.2.3.4/32"),
+            ("fd00::1:2/64", "fd00::/64"),
+            ("::1/128", "::1/128"),
+            ("::1/0", "::/0"),
+        ] {
+            assert_eq!(subnet(text).to_string(), read);
         }
         for text in
-            ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0/8", "::/0", "10.0.0.0/8/8"]
+            ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0/8", "::/129", "10.0.0.0/8/8"]
         {
             assert!(text.parse::<Subnet>().is_err(), "{text}");
         }
@@ -208,17 +288,5 @@ mod tests {
         ] {
             assert_eq!(read_hardware(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn subnets_overlap_if_one_is_in_the_other() {
-        let large = subnet([172, 17, 0, 0], 16);
-        assert!(large.overlaps(subnet([172, 17, 9, 0], 24)) && subnet([172, 17, 9, 0], 24).overlaps(large));
-        assert!(!large.overlaps(subnet([172, 18, 0, 0], 16)) && large.overlaps(subnet([0; 4], 0)));
-        let pool: Vec<Subnet> = Subnet::pool().collect();
-        assert_eq!((pool.len(), pool[0].to_string()), (31, "172.17.0.0/16".into()));
-        assert!(
-            pool.iter().enumerate().all(|(at, one)| !pool[at + 1..].iter().any(|two| two.overlaps(*one)))
-        );
     }
 }

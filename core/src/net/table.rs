@@ -2,7 +2,7 @@
 //! what leads to containers stands in maps, so that a container comes and goes without a rule being touched.
 
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use super::{
     message::{Attributes, Flags, Message, Messages, attributes},
@@ -25,21 +25,54 @@ const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWELEMENT: u16 = 12;
 const DELELEMENT: u16 = 14;
-/// NFPROTO_IPV4
-const IPV4: u8 = 2;
+/// A protocol whose packets a table is for; there is one table of each name for each of them. NFPROTO_IPV4, NFPROTO_IPV6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4
+    V4 = 2,
+    /// IPv6
+    V6 = 10,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// How many bytes an address has.
+    fn length(self) -> u32 {
+        match self {
+            Family::V4 => 4,
+            Family::V6 => 16,
+        }
+    }
+
+    /// The register behind an address that begins in the first.
+    fn behind(self) -> u32 {
+        R0 + self.length() / 4
+    }
+
+    /// NFT's type of addresses, as `nft` shows it: ipv4_addr, ipv6_addr.
+    fn address_type(self) -> u32 {
+        match self {
+            Family::V4 => 7,
+            Family::V6 => 8,
+        }
+    }
+}
 
 /// The maps: from protocol and port, and from address, protocol and port, to a container's address and port.
 const PORTS: &str = "ports";
 const BOUND: &str = "bound";
-/// How `nft` shows what is in them: six bits for each type. ipv4_addr is 7, inet_proto 12, inet_service 13.
-const TARGET_TYPE: u32 = 7 << 6 | 13;
+/// How `nft` shows what is in them: six bits for each type. inet_proto is 12, inet_service 13.
 const PORTS_TYPE: u32 = 12 << 6 | 13;
-const BOUND_TYPE: u32 = 7 << 12 | PORTS_TYPE;
 
-/// A register of four bytes, NFT_REG32_00 and the next ones.
+/// A register of four bytes, NFT_REG32_00 and the next one.
 const R0: u32 = 8;
 const R1: u32 = 9;
-const R2: u32 = 10;
 
 const EQUAL: u32 = 0;
 const DIFFERENT: u32 = 1;
@@ -54,6 +87,7 @@ fn general(family: u8, id: u16) -> [u8; 4] {
 #[derive(Debug)]
 pub struct Transaction<'a> {
     table: &'a str,
+    family: Family,
     messages: Messages,
 }
 
@@ -87,11 +121,11 @@ pub struct Forward {
     /// Over which protocol.
     pub transport: Transport,
     /// To which address of this host; unspecified for all.
-    pub host_address: Ipv4Addr,
+    pub host_address: IpAddr,
     /// To which port of this host.
     pub host_port: u16,
     /// The container's.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The container's.
     pub port: u16,
 }
@@ -102,24 +136,29 @@ impl Forward {
         if self.host_address.is_unspecified() { PORTS } else { BOUND }
     }
 
-    /// Its key there, of which so many bytes count, and its value.
-    fn element(&self) -> (([u8; 12], usize), [u8; 8]) {
+    /// Its key there, and its value. Each part has a multiple of four bytes.
+    fn element(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut key = if self.host_address.is_unspecified() { Vec::new() } else { octets(self.host_address) };
         let [high, low] = self.host_port.to_be_bytes();
-        let [a, b, c, d] = self.host_address.octets();
-        let transport = self.transport as u8;
-        let key = if self.host_address.is_unspecified() {
-            ([transport, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0], 8)
-        } else {
-            ([a, b, c, d, transport, 0, 0, 0, high, low, 0, 0], 12)
-        };
-        let ([a, b, c, d], [high, low]) = (self.address.octets(), self.port.to_be_bytes());
-        (key, [a, b, c, d, high, low, 0, 0])
+        key.extend([self.transport as u8, 0, 0, 0, high, low, 0, 0]);
+        let mut value = octets(self.address);
+        let [high, low] = self.port.to_be_bytes();
+        value.extend([high, low, 0, 0]);
+        (key, value)
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
     }
 }
 
 /// Asks whether there is a table.
-pub fn ask_table(to: &mut Messages, table: &str) {
-    to.add(SUBSYSTEM << 8 | GETTABLE, Flags::empty(), &general(IPV4, 0), |all| _ = all.text(1, table));
+pub fn ask_table(to: &mut Messages, family: Family, table: &str) {
+    let general = general(family as u8, 0);
+    to.add(SUBSYSTEM << 8 | GETTABLE, Flags::empty(), &general, |all| _ = all.text(1, table));
 }
 
 /// Asks for all chains of all tables.
@@ -134,7 +173,7 @@ pub fn ask_chains(to: &mut Messages) {
 pub fn read_forward_drop<'a>(message: &Message<'a>) -> Option<&'a str> {
     let family = *message.body.first()?;
     // NFPROTO_INET has the hooks of both protocols.
-    if message.kind != SUBSYSTEM << 8 | NEWCHAIN || !matches!(family, 1 | IPV4) {
+    if message.kind != SUBSYSTEM << 8 | NEWCHAIN || !(family == 1 || family == Family::V4 as u8) {
         return None;
     }
     let find = |kind: u16| message.attributes(4).find(|(found, _)| *found == kind).map(|(_, value)| value);
@@ -152,7 +191,7 @@ impl<'a> Transaction<'a> {
     pub fn new(table: &'a str) -> Self {
         let mut messages = Messages::default();
         messages.add(BEGIN, Flags::empty(), &general(0, SUBSYSTEM), |_| {});
-        Transaction { table, messages }
+        Transaction { table, family: Family::V4, messages }
     }
 
     /// The messages, with the end.
@@ -163,12 +202,15 @@ impl<'a> Transaction<'a> {
     }
 
     fn add(&mut self, kind: u16, flags: Flags, fill: impl FnOnce(&mut Attributes<'_>)) {
-        self.messages.add(SUBSYSTEM << 8 | kind, flags | Flags::ACK, &general(IPV4, 0), fill);
+        let general = general(self.family as u8, 0);
+        self.messages.add(SUBSYSTEM << 8 | kind, flags | Flags::ACK, &general, fill);
     }
 
     /// Makes the table of a bridge, or makes its rules anew; what stands in its maps stays.
     pub fn set_up(&mut self, bridge: &str, Rules { subnet, internal, masquerade }: Rules) {
         let table = self.table;
+        self.family = Family::of(subnet.first());
+        let (length, behind) = (self.family.length(), self.family.behind());
         self.add(NEWTABLE, Flags::CREATE, |all| _ = all.text(1, table));
         // The hooks are those of linux/netfilter.h, the priorities those of linux/netfilter_ipv4.h.
         self.chain("guard", "filter", 0, -300);
@@ -177,15 +219,18 @@ impl<'a> Transaction<'a> {
         self.chain("output", "nat", 3, -100);
         self.chain("postrouting", "nat", 4, 100);
         self.map(PORTS, PORTS_TYPE, 8);
-        self.map(BOUND, BOUND_TYPE, 12);
+        self.map(BOUND, self.family.address_type() << 12 | PORTS_TYPE, length + 8);
         // Without a chain: all rules.
         self.add(DELRULE, Flags::empty(), |all| _ = all.text(1, table));
 
-        let loopback = Subnet::LOOPBACK;
-        // Containers don't reach what listens on the host's loopback only, which the bridge would route.
-        self.rule("guard", |rule| {
-            _ = rule.input_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
-        });
+        // The host's loopback of IPv6 is never routed.
+        let loopback = subnet.is_ipv4().then_some(Subnet::LOOPBACK);
+        if let Some(loopback) = loopback {
+            // Containers don't reach what listens on the host's loopback only, which the bridge would route.
+            self.rule("guard", |rule| {
+                _ = rule.input_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
+            });
+        }
         if internal {
             self.rule("forward", |rule| {
                 _ = rule.input_interface(EQUAL, bridge).output_interface(DIFFERENT, bridge).verdict(DROP)
@@ -195,9 +240,15 @@ impl<'a> Transaction<'a> {
             });
         }
         for chain in ["prerouting", "output"] {
-            self.rule(chain, |rule| _ = rule.destination(R0).transport(R1).port(R2).map(BOUND).translate());
             self.rule(chain, |rule| {
-                _ = rule.goes_to_this_host().transport(R0).port(R1).map(PORTS).translate()
+                _ = rule.destination().transport(behind).port(behind + 1).map(BOUND).translate()
+            });
+            self.rule(chain, |rule| {
+                if chain == "output" && loopback.is_none() {
+                    // What has the loopback address of IPv6 can't leave this host.
+                    rule.destination().compare(DIFFERENT, &Ipv6Addr::LOCALHOST.octets());
+                }
+                rule.goes_to_this_host().transport(R0).port(R1).map(PORTS).translate();
             });
         }
         self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).is_known().verdict(ACCEPT));
@@ -217,14 +268,17 @@ impl<'a> Transaction<'a> {
         self.rule("postrouting", |rule| {
             _ = rule.source_in(subnet).output_interface(EQUAL, bridge).was_translated().masquerade()
         });
-        self.rule("postrouting", |rule| {
-            _ = rule.source_in(loopback).output_interface(EQUAL, bridge).masquerade()
-        });
+        if let Some(loopback) = loopback {
+            self.rule("postrouting", |rule| {
+                _ = rule.source_in(loopback).output_interface(EQUAL, bridge).masquerade()
+            });
+        }
     }
 
-    /// Removes the table and all that is in it.
-    pub fn remove(&mut self) {
+    /// Removes the table of a protocol and all that is in it.
+    pub fn remove(&mut self, family: Family) {
         let table = self.table;
+        self.family = family;
         self.add(DELTABLE, Flags::empty(), |all| _ = all.text(1, table));
     }
 
@@ -240,15 +294,19 @@ impl<'a> Transaction<'a> {
 
     fn elements(&mut self, kind: u16, flags: Flags, forwards: &[Forward]) {
         let table = self.table;
-        for map in [PORTS, BOUND] {
-            let of_map: Vec<&Forward> = forwards.iter().filter(|forward| forward.map() == map).collect();
+        for (family, map) in
+            [(Family::V4, PORTS), (Family::V4, BOUND), (Family::V6, PORTS), (Family::V6, BOUND)]
+        {
+            let is_there = |forward: &&Forward| Family::of(forward.address) == family && forward.map() == map;
+            let of_map: Vec<&Forward> = forwards.iter().filter(is_there).collect();
+            self.family = family;
             for together in of_map.chunks(TOGETHER) {
                 self.add(kind, flags, |all| {
                     all.text(1, table).text(2, map).nested(3, |list| {
                         for forward in together {
-                            let ((key, length), target) = forward.element();
+                            let (key, target) = forward.element();
                             list.nested(1, |element| {
-                                element.nested(1, |data| _ = data.bytes(1, &key[..length]));
+                                element.nested(1, |data| _ = data.bytes(1, &key));
                                 if kind == NEWELEMENT {
                                     element.nested(2, |data| _ = data.bytes(1, &target));
                                 }
@@ -271,20 +329,21 @@ impl<'a> Transaction<'a> {
 
     fn map(&mut self, name: &str, kind: u32, length: u32) {
         let table = self.table;
+        let (data_type, data_length) = (self.family.address_type() << 6 | 13, self.family.length() + 4);
         self.add(NEWSET, Flags::CREATE, |all| {
             // NFT_SET_MAP; the number by which the transaction would know it.
             all.text(1, table).text(2, name).network_number(3, 8).network_number(4, kind);
-            all.network_number(5, length).network_number(6, TARGET_TYPE).network_number(7, 8);
+            all.network_number(5, length).network_number(6, data_type).network_number(7, data_length);
             all.network_number(10, length);
         });
     }
 
     fn rule(&mut self, chain: &str, fill: impl FnOnce(&mut Rule<'_, '_>)) {
-        let table = self.table;
+        let (table, family) = (self.table, self.family);
         self.add(NEWRULE, Flags::CREATE | Flags::APPEND, |all| {
             all.text(1, table).text(2, chain);
             all.nested(4, |list| {
-                let mut rule = Rule(list);
+                let mut rule = Rule(list, family);
                 fill(&mut rule);
             });
         });
@@ -307,7 +366,7 @@ const KNOWN: u32 = 1 << 1 | 1 << 2;
 const LOCAL: u32 = 2;
 
 /// The expressions of a rule, which all have to hold, and its end.
-struct Rule<'a, 'b>(&'a mut Attributes<'b>);
+struct Rule<'a, 'b>(&'a mut Attributes<'b>, Family);
 
 impl Rule<'_, '_> {
     fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Attributes<'_>)) -> &mut Self {
@@ -334,11 +393,12 @@ impl Rule<'_, '_> {
         })
     }
 
-    fn mask(&mut self, mask: &[u8; 4]) -> &mut Self {
+    /// Keeps these bits of the first register, and of those behind it.
+    fn mask(&mut self, mask: &[u8]) -> &mut Self {
         self.expression("bitwise", |all| {
-            all.network_number(1, R0).network_number(2, R0).network_number(3, 4);
+            all.network_number(1, R0).network_number(2, R0).network_number(3, mask.len() as u32);
             all.nested(4, |data| _ = data.bytes(VALUE, mask))
-                .nested(5, |data| _ = data.bytes(VALUE, &[0; 4]));
+                .nested(5, |data| _ = data.bytes(VALUE, &[0; 16][..mask.len()]));
         })
     }
 
@@ -360,20 +420,28 @@ impl Rule<'_, '_> {
     }
 
     fn source_in(&mut self, subnet: Subnet) -> &mut Self {
-        self.packet(1, 12, 4, R0).is_in(subnet)
+        let offset = match self.1 {
+            Family::V4 => 12,
+            Family::V6 => 8,
+        };
+        self.packet(1, offset, self.1.length(), R0).is_in(subnet)
     }
 
-    fn destination(&mut self, to: u32) -> &mut Self {
-        self.packet(1, 16, 4, to)
+    /// The address that it goes to, from the first register on.
+    fn destination(&mut self) -> &mut Self {
+        let offset = match self.1 {
+            Family::V4 => 16,
+            Family::V6 => 24,
+        };
+        self.packet(1, offset, self.1.length(), R0)
     }
 
     fn destination_in(&mut self, subnet: Subnet) -> &mut Self {
-        self.destination(R0).is_in(subnet)
+        self.destination().is_in(subnet)
     }
 
     fn is_in(&mut self, subnet: Subnet) -> &mut Self {
-        let (value, mask) = subnet.value_and_mask();
-        self.mask(&mask.to_be_bytes()).compare(EQUAL, &value.to_be_bytes())
+        self.mask(&octets(subnet.mask())).compare(EQUAL, &octets(subnet.first()))
     }
 
     fn transport(&mut self, to: u32) -> &mut Self {
@@ -413,9 +481,10 @@ impl Rule<'_, '_> {
 
     /// Changes the destination to what is in the registers.
     fn translate(&mut self) -> &mut Self {
+        let family = self.1;
         self.expression("nat", |all| {
-            all.network_number(1, 1).network_number(2, u32::from(IPV4));
-            all.network_number(3, R0).network_number(5, R1);
+            all.network_number(1, 1).network_number(2, u32::from(family as u8));
+            all.network_number(3, R0).network_number(5, family.behind());
         })
     }
 
@@ -452,6 +521,7 @@ mod tests {
             messages(all.bytes())
                 .find_map(|message| read_forward_drop(&message).map(alloc::string::String::from))
         };
+        const IPV4: u8 = Family::V4 as u8;
         assert_eq!(table(&chain(IPV4, FORWARD, DROP)).as_deref(), Some("filter"));
         assert_eq!(table(&chain(1, FORWARD, DROP)).as_deref(), Some("filter"));
         for other in [chain(IPV4, FORWARD, ACCEPT), chain(IPV4, 1, DROP), chain(10, FORWARD, DROP)] {
@@ -467,9 +537,9 @@ mod tests {
     fn elements_are_told_in_as_many_messages_as_are_needed() {
         let forward = |port: u16| Forward {
             transport: Transport::Tcp,
-            host_address: Ipv4Addr::UNSPECIFIED,
+            host_address: IpAddr::from([0; 4]),
             host_port: port,
-            address: Ipv4Addr::LOCALHOST,
+            address: IpAddr::from([10, 0, 0, 2]),
             port,
         };
         let forwards: Vec<Forward> = (1..=2001).map(forward).collect();

@@ -5,7 +5,7 @@
 //! ```
 
 use alloc::{format, string::String, vec::Vec};
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use rustix::{
     fd::OwnedFd,
@@ -71,18 +71,59 @@ pub struct Network {
     pub internal: bool,
     /// Free-form; it has no meaning without a swarm.
     pub attachable: bool,
-    /// Its addresses. None of [`BRIDGE`], which gets some when it is first used.
-    pub subnet: Option<Subnet>,
-    /// The part of them that containers get theirs from; all if none is said.
-    pub ip_range: Option<Subnet>,
-    /// The bridge's address; the first one if none is said.
-    pub gateway: Option<Ipv4Addr>,
-    /// Addresses that no container gets, and what for.
-    pub auxiliary: Map<Ipv4Addr>,
+    /// Its IPv4 addresses.
+    pub v4: Pool,
+    /// Its IPv6 addresses, if it has any.
+    pub v6: Option<Pool>,
     /// Options of the driver, see [`OPTIONS`].
     pub options: Map<String>,
     /// Free-form notes.
     pub labels: Map<String>,
+}
+
+/// Addresses of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pool {
+    /// All of them. None of [`BRIDGE`], which gets some when it is first used.
+    pub subnet: Option<Subnet>,
+    /// The part of them that containers get theirs from; all if none is said.
+    pub ip_range: Option<Subnet>,
+    /// The bridge's address; the first one if none is said.
+    pub gateway: Option<IpAddr>,
+    /// Addresses that no container gets, and what for.
+    pub auxiliary: Map<IpAddr>,
+}
+
+impl Pool {
+    /// The address of the bridge in this subnet, which is the pool's.
+    #[must_use]
+    pub fn gateway_in(&self, subnet: Subnet) -> IpAddr {
+        self.gateway.unwrap_or_else(|| subnet.gateway())
+    }
+
+    fn check(&self) -> Result<()> {
+        let Some(subnet) = self.subnet else {
+            let alone = self.ip_range.is_some() || self.gateway.is_some() || !self.auxiliary.is_empty();
+            let why = "every ip-range, gateway or aux-address must have a corresponding subnet";
+            return if alone { Err(Error::Invalid(why.into())) } else { Ok(()) };
+        };
+        if subnet.prefix > if subnet.is_ipv4() { 30 } else { 126 } {
+            return Err(Error::Invalid(format!(
+                "invalid subnet {subnet}: it has no address for a container"
+            )));
+        }
+        if let Some(range) = self.ip_range.filter(|range| !subnet.covers(*range)) {
+            return Err(Error::Invalid(format!("no matching subnet for range {range}")));
+        }
+        if let Some(gateway) = self.gateway.filter(|gateway| !subnet.has_host(*gateway)) {
+            return Err(Error::Invalid(format!("no matching subnet for gateway {gateway}")));
+        }
+        match self.auxiliary.values().find(|address| !subnet.has_host(**address)) {
+            Some(address) => Err(Error::Invalid(format!("no matching subnet for aux-address {address}"))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Network {
@@ -94,10 +135,8 @@ impl Default for Network {
             driver: Driver::Bridge,
             internal: false,
             attachable: false,
-            subnet: None,
-            ip_range: None,
-            gateway: None,
-            auxiliary: Map::new(),
+            v4: Pool::default(),
+            v6: None,
             options: Map::new(),
             labels: Map::new(),
         }
@@ -171,10 +210,9 @@ impl Network {
         Rules { subnet, internal: self.internal, masquerade: !self.is_off(MASQUERADE) }
     }
 
-    /// The address of the bridge in this subnet, which is the network's.
-    #[must_use]
-    pub fn gateway_in(&self, subnet: Subnet) -> Ipv4Addr {
-        self.gateway.unwrap_or_else(|| subnet.gateway())
+    /// Its pools.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        [&self.v4].into_iter().chain(&self.v6)
     }
 
     fn is_off(&self, option: &str) -> bool {
@@ -211,30 +249,7 @@ impl Network {
                 return Err(Error::Invalid(format!("invalid value {value:?} of network option {option}")));
             }
         }
-        self.check_addresses()
-    }
-
-    fn check_addresses(&self) -> Result<()> {
-        let Some(subnet) = self.subnet else {
-            let alone = self.ip_range.is_some() || self.gateway.is_some() || !self.auxiliary.is_empty();
-            let why = "every ip-range, gateway or aux-address must have a corresponding subnet";
-            return if alone { Err(Error::Invalid(why.into())) } else { Ok(()) };
-        };
-        if subnet.prefix > 30 {
-            return Err(Error::Invalid(format!(
-                "invalid subnet {subnet}: it has no address for a container"
-            )));
-        }
-        if let Some(range) = self.ip_range.filter(|range| !subnet.covers(*range)) {
-            return Err(Error::Invalid(format!("no matching subnet for range {range}")));
-        }
-        if let Some(gateway) = self.gateway.filter(|gateway| !subnet.has_host(*gateway)) {
-            return Err(Error::Invalid(format!("no matching subnet for gateway {gateway}")));
-        }
-        match self.auxiliary.values().find(|address| !subnet.has_host(**address)) {
-            Some(address) => Err(Error::Invalid(format!("no matching subnet for aux-address {address}"))),
-            None => Ok(()),
-        }
+        self.pools().try_for_each(Pool::check)
     }
 }
 
@@ -352,7 +367,8 @@ mod tests {
     use crate::store::tests::ScratchStore;
 
     fn network(name: &str, subnet: &str) -> Network {
-        Network { name: name.into(), subnet: subnet.parse().ok(), ..Network::default() }
+        let v4 = Pool { subnet: subnet.parse().ok(), ..Pool::default() };
+        Network { name: name.into(), v4, ..Network::default() }
     }
 
     #[test]
@@ -389,11 +405,11 @@ mod tests {
             change(&mut network);
             network
         };
-        fails(of(&|one| one.gateway = Some([10, 2, 0, 1].into())));
-        fails(of(&|one| one.gateway = Some([10, 1, 255, 255].into())));
-        fails(of(&|one| one.ip_range = "10.0.0.0/8".parse().ok()));
-        fails(of(&|one| _ = one.auxiliary.insert("x".into(), [10, 2, 0, 1].into())));
-        fails(of(&|one| (one.subnet, one.gateway) = (None, Some([10, 1, 0, 1].into()))));
+        fails(of(&|one| one.v4.gateway = Some([10, 2, 0, 1].into())));
+        fails(of(&|one| one.v4.gateway = Some([10, 1, 255, 255].into())));
+        fails(of(&|one| one.v4.ip_range = "10.0.0.0/8".parse().ok()));
+        fails(of(&|one| _ = one.v4.auxiliary.insert("x".into(), [10, 2, 0, 1].into())));
+        fails(of(&|one| (one.v4.subnet, one.v4.gateway) = (None, Some([10, 1, 0, 1].into()))));
         for (option, value) in [
             (MTU, "0"),
             (MTU, "x"),

@@ -1,6 +1,7 @@
 //! Which networks a new container is to be on.
 
 use alloc::{format, string::String, vec::Vec};
+use core::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -111,9 +112,10 @@ pub(in crate::engine) fn check(network: &Network, settings: &EndpointSettings) -
         )));
     }
     settings.check()?;
-    let address = settings.address()?;
+    let (v4, v6) = settings.addresses()?;
+    let v6 = v6.map(IpAddr::V6);
     if network.name == BRIDGE {
-        if address.is_some() {
+        if v4.is_some() || v6.is_some() {
             return Err(Error::Invalid(
                 "user specified IP address is supported on user defined networks only".into(),
             ));
@@ -124,13 +126,18 @@ pub(in crate::engine) fn check(network: &Network, settings: &EndpointSettings) -
             ));
         }
     }
-    if let (Some(address), Some(subnet)) = (address, network.subnet)
-        && !subnet.has_host(address)
-    {
-        return Err(Error::Invalid(format!(
-            "invalid IP address {address}: it does not belong to subnet {subnet} of network {}",
-            network.name
-        )));
+    if network.v6.is_none() && v6.is_some() {
+        return Err(Error::Invalid(format!("network {} has no IPv6", network.name)));
+    }
+    for (address, pool) in [(v4.map(IpAddr::V4), Some(&network.v4)), (v6, network.v6.as_ref())] {
+        if let (Some(address), Some(subnet)) = (address, pool.and_then(|pool| pool.subnet))
+            && !subnet.has_host(address)
+        {
+            return Err(Error::Invalid(format!(
+                "invalid IP address {address}: it does not belong to subnet {subnet} of network {}",
+                network.name
+            )));
+        }
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A network as the kernel has it: an interface of this host that all its containers are attached to, and a table of the
 //! packet filter with the same name. They are made when they are first used, and made again if somebody took them away.
 
-use alloc::{format, string::String, vec::Vec};
-use core::net::Ipv4Addr;
+use alloc::{format, string::String, vec, vec::Vec};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
@@ -11,10 +11,13 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-use super::lease::Leases;
+use super::{connect::Places, lease::Leases};
 use crate::{
     Context, Error, Result,
-    container::{endpoint::Endpoint, names},
+    container::{
+        endpoint::{Endpoint, Place},
+        names,
+    },
     engine::Engine,
     file::{self, CWD},
     net::{
@@ -22,7 +25,7 @@ use crate::{
         message::{Messages, messages},
         socket::Socket,
         subnet::{Subnet, hardware_address, read_hardware},
-        table::{self, Rules, Transaction},
+        table::{self, Family, Rules, Transaction},
     },
     store::networks::Network,
 };
@@ -31,8 +34,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub name: String,
-    pub subnet: Subnet,
-    pub gateway: Ipv4Addr,
+    pub v4: (Subnet, Ipv4Addr),
+    pub v6: Option<(Subnet, Ipv6Addr)>,
     index: u32,
     mtu: u32,
     isolates: bool,
@@ -55,15 +58,13 @@ impl Engine {
         format!("skiff-{}", &sum[sum.len() - 8..])
     }
 
-    /// A network's addresses, and the bridge's among them. None if it gets some when it is first used.
+    /// The addresses of a network that got some when it was first used. None before.
     #[must_use]
-    pub fn subnet(&self, network: &Network) -> Option<(Subnet, Ipv4Addr)> {
-        let subnet = network.subnet.or_else(|| {
-            let route = Socket::route().ok()?;
-            let index = find_link(&route, &self.bridge_name(network)).ok()??;
-            addresses_of(&route, index).ok()?.first().map(|(_, subnet)| *subnet)
-        })?;
-        Some((subnet, network.gateway_in(subnet)))
+    pub fn given_subnet(&self, network: &Network) -> Option<Subnet> {
+        let route = Socket::route().ok()?;
+        let index = find_link(&route, &self.bridge_name(network)).ok()??;
+        let all = addresses_of(&route, index).ok()?;
+        all.into_iter().map(|(_, subnet)| subnet).find(|subnet| subnet.is_ipv4())
     }
 
     /// Finds the bridge of a network and its table, or makes them.
@@ -75,42 +76,38 @@ impl Engine {
             Some(index) => addresses_of(&route, index).context("read the addresses of", &name)?,
             None => Vec::new(),
         };
-        let known = match network.subnet {
-            Some(subnet) => all.contains(&(network.gateway_in(subnet), subnet)).then_some(subnet),
-            None => all.first().map(|(_, subnet)| *subnet),
+        // Nobody makes a network with the same addresses meanwhile, if it has none yet.
+        let mut locked = None;
+        let given = all.iter().map(|(_, subnet)| *subnet).find(|subnet| subnet.is_ipv4());
+        let subnet = match network.v4.subnet.or(given) {
+            Some(subnet) => subnet,
+            None => {
+                locked = Some(self.store.lock_networks()?);
+                self.free_subnet(network)?
+            }
         };
-        let (index, subnet) = match (found, known) {
-            (Some(index), Some(subnet)) => (index, subnet),
-            (found, _) => self.make_bridge(&route, &name, network, found)?,
+        let IpAddr::V4(gateway) = network.v4.gateway_in(subnet) else {
+            return Err(Error::Corrupt(format!("network {}: {subnet} is not of IPv4", network.name)));
         };
-        let filter = filter(&name, known.is_some(), network.rules(subnet))?;
-        let (gateway, mtu, isolates) = (network.gateway_in(subnet), network.mtu(), network.isolates());
-        Ok(Bridge { name, subnet, gateway, index, mtu, isolates, route, filter })
-    }
-
-    /// Makes the bridge if it is not `found`, and gives it its address. A network without a subnet gets one that nobody
-    /// has here.
-    fn make_bridge(
-        &self,
-        route: &Socket,
-        name: &str,
-        network: &Network,
-        found: Option<u32>,
-    ) -> Result<(u32, Subnet)> {
-        // Nobody makes a network with these addresses meanwhile.
-        let _locked = network.subnet.is_none().then(|| self.store.lock_networks()).transpose()?;
-        let subnet = network.subnet.map_or_else(|| self.free_subnet(network), Ok)?;
-        let gateway = network.gateway_in(subnet);
-        if found.is_none() {
-            let mut all = Messages::default();
-            link::add_bridge(&mut all, name, hardware_address(gateway), network.mtu());
-            route.request(&all).context("make interface", name)?;
-        }
-        let index = index_of(route, name)?;
-        let mut all = Messages::default();
-        link::add_address(&mut all, index, gateway, subnet);
-        route.request(&all).context("give an address to", name)?;
-        Ok((index, subnet))
+        let v6 =
+            network.v6.as_ref().and_then(|pool| match pool.subnet.map(|one| (one, pool.gateway_in(one))) {
+                Some((subnet, IpAddr::V6(gateway))) => Some((subnet, gateway)),
+                _ => None,
+            });
+        let mut wanted = vec![(IpAddr::V4(gateway), subnet)];
+        wanted.extend(v6.map(|(subnet, gateway)| (IpAddr::V6(gateway), subnet)));
+        let is_known = wanted.iter().all(|one| all.contains(one));
+        wanted.retain(|one| !all.contains(one));
+        let index = match found {
+            Some(index) if is_known => index,
+            found => make_bridge(&route, (&name, hardware_address(gateway), network.mtu()), found, &wanted)?,
+        };
+        drop(locked);
+        let mut rules = vec![network.rules(subnet)];
+        rules.extend(v6.map(|(subnet, _)| network.rules(subnet)));
+        let filter = filter(&name, is_known, &rules)?;
+        let (mtu, isolates) = (network.mtu(), network.isolates());
+        Ok(Bridge { name, v4: (subnet, gateway), v6, index, mtu, isolates, route, filter })
     }
 
     /// A subnet that no network has, and that no interface and no route of this host leads to. The first of all is left to
@@ -133,7 +130,8 @@ impl Engine {
         let mut used: Vec<Subnet> =
             messages(&answer).filter_map(|message| link::read_route(&message)).collect();
         used.extend(addresses(&route).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet));
-        used.extend(self.store.networks()?.iter().filter_map(|network| network.subnet));
+        let networks = self.store.networks()?;
+        used.extend(networks.iter().flat_map(Network::pools).filter_map(|pool| pool.subnet));
         Ok(used)
     }
 
@@ -147,11 +145,13 @@ impl Engine {
     pub(super) fn remove_bridge(&self, network: &Network) -> Result<()> {
         let name = self.bridge_name(network);
         if let Ok(filter) = Socket::netfilter() {
-            let mut all = Transaction::new(&name);
-            all.remove();
-            match filter.request(&all.finish()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::os("remove packet filter table", name, errno)),
+            for family in [Family::V4, Family::V6] {
+                let mut all = Transaction::new(&name);
+                all.remove(family);
+                match filter.request(&all.finish()) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(Error::os("remove packet filter table", name, errno)),
+                }
             }
         }
         let route = Socket::route().context("open", "netlink socket")?;
@@ -165,6 +165,21 @@ impl Engine {
 }
 
 impl Bridge {
+    /// What a container has there with these addresses. None if one is missing.
+    pub fn places(&self, addresses: &[IpAddr]) -> Option<Places> {
+        let (subnet, gateway) = self.v4;
+        let v4 = addresses.iter().find_map(|address| match *address {
+            IpAddr::V4(address) => Some(Place { address, prefix: subnet.prefix, gateway }),
+            IpAddr::V6(_) => None,
+        })?;
+        let Some((subnet, gateway)) = self.v6 else { return Some((v4, None)) };
+        let v6 = addresses.iter().find_map(|address| match *address {
+            IpAddr::V6(address) => Some(Place { address, prefix: subnet.prefix, gateway }),
+            IpAddr::V4(_) => None,
+        })?;
+        Some((v4, Some(v6)))
+    }
+
     /// Gives a network namespace an interface on the bridge.
     pub fn attach(&self, endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
         let end = format!("veth{}", &names::new_id()?[..10]);
@@ -176,7 +191,7 @@ impl Bridge {
                 bridge: self.index,
                 peer: &endpoint.interface,
                 peer_address: read_hardware(&endpoint.hardware_address)
-                    .unwrap_or_else(|| hardware_address(endpoint.address)),
+                    .unwrap_or_else(|| hardware_address(endpoint.v4.address)),
                 namespace: namespace.as_raw_fd() as u32,
                 mtu: self.mtu,
                 isolated: self.isolates,
@@ -188,9 +203,12 @@ impl Bridge {
         let index = index_of(&inside, &endpoint.interface)?;
         let mut all = Messages::default();
         link::set_up(&mut all, index);
-        link::add_address(&mut all, index, endpoint.address, self.subnet);
+        link::add_address(&mut all, index, endpoint.v4.address.into(), self.v4.0);
+        if let (Some(place), Some((subnet, _))) = (endpoint.v6, self.v6) {
+            link::add_address(&mut all, index, place.address.into(), subnet);
+        }
         if endpoint.has_default_route {
-            link::add_default_route(&mut all, index, endpoint.gateway);
+            add_default_routes(&mut all, index, endpoint);
         }
         inside.request(&all).context("set up", what)
     }
@@ -215,21 +233,24 @@ pub(super) fn lead_out(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
     let what = "container's network";
     let inside = within(namespace, Socket::route).context("enter", what)?;
     let mut all = Messages::default();
-    link::add_default_route(&mut all, index_of(&inside, &endpoint.interface)?, endpoint.gateway);
+    add_default_routes(&mut all, index_of(&inside, &endpoint.interface)?, endpoint);
     inside.request(&all).context("set up", what)
 }
 
 /// The packet filter, with a table for the bridge, which may be `known` to it already. None if the kernel has not what is
 /// needed. Then nothing goes from one interface to another, since nothing would keep networks apart.
-fn filter(bridge: &str, known: bool, rules: Rules) -> Result<Option<Socket>> {
+fn filter(bridge: &str, known: bool, rules: &[Rules]) -> Result<Option<Socket>> {
     let is_missing = |errno| matches!(errno, Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOENT);
     let filter = match Socket::netfilter() {
         Err(errno) if is_missing(errno) => return Ok(None),
         other => other.context("open", "netlink socket")?,
     };
-    let mut question = Messages::default();
-    table::ask_table(&mut question, bridge);
-    if known && filter.ask(&question).is_ok() {
+    let is_there = |rules: &Rules| {
+        let mut question = Messages::default();
+        table::ask_table(&mut question, Family::of(rules.subnet.first()), bridge);
+        filter.ask(&question).is_ok()
+    };
+    if known && rules.iter().all(is_there) {
         return Ok(Some(filter));
     }
     // First, since who finds the table takes it that all is there.
@@ -244,8 +265,11 @@ fn filter(bridge: &str, known: bool, rules: Rules) -> Result<Option<Socket>> {
         b"1
 ",
     )?;
+    if rules.iter().any(|rules| !rules.subnet.is_ipv4()) {
+        turn("/proc/sys/net/ipv6/conf/all/forwarding", b"1\n")?;
+    }
     let mut all = Transaction::new(bridge);
-    all.set_up(bridge, rules);
+    rules.iter().for_each(|rules| all.set_up(bridge, *rules));
     match filter.request(&all.finish()) {
         Err(errno) if is_missing(errno) => {
             if forwarded {
@@ -291,6 +315,34 @@ pub(super) fn has_filter() -> bool {
     Socket::netfilter().is_ok()
 }
 
+/// Makes the bridge if it is not `found`, and gives it these addresses.
+fn make_bridge(
+    route: &Socket,
+    (name, hardware_address, mtu): (&str, [u8; 6], u32),
+    found: Option<u32>,
+    wanted: &[(IpAddr, Subnet)],
+) -> Result<u32> {
+    if found.is_none() {
+        let mut all = Messages::default();
+        link::add_bridge(&mut all, name, hardware_address, mtu);
+        route.request(&all).context("make interface", name)?;
+    }
+    let index = index_of(route, name)?;
+    let mut all = Messages::default();
+    for (gateway, subnet) in wanted {
+        link::add_address(&mut all, index, *gateway, *subnet);
+    }
+    route.request(&all).context("give an address to", name)?;
+    Ok(index)
+}
+
+fn add_default_routes(to: &mut Messages, index: u32, endpoint: &Endpoint) {
+    link::add_default_route(to, index, endpoint.v4.gateway.into());
+    if let Some(place) = endpoint.v6 {
+        link::add_default_route(to, index, place.gateway.into());
+    }
+}
+
 fn find_link(route: &Socket, name: &str) -> Result<Option<u32>, Errno> {
     let mut question = Messages::default();
     link::ask_link(&mut question, name);
@@ -308,13 +360,13 @@ fn index_of(route: &Socket, name: &str) -> Result<u32> {
 }
 
 /// The addresses of an interface.
-fn addresses_of(route: &Socket, index: u32) -> Result<Vec<(Ipv4Addr, Subnet)>, Errno> {
+fn addresses_of(route: &Socket, index: u32) -> Result<Vec<(IpAddr, Subnet)>, Errno> {
     let all = addresses(route)?.into_iter().filter(|(on, ..)| *on == index);
     Ok(all.map(|(_, address, subnet)| (address, subnet)).collect())
 }
 
 /// All addresses of this host, with the interfaces that have them.
-fn addresses(route: &Socket) -> Result<Vec<(u32, Ipv4Addr, Subnet)>, Errno> {
+fn addresses(route: &Socket) -> Result<Vec<(u32, IpAddr, Subnet)>, Errno> {
     let mut question = Messages::default();
     link::ask_addresses(&mut question);
     let answer = route.ask(&question)?;

@@ -1,7 +1,7 @@
 //! A container that starts is connected to its networks, one that has ended is disconnected from them.
 
-use alloc::{format, string::String, vec::Vec};
-use core::net::Ipv4Addr;
+use alloc::{format, string::String, vec, vec::Vec};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::{
     fd::OwnedFd,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     container::{
-        endpoint::{Endpoint, EndpointSettings, Published},
+        endpoint::{Endpoint, EndpointSettings, Place, Published},
         record::Record,
         shelf::Lock,
     },
@@ -29,6 +29,9 @@ use crate::{
     process::launch::Unborn,
     store::networks::{Driver, Network},
 };
+
+/// What a container has on a network.
+pub(super) type Places = (Place<Ipv4Addr>, Option<Place<Ipv6Addr>>);
 
 /// A container's connections to networks, for as long as this is kept.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Engine {
             .rev()
             .max_by_key(|at| networks[*at].1.gw_priority);
         let (mut ports, mut reserved) = match outer {
-            Some(at) => ports::reserve(record, networks[at].0.host_address())?,
+            Some(at) => ports::reserve(record, &networks[at].0)?,
             None => Default::default(),
         };
         let mut made: Vec<(Endpoint, Bridge)> = Vec::new();
@@ -137,32 +140,22 @@ impl Engine {
         part: Part,
     ) -> Result<(Endpoint, Bridge)> {
         let lease = Lease::of(record, settings, network)?;
-        let wanted = settings.address()?;
-        let take = || -> Result<Option<(Bridge, Ipv4Addr)>> {
-            let leases = self.leases(&self.bridge_name(network))?;
-            let bridge = self.bridge(network, &leases)?;
-            let address = leases.take(self, network, bridge.subnet, &lease, wanted)?;
-            if let Some(address) = address.filter(|_| !network.is_built_in()) {
-                self.answer_for_names(&bridge, &leases)
-                    .inspect_err(|_| leases.give_back(address, &record.id))?;
-            }
-            Ok(address.map(|address| (bridge, address)))
-        };
-        let (bridge, address) = match take()? {
+        let wanted = settings.addresses()?;
+        let (bridge, (v4, v6)) = match self.lease(&lease, network, wanted)? {
             Some(taken) => taken,
             None => {
                 // Some may be held by containers whose monitors were killed.
                 self.sweep();
                 self.leases(&self.bridge_name(network))?.free(self)?;
-                take()?.ok_or_else(|| {
+                self.lease(&lease, network, wanted)?.ok_or_else(|| {
                     Error::Conflict(format!(
-                        "no available IPv4 addresses on this network's address pools: {} ({})",
+                        "no available addresses on this network's address pools: {} ({})",
                         network.name, network.id
                     ))
                 })?
             }
         };
-        let hardware = settings.hardware_address()?.unwrap_or_else(|| hardware_address(address));
+        let hardware = settings.hardware_address()?.unwrap_or_else(|| hardware_address(v4.address));
         let endpoint = Endpoint {
             network: network.name.clone(),
             network_id: network.id.clone(),
@@ -170,13 +163,45 @@ impl Engine {
             interface: part.interface,
             names: lease.names,
             has_default_route: part.has_default_route,
-            address,
-            prefix: bridge.subnet.prefix,
-            gateway: bridge.gateway,
+            v4,
+            v6,
             hardware_address: hardware_text(hardware),
             ports: part.ports,
         };
         Ok((endpoint, bridge))
+    }
+
+    /// Leases what a container is to have on a network. None if no address is left; then nothing is leased.
+    fn lease(
+        &self,
+        lease: &Lease,
+        network: &Network,
+        (wanted4, wanted6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    ) -> Result<Option<(Bridge, Places)>> {
+        let leases = self.leases(&self.bridge_name(network))?;
+        let bridge = self.bridge(network, &leases)?;
+        let mut pools = vec![(&network.v4, bridge.v4.0, wanted4.map(IpAddr::V4))];
+        if let (Some(pool), Some((subnet, _))) = (&network.v6, bridge.v6) {
+            pools.push((pool, subnet, wanted6.map(IpAddr::V6)));
+        }
+        let mut taken = Vec::new();
+        let take = || -> Result<Option<Places>> {
+            for (pool, subnet, wanted) in pools {
+                match leases.take(self, (pool, subnet), lease, wanted)? {
+                    Some(address) => taken.push(address),
+                    None => return Ok(None),
+                }
+            }
+            if !network.is_built_in() {
+                self.answer_for_names(&bridge, &leases)?;
+            }
+            Ok(bridge.places(&taken))
+        };
+        let places = take();
+        if !matches!(places, Ok(Some(_))) {
+            taken.iter().for_each(|address| leases.give_back(*address, &lease.id));
+        }
+        Ok(places?.map(|places| (bridge, places)))
     }
 
     /// Undoes [`Engine::connect`] for a container, whose directory in the run root this is. Its cables end with its
@@ -196,7 +221,7 @@ impl Engine {
     pub(super) fn release(&self, id: &str, endpoints: &[Endpoint]) -> Option<Socket> {
         let mut filter = None;
         for endpoint in endpoints {
-            let forwards = endpoint.forwards();
+            let forwards = ports::translated(endpoint);
             if !forwards.is_empty() {
                 filter = filter.or_else(|| Socket::netfilter().ok());
                 if let Some(filter) = &filter {
@@ -204,7 +229,7 @@ impl Engine {
                 }
             }
             if let Some(leases) = self.present_leases(&endpoint.bridge) {
-                leases.give_back(endpoint.address, id);
+                endpoint.addresses().for_each(|address| leases.give_back(address, id));
             }
         }
         filter

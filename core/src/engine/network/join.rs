@@ -135,7 +135,8 @@ impl Engine {
             if let Some(network) = self.store.network(&endpoint.network)? {
                 let settings = record.endpoint_settings(&network.name).cloned().unwrap_or_default();
                 if let Some(leases) = self.present_leases(&endpoint.bridge) {
-                    leases.rename(endpoint.address, &Lease::of(record, &settings, &network)?)?;
+                    let lease = Lease::of(record, &settings, &network)?;
+                    endpoint.addresses().try_for_each(|address| leases.rename(address, &lease))?;
                 }
             }
         }

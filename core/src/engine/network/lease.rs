@@ -13,7 +13,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 use rustix::{
     fd::OwnedFd,
@@ -27,7 +27,7 @@ use crate::{
     engine::Engine,
     file,
     net::subnet::Subnet,
-    store::networks::Network,
+    store::networks::{Network, Pool},
 };
 
 /// Longest text of a link.
@@ -100,7 +100,7 @@ impl core::fmt::Display for Lease {
 }
 
 /// All leases in a directory.
-pub(super) fn all(leases: &OwnedFd) -> Result<Vec<(Ipv4Addr, Lease)>, Errno> {
+pub(super) fn all(leases: &OwnedFd) -> Result<Vec<(IpAddr, Lease)>, Errno> {
     let read = |name: String| {
         let address = name.parse().ok()?;
         Some((address, Lease::parse(&file::link_target(leases, name.as_str()).ok()?)?))
@@ -109,26 +109,25 @@ pub(super) fn all(leases: &OwnedFd) -> Result<Vec<(Ipv4Addr, Lease)>, Errno> {
 }
 
 impl Leases {
-    /// Gives a container an address: the one that it wants, or the lowest that is free. None if none is.
+    /// Gives a container an address of a pool: the one that it wants, or the lowest that is free. None if none is.
     ///
     /// # Errors
     /// [`Error::Conflict`] if another has the one that it wants.
     pub fn take(
         &self,
         engine: &Engine,
-        network: &Network,
-        subnet: Subnet,
+        (pool, subnet): (&Pool, Subnet),
         lease: &Lease,
-        wanted: Option<Ipv4Addr>,
-    ) -> Result<Option<Ipv4Addr>> {
+        wanted: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>> {
         let text = lease.to_string();
-        let link = |address: Ipv4Addr| rustix::fs::symlinkat(text.as_str(), &self.0, format!("{address}"));
-        let gateway = network.gateway_in(subnet);
+        let link = |address: IpAddr| rustix::fs::symlinkat(text.as_str(), &self.0, format!("{address}"));
+        let gateway = pool.gateway_in(subnet);
         if let Some(wanted) = wanted {
             if self.holder(wanted).is_some_and(|holder| !engine.shelf.is_monitored(&holder)) {
                 self.end(wanted);
             }
-            let used = wanted == gateway || network.auxiliary.values().any(|other| *other == wanted);
+            let used = wanted == gateway || pool.auxiliary.values().any(|other| *other == wanted);
             return match if used { Err(Errno::EXIST) } else { link(wanted) } {
                 Ok(()) => Ok(Some(wanted)),
                 Err(Errno::EXIST) => Err(Error::Conflict(format!("Address already in use: {wanted}"))),
@@ -136,35 +135,35 @@ impl Leases {
             };
         }
         let names = file::names(&self.0, ".").context("read", "leases")?;
-        let mut taken: BTreeSet<Ipv4Addr> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut taken: BTreeSet<IpAddr> = names.iter().filter_map(|name| name.parse().ok()).collect();
         taken.insert(gateway);
-        taken.extend(network.auxiliary.values());
-        let mut range = network.ip_range.unwrap_or(subnet).hosts_within(subnet);
+        taken.extend(pool.auxiliary.values());
+        let mut range = pool.ip_range.unwrap_or(subnet).hosts_within(subnet);
         let Some(address) = range.find(|address| !taken.contains(address)) else { return Ok(None) };
         link(address).context("lease", address)?;
         Ok(Some(address))
     }
 
     /// The container that has an address.
-    fn holder(&self, address: Ipv4Addr) -> Option<String> {
+    fn holder(&self, address: IpAddr) -> Option<String> {
         let text = file::link_target(&self.0, format!("{address}")).ok()?;
         Lease::parse(&text).map(|lease| lease.id)
     }
 
     /// Gives an address back.
-    fn end(&self, address: Ipv4Addr) {
+    fn end(&self, address: IpAddr) {
         let _ = unlinkat(&self.0, format!("{address}"), AtFlags::empty());
     }
 
     /// Gives an address back, if the container has it.
-    pub fn give_back(&self, address: Ipv4Addr, id: &str) {
+    pub fn give_back(&self, address: IpAddr, id: &str) {
         if self.holder(address).is_some_and(|holder| holder == id) {
             self.end(address);
         }
     }
 
     /// Says otherwise what others know a container by.
-    pub fn rename(&self, address: Ipv4Addr, lease: &Lease) -> Result<()> {
+    pub fn rename(&self, address: IpAddr, lease: &Lease) -> Result<()> {
         let temporary = format!(".{address}");
         let _ = unlinkat(&self.0, &temporary, AtFlags::empty());
         rustix::fs::symlinkat(lease.to_string(), &self.0, &temporary).context("lease", address)?;

@@ -1,14 +1,12 @@
 //! Published ports: reserved by sockets, and led to containers by the packet filter.
 
 use alloc::{format, vec, vec::Vec};
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
-    net::{
-        AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
-    },
+    net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt},
     pipe::{PipeFlags, pipe_with},
 };
 use skiff_syscalls::signal::SignalSet;
@@ -27,59 +25,100 @@ use crate::{
         socket::Socket,
         table::{Forward, Transaction, Transport},
     },
+    store::networks::Network,
 };
 
 /// Binds the ports that a container's settings ask for, on `host_address` where they say nothing else.
 ///
 /// # Errors
 /// [`Error::Conflict`] if one is taken.
-pub(super) fn reserve(record: &Record, host_address: Ipv4Addr) -> Result<(Vec<Published>, Vec<OwnedFd>)> {
+pub(super) fn reserve(record: &Record, network: &Network) -> Result<(Vec<Published>, Vec<OwnedFd>)> {
     let (mut ports, mut sockets) = (Vec::new(), Vec::new());
     for wanted in endpoint::wanted(&record.config, &record.host)? {
-        let host_address = wanted.host_address.unwrap_or(host_address);
-        let (socket, host_port) = bind_first(&wanted, host_address)?;
-        sockets.push(socket);
-        ports.push(Published { inside: wanted.inside, host_address, host_port });
+        let mut addresses = vec![wanted.host_address.unwrap_or(network.host_address().into())];
+        if wanted.host_address.is_none() && network.v6.is_some() {
+            addresses.push(Ipv6Addr::UNSPECIFIED.into());
+        }
+        let (bound, host_port) = bind_first(&wanted, &addresses)?;
+        sockets.extend(bound);
+        ports.extend(addresses.into_iter().map(|host_address| Published {
+            inside: wanted.inside.clone(),
+            host_address,
+            host_port,
+        }));
     }
     Ok((ports, sockets))
 }
 
-/// Binds the first of the wanted ports that is free.
-fn bind_first(wanted: &Wanted, address: Ipv4Addr) -> Result<(OwnedFd, u16)> {
-    let kind = match wanted.transport {
-        Transport::Tcp => SocketType::STREAM,
-        Transport::Udp => SocketType::DGRAM,
-    };
+/// How often another port is tried, if any is wanted and what the kernel gives is taken of IPv6.
+const ATTEMPTS: usize = 16;
+
+/// Binds the first of the wanted ports that is free, on all of these addresses.
+fn bind_first(wanted: &Wanted, addresses: &[IpAddr]) -> Result<(Vec<OwnedFd>, u16)> {
     let (first, last) = wanted.host_ports;
-    for port in first..=last {
-        let place = SocketAddrV4::new(address, port);
-        let open = |reuse| {
-            let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
-            if reuse {
-                sockopt::set_socket_reuseaddr(&socket, true)?;
+    let attempts = if first == 0 { ATTEMPTS } else { 1 };
+    for port in (first..=last).flat_map(|port| core::iter::repeat_n(port, attempts)) {
+        let mut bound = Vec::new();
+        let mut port = port;
+        for address in addresses {
+            match bind_one(wanted.transport, SocketAddr::new(*address, port)) {
+                Ok((socket, number)) => {
+                    port = number;
+                    bound.push(socket);
+                }
+                Err(Errno::ADDRINUSE) => break,
+                Err(errno) => {
+                    return Err(Error::os("bind", format!("{}", SocketAddr::new(*address, port)), errno));
+                }
             }
-            bind(&socket, &place)?;
-            Ok(socket)
-        };
-        let socket = match open(false) {
-            // Perhaps only by connections that have ended. Two who think so both could bind it, but one alone can listen.
-            Err(Errno::ADDRINUSE) if wanted.transport == Transport::Tcp => {
-                open(true).and_then(|socket| listen(&socket, 0).map(|()| socket))
-            }
-            other => other,
-        };
-        match socket {
-            Ok(socket) => {
-                let name =
-                    getsockname(&socket).and_then(SocketAddrV4::try_from).context("look at", "socket")?;
-                return Ok((socket, name.port()));
-            }
-            Err(Errno::ADDRINUSE) => {}
-            Err(errno) => return Err(Error::os("bind", format!("{place}"), errno)),
+        }
+        if bound.len() == addresses.len() {
+            return Ok((bound, port));
         }
     }
     let ports = if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    let address = addresses.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     Err(Error::Conflict(format!("Bind for {address}:{ports} failed: port is already allocated")))
+}
+
+/// Binds a port; the number of it, if any is good.
+fn bind_one(transport: Transport, place: SocketAddr) -> Result<(OwnedFd, u16), Errno> {
+    let kind = match transport {
+        Transport::Tcp => SocketType::STREAM,
+        Transport::Udp => SocketType::DGRAM,
+    };
+    let open = |reuse| {
+        let family = if place.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        if place.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        if reuse {
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+        }
+        bind(&socket, &place)?;
+        Ok(socket)
+    };
+    let socket = match open(false) {
+        // Perhaps only by connections that have ended. Two who think so both could bind it, but one alone can listen.
+        Err(Errno::ADDRINUSE) if transport == Transport::Tcp => {
+            open(true).and_then(|socket| listen(&socket, 0).map(|()| socket))
+        }
+        other => other,
+    }?;
+    let name = getsockname(&socket).and_then(SocketAddr::try_from)?;
+    Ok((socket, name.port()))
+}
+
+/// What the packet filter leads to the published ports of an endpoint. Not what comes to a port of IPv6 if the container
+/// has no such address, or is sent from this host to itself.
+pub(super) fn translated(endpoint: &Endpoint) -> Vec<Forward> {
+    let mut all = endpoint.forwards();
+    all.retain(|forward| {
+        let is_own = forward.host_address.is_ipv6() && forward.host_address.is_loopback();
+        forward.host_address.is_ipv4() == forward.address.is_ipv4() && !is_own
+    });
+    all
 }
 
 impl Engine {
@@ -91,15 +130,22 @@ impl Engine {
         bridge: &Bridge,
         sockets: &mut Vec<OwnedFd>,
     ) -> Result<()> {
-        let forwards = endpoint.forwards();
-        if forwards.is_empty() {
+        if endpoint.ports.is_empty() {
             return Ok(());
         }
         // Where others drop what is forwarded, what comes from elsewhere would not arrive.
-        let Some(filter) = bridge.filter.as_ref().filter(|filter| forward_drop(filter).is_none()) else {
-            *sockets = vec![carry(&forwards, core::mem::take(sockets))?];
+        let filter = bridge.filter.as_ref().filter(|filter| forward_drop(filter).is_none());
+        let is_carried = |forward: &Forward| filter.is_none() || forward.host_address.is_ipv6();
+        let all = endpoint.forwards().into_iter().zip(sockets.drain(..));
+        let (carried, kept): (Vec<_>, Vec<_>) = all.partition(|(forward, _)| is_carried(forward));
+        sockets.extend(kept.into_iter().map(|(_, socket)| socket));
+        if !carried.is_empty() {
+            sockets.push(carry(carried)?);
+        }
+        let (Some(filter), forwards) = (filter, translated(endpoint)) else { return Ok(()) };
+        if forwards.is_empty() {
             return Ok(());
-        };
+        }
         let publish = || {
             let mut all = Transaction::new(&bridge.name);
             all.forward(&forwards);
@@ -116,19 +162,19 @@ impl Engine {
     }
 }
 
-/// Starts a process that carries what comes to these ports to a container, until what this gives is closed.
-fn carry(forwards: &[Forward], sockets: Vec<OwnedFd>) -> Result<OwnedFd> {
+/// Starts a process that carries what comes to these sockets to a container, until what this gives is closed.
+fn carry(ports: Vec<(Forward, OwnedFd)>) -> Result<OwnedFd> {
     let (end, ender) = pipe_with(PipeFlags::CLOEXEC).context("make", "pipe")?;
     fork::heir(
-        (sockets, end),
-        |(sockets, end)| sockets.iter().chain([end]).map(AsFd::as_fd).collect(),
-        |(sockets, end)| {
+        (ports, end),
+        |(ports, end)| ports.iter().map(|(_, socket)| socket).chain([end]).map(AsFd::as_fd).collect(),
+        |(ports, end)| {
             let _ = rustix::process::setsid();
             fork::own_signals(SignalSet::EMPTY);
-            let ports = sockets.into_iter().zip(forwards).map(|(socket, forward)| Forwarded {
+            let ports = ports.into_iter().map(|(forward, socket)| Forwarded {
                 socket,
                 transport: forward.transport,
-                target: SocketAddrV4::new(forward.address, forward.port),
+                target: SocketAddr::new(forward.address, forward.port),
             });
             let served = fork::null_streams().and_then(|()| forwarder::serve(ports.collect(), end.as_fd()));
             served.map_or(1, |()| 0)

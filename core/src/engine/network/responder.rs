@@ -84,7 +84,7 @@ impl Engine {
                 }
                 continue;
             }
-            let is_dead = |(_, lease): &(Ipv4Addr, Lease)| !alive.contains(&lease.id);
+            let is_dead = |(_, lease): &(IpAddr, Lease)| !alive.contains(&lease.id);
             let all = self.look_at_leases(&name).and_then(|leases| lease::all(&leases).ok());
             if all.is_some_and(|all| all.iter().any(is_dead))
                 && let Some(leases) = self.present_leases(&name)
@@ -123,13 +123,14 @@ impl Engine {
 /// The sockets that questions come to. If somebody on this host has the usual port on all addresses, they have another
 /// one, and the packet filter leads there.
 fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
-    let usual = bind_both(bridge.gateway, PORT);
+    let gateway = bridge.v4.1;
+    let usual = bind_both(gateway, PORT);
     let mut forwards: Vec<Forward> = [Transport::Udp, Transport::Tcp]
         .map(|transport| Forward {
             transport,
-            host_address: bridge.gateway,
+            host_address: gateway.into(),
             host_port: PORT,
-            address: bridge.gateway,
+            address: gateway.into(),
             port: PORT,
         })
         .into();
@@ -140,7 +141,7 @@ fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
         Err(Error::Os { errno: Errno::ADDRINUSE, .. }) => {}
         other => return other,
     }
-    let sockets = bind_both(bridge.gateway, 0)?;
+    let sockets = bind_both(gateway, 0)?;
     for (forward, socket) in forwards.iter_mut().zip([&sockets.0, &sockets.1]) {
         let name = getsockname(socket).and_then(SocketAddrV4::try_from).context("look at", "socket")?;
         forward.port = name.port();
@@ -188,7 +189,7 @@ struct Members {
     /// The network's name.
     name: String,
     internal: bool,
-    all: BTreeMap<Ipv4Addr, Lease>,
+    all: BTreeMap<IpAddr, Lease>,
 }
 
 impl<'a> Known<'a> {
@@ -199,7 +200,7 @@ impl<'a> Known<'a> {
         let mut known = Known {
             engine,
             bridge: bridge.name.clone(),
-            gateway: bridge.gateway,
+            gateway: bridge.v4.1,
             networks: BTreeMap::new(),
             changes,
             ending: None,
@@ -245,7 +246,7 @@ impl<'a> Known<'a> {
     /// The networks of who asks. Whoever has no lease, such as this host, knows the bridge's own.
     fn of(&self, asker: Ipv4Addr) -> impl Iterator<Item = (&Members, Option<&Lease>)> {
         let own = self.networks.get(&self.bridge);
-        let id = own.and_then(|members| members.all.get(&asker)).map(|lease| lease.id.as_str());
+        let id = own.and_then(|members| members.all.get(&IpAddr::V4(asker))).map(|lease| lease.id.as_str());
         self.networks.iter().filter_map(move |(bridge, members)| {
             let lease = id.and_then(|id| members.all.values().find(|lease| lease.id == id));
             (lease.is_some() || *bridge == self.bridge).then_some((members, lease))
@@ -264,7 +265,7 @@ impl Members {
             };
             lease.names.iter().any(is_name)
         };
-        self.all.iter().filter(move |(_, lease)| is_meant(lease)).map(|(address, _)| IpAddr::V4(*address))
+        self.all.iter().filter(move |(_, lease)| is_meant(lease)).map(|(address, _)| *address)
     }
 }
 
@@ -280,7 +281,6 @@ impl Names for Known<'_> {
     }
 
     fn name_of(&mut self, asker: Ipv4Addr, address: IpAddr) -> Option<String> {
-        let IpAddr::V4(address) = address else { return None };
         self.of(asker).find_map(|(members, _)| {
             let name = members.all.get(&address)?.names.first()?;
             Some(format!("{name}.{}", members.name))

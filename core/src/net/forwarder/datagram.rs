@@ -7,12 +7,12 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, RecvFlags, SendFlags, SocketAddrV4, SocketFlags, SocketType, connect, recv, recvfrom,
-        send, sendto, socket_with,
+        RecvFlags, SendFlags, SocketAddr, SocketFlags, SocketType, connect, recv, recvfrom, send, sendto,
+        socket_with,
     },
 };
 
-use super::{Key, Shared, Side, Turn};
+use super::{Key, Shared, Side, Turn, family_of};
 use crate::clock;
 
 /// Datagrams that one turn carries.
@@ -25,14 +25,14 @@ const UNANSWERED_NS: i64 = 30 * clock::SECOND;
 #[derive(Debug)]
 pub struct Port {
     socket: OwnedFd,
-    target: SocketAddrV4,
+    target: SocketAddr,
     clients: BTreeMap<u64, Client>,
-    serials: BTreeMap<SocketAddrV4, u64>,
+    serials: BTreeMap<SocketAddr, u64>,
 }
 
 #[derive(Debug)]
 struct Client {
-    address: SocketAddrV4,
+    address: SocketAddr,
     /// Connected to the container.
     socket: OwnedFd,
     seen_ns: i64,
@@ -46,7 +46,7 @@ impl Client {
 }
 
 impl Port {
-    pub fn new(socket: OwnedFd, target: SocketAddrV4) -> Port {
+    pub fn new(socket: OwnedFd, target: SocketAddr) -> Port {
         Port { socket, target, clients: BTreeMap::new(), serials: BTreeMap::new() }
     }
 
@@ -64,7 +64,7 @@ impl Port {
                 Err(Errno::AGAIN) => return Turn::Waits,
                 Err(_) => continue,
             };
-            let Some(Ok(from)) = from.map(SocketAddrV4::try_from) else { continue };
+            let Some(Ok(from)) = from.map(SocketAddr::try_from) else { continue };
             // Without a descriptor the datagram is lost, as any may be.
             let Ok(client) = self.client(from, key, shared) else { continue };
             client.seen_ns = clock::monotonic();
@@ -96,7 +96,7 @@ impl Port {
     }
 
     /// Who sends from an address; the one that was silent for longest gives way if there are too many.
-    fn client(&mut self, address: SocketAddrV4, key: Key, shared: &mut Shared) -> Result<&mut Client, Errno> {
+    fn client(&mut self, address: SocketAddr, key: Key, shared: &mut Shared) -> Result<&mut Client, Errno> {
         let serial = match self.serials.get(&address) {
             Some(serial) => *serial,
             None => {
@@ -104,7 +104,8 @@ impl Port {
                     self.end_most_silent(shared);
                 }
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                let open = || socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None);
+                let family = family_of(self.target);
+                let open = || socket_with(family, SocketType::DGRAM, flags, None);
                 let socket = open().or_else(|_| {
                     self.end_most_silent(shared);
                     open()
@@ -154,11 +155,11 @@ impl Port {
 #[cfg(test)]
 mod tests {
     use alloc::{vec, vec::Vec};
-    use core::net::Ipv4Addr;
+    use core::net::{Ipv4Addr, SocketAddrV4};
 
     use rustix::{
         event::epoll::{self, CreateFlags},
-        net::{bind, getsockname},
+        net::{AddressFamily, bind, getsockname},
     };
 
     use super::*;
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    fn address(socket: &OwnedFd) -> SocketAddrV4 {
+    fn address(socket: &OwnedFd) -> SocketAddr {
         getsockname(socket).unwrap().try_into().unwrap()
     }
 
@@ -222,7 +223,7 @@ mod tests {
         assert!(expected.contains(&shared.sweep_at.unwrap()));
 
         let (_, _, first) = recvfrom(&inside, &mut [0], RecvFlags::empty()).unwrap();
-        let first = SocketAddrV4::try_from(first.unwrap()).unwrap();
+        let first = SocketAddr::try_from(first.unwrap()).unwrap();
         sendto(&inside, b"!", SendFlags::empty(), &first).unwrap();
         let has_it = |(_, client): &(&u64, &Client)| address(&client.socket).port() == first.port();
         let serial = *port.clients.iter().find(has_it).unwrap().0;

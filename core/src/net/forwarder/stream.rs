@@ -8,14 +8,14 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, Shutdown, SocketAddrV4, SocketFlags, SocketType, accept_with, connect, listen,
-        shutdown, socket_with, sockopt,
+        Shutdown, SocketAddr, SocketFlags, SocketType, accept_with, connect, listen, shutdown, socket_with,
+        sockopt,
     },
     pipe::{SpliceFlags, splice},
 };
 
 use super::{
-    Key, Shared, Side, Turn,
+    Key, Shared, Side, Turn, family_of,
     pipes::{Pipe, Pipes},
 };
 
@@ -46,14 +46,14 @@ pub fn listen_on(socket: &OwnedFd) -> Result<(), Errno> {
 #[derive(Debug)]
 pub struct Port {
     socket: OwnedFd,
-    target: SocketAddrV4,
+    target: SocketAddr,
     connections: BTreeMap<u64, Connection>,
     /// For the next connection: it is made first, so that nobody is accepted for whom there is none.
     outward: Option<OwnedFd>,
 }
 
 impl Port {
-    pub fn new(socket: OwnedFd, target: SocketAddrV4) -> Port {
+    pub fn new(socket: OwnedFd, target: SocketAddr) -> Port {
         Port { socket, target, connections: BTreeMap::new(), outward: None }
     }
 
@@ -82,7 +82,7 @@ impl Port {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let outward = match self.outward.take() {
                 Some(outward) => outward,
-                None => match socket_with(AddressFamily::INET, SocketType::STREAM, flags, None) {
+                None => match socket_with(family_of(self.target), SocketType::STREAM, flags, None) {
                     Ok(outward) => outward,
                     Err(_) => return Turn::Lacks,
                 },
@@ -149,7 +149,7 @@ impl Connection {
         Connection { client: end(client), target: end(target), there, back }
     }
 
-    fn begin(&mut self, key: Key, to: SocketAddrV4, shared: &Shared) -> Result<(), Errno> {
+    fn begin(&mut self, key: Key, to: SocketAddr, shared: &Shared) -> Result<(), Errno> {
         let target = &self.target.socket;
         sockopt::set_tcp_nodelay(target, true)?;
         sockopt::set_socket_keepalive(target, true)?;

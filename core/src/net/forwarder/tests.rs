@@ -11,6 +11,8 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
+use rustix::net::SocketAddrV4;
+
 use super::*;
 use crate::digest::Digest;
 
@@ -37,7 +39,6 @@ impl Running {
         let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None).unwrap();
         bind(&socket, &SocketAddrV4::new(LOCAL, 0)).unwrap();
         let address = SocketAddrV4::try_from(getsockname(&socket).unwrap()).unwrap().into();
-        let SocketAddr::V4(target) = target else { unreachable!() };
         let (heard, end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let forwarder =
             Forwarder::new(vec![Forwarded { socket, transport, target }], heard.as_fd(), limits).unwrap();
