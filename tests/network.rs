@@ -693,6 +693,59 @@ fn whatever_is_killed_leaves_nothing_after_the_next_command() {
     assert!(hosts.text(&["network", "ls", "-q", "-f", "name=front"]).is_empty());
 }
 
+#[test]
+fn dockers_own_client_makes_networks() {
+    let hosts = Hosts::new();
+    let socket = format!("unix://{}", hosts.scratch.path("skiff.sock").display());
+    let mut serve = hosts.command(&["serve", "-H", &socket]);
+    let _server = Server(serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let run = |words: &[&str]| Command::new("docker").args(["-H", &socket]).args(words).output().unwrap();
+    until("it serves", &mut || run(&["version"]).status.success());
+    let docker = |words: &[&str]| {
+        let output = run(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    docker(&["network", "create", "--subnet", "172.30.0.0/24", "--label", "a=b", "front"]);
+    docker(&["network", "create", "--ipv6", "--subnet", "fd00:7::/64", "back"]);
+    docker(&["run", "-d", "--name", "one", "-p", "8080:80", "host", "sleep", "1000"]);
+    docker(&["network", "connect", "--alias", "al", "--ip", "172.30.0.9", "front", "one"]);
+    let words = ["run", "--rm", "--network", "front", "--network", "back", "--network-alias", "zz"];
+    let told =
+        docker(&[&words[..], &["host", "sh", "-c", "getent hosts one al; ip -br -o addr show"]].concat());
+    assert!(
+        told.matches("172.30.0.9").count() == 2 && told.contains("eth1") && told.contains("fd00:7::"),
+        "{told}"
+    );
+    let format = "{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}} {{.Labels}}";
+    assert_eq!(docker(&["network", "inspect", "-f", format, "front"]), "one 172.30.0.9/24 map[a:b]\n");
+    assert_eq!(docker(&["port", "one"]), "80/tcp -> 0.0.0.0:8080\n");
+    let listed = docker(&["network", "ls", "--format", "{{.Name}} {{.Driver}}", "-f", "type=custom"]);
+    assert_eq!(listed, "back bridge\nfront bridge\n");
+    assert_eq!(docker(&["ps", "-q", "-f", "network=front"]).lines().count(), 1);
+    for (words, says) in [
+        (&["network", "rm", "front"][..], "has active endpoints"),
+        (&["network", "connect", "front", "one"], "already exists in network front"),
+        (&["network", "inspect", "nosuch"], "network nosuch not found"),
+        (&["run", "--rm", "--network", "nosuch", "host", "true"], "network nosuch not found"),
+        (&["network", "create", "--subnet", "172.30.0.0/16", "over"], "Pool overlaps with other one"),
+    ] {
+        let error = run(words).stderr;
+        assert!(
+            String::from_utf8_lossy(&error).contains(says),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&error)
+        );
+    }
+    docker(&["pause", "one"]);
+    docker(&["network", "disconnect", "-f", "front", "one"]);
+    docker(&["unpause", "one"]);
+    assert_eq!(docker(&["exec", "one", "ip", "-br", "-o", "link"]).lines().count(), 2);
+    docker(&["network", "prune", "-f"]);
+    assert_eq!(docker(&["network", "ls", "-q", "-f", "type=custom"]), "");
+    docker(&["rm", "-f", "one"]);
+}
+
 /// A dockerd in the first host's namespace, with everything of its own.
 struct Dockerd(Child, String);
 

@@ -50,7 +50,7 @@ impl Engine {
         let is_joined = host.network_mode.starts_with("container:");
         let mode = match is_joined {
             true => None,
-            false => Some(self.store.find_network(&host.network_mode)?),
+            false => Some(self.named_network(&host.network_mode)?),
         };
         if let Some(network) = &mode {
             host.network_mode.clone_from(&network.name);
@@ -61,7 +61,7 @@ impl Engine {
             let network = match name.as_str() {
                 "default" => mode.clone(),
                 name if is_joined && name == host.network_mode => None,
-                name => Some(self.store.find_network(name)?),
+                name => Some(self.named_network(name)?),
             };
             all.extend(network.map(|network| (network, settings.unwrap_or_default())));
         }
@@ -97,6 +97,16 @@ impl Engine {
         let is_usual =
             networks.len() == 1 && networks.values().all(|one| *one == EndpointSettings::default());
         Ok((!is_usual).then_some(networks))
+    }
+}
+
+impl Engine {
+    /// The network that a request to make a container names. "Not found" is what clients take for a missing image.
+    fn named_network(&self, name: &str) -> Result<Network> {
+        self.store.find_network(name).map_err(|error| match error {
+            Error::NotFound(why) => Error::Invalid(why),
+            other => other,
+        })
     }
 }
 

@@ -149,7 +149,7 @@ impl Engine {
                 self.leases(&self.bridge_name(network))?.free(self)?;
                 self.lease(&lease, network, wanted)?.ok_or_else(|| {
                     Error::Conflict(format!(
-                        "no available addresses on this network's address pools: {} ({})",
+                        "no available IPv4 addresses on this network's address pools: {} ({})",
                         network.name, network.id
                     ))
                 })?
