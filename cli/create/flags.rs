@@ -129,7 +129,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     with_short(many("--label", "name[=value]", "label"), 'l'),
     many("--label-file", "file", "labels, one a line"),
     many("--link", "container[:alias]", "name by which it knows another container"),
-    refused("--link-local-ip", None, "link-local addresses are not there yet"),
+    many("--link-local-ip", "address", "link-local address on the network"),
     one("--log-driver", "json-file|none", "where output is kept"),
     many("--log-opt", "name=value", "max-size and max-file of json-file"),
     one("--mac-address", "address", "hardware address on the network"),
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_with_a_reason() {
-        let error = collect("--link-local-ip 169.254.0.1 -- image").unwrap_err();
-        assert_eq!(error, "--link-local-ip: link-local addresses are not there yet");
+        let error = collect("--volume-driver x -- image").unwrap_err();
+        assert_eq!(error, "--volume-driver: there is one driver, local");
     }
 }

@@ -58,6 +58,13 @@ impl Networks {
             }
             set_address(first, flag, address).map_err(|reason| invalid(flag, address, &reason))?;
         }
+        if flags.on("--link-local-ip") {
+            let wanted = first.ipam_config.get_or_insert_with(WantedAddresses::default);
+            if !wanted.link_local.is_empty() {
+                return twice("--link-local-ip", "link-local IP addresses");
+            }
+            wanted.link_local = flags.list("--link-local-ip");
+        }
         if let Some(address) = flags.one("--mac-address") {
             if !first.mac_address.is_empty() {
                 return twice("--mac-address", "MAC address");
@@ -89,6 +96,10 @@ fn network(text: &str) -> Result<(String, EndpointSettings), String> {
             "alias" => settings.aliases.push(value.trim().to_lowercase()),
             "ip" => set_address(&mut settings, "--ip", value)?,
             "ip6" => set_address(&mut settings, "--ip6", value)?,
+            "link-local-ip" => {
+                let wanted = settings.ipam_config.get_or_insert_with(WantedAddresses::default);
+                wanted.link_local.push(value.into());
+            }
             "mac-address" => settings.mac_address = value.into(),
             "gw-priority" => {
                 settings.gw_priority =

@@ -5,7 +5,10 @@
 use argh::prelude::*;
 use serde_json::{Value, json};
 use skiff_core::{
-    container::{config::Map, endpoint::EndpointSettings},
+    container::{
+        config::Map,
+        endpoint::{EndpointSettings, WantedAddresses},
+    },
     net::subnet::Subnet,
     sort,
 };
@@ -88,6 +91,9 @@ pub struct Connect {
     /// its IPv6 address there
     #[argh(option, arg_name = "address")]
     ip6: Option<String>,
+    /// link-local address there
+    #[argh(option, arg_name = "address")]
+    link_local_ip: Vec<String>,
     /// name by which it knows another container
     #[argh(option, arg_name = "container[:alias]")]
     link: Vec<String>,
@@ -207,6 +213,9 @@ impl Verb for Connect {
         }
         if let Some(address) = &self.ip6 {
             set_address(&mut settings, "--ip6", address).map_err(wrong)?;
+        }
+        if !self.link_local_ip.is_empty() {
+            settings.ipam_config.get_or_insert_with(WantedAddresses::default).link_local = self.link_local_ip;
         }
         let links = self.link.iter().map(|link| policies::link(link));
         settings.links = links.collect::<Result<_, _>>().map_err(wrong)?;

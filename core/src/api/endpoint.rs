@@ -69,10 +69,10 @@ pub(super) fn endpoint_id(container: &str, network: &str) -> String {
     Digest::of(format!("{container} {network}").as_bytes()).hex().as_str().into()
 }
 
-/// What a container has on a network, or the same members with nothing in them.
-pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoint>) {
+/// What a container has on a network, or the same members with nothing in them but the hardware address that it wants.
+pub(super) fn write_endpoint(json: &mut Json, id: &str, endpoint: Option<&Endpoint>, hardware: &str) {
     let text = |get: &dyn Fn(&Endpoint) -> String| endpoint.map(get).unwrap_or_default();
-    json.key("MacAddress").string(&text(&|one| one.hardware_address.clone()));
+    json.key("MacAddress").string(endpoint.map_or(hardware, |one| &one.hardware_address));
     json.key("EndpointID").string(&text(&|one| endpoint_id(id, &one.network_id)));
     json.key("Gateway").string(&text(&|one| format!("{}", one.v4.gateway)));
     json.key("IPAddress").string(&text(&|one| format!("{}", one.v4.address)));
@@ -101,13 +101,17 @@ pub(super) fn write_networks<'a>(
                 json => json.strings(list),
             };
         }
-        json.key("DriverOpts").null();
+        json.key("DriverOpts");
+        match settings.driver_opts.is_empty() {
+            true => json.null(),
+            false => json.value(&settings.driver_opts),
+        };
         json.key("NetworkID");
         match endpoint {
             Some(endpoint) => json.string(&endpoint.network_id),
             None => json.string(&network::id_of(engine, name)),
         };
-        write_endpoint(json, id, endpoint);
+        write_endpoint(json, id, endpoint, &settings.mac_address);
         json.key("GwPriority").number(settings.gw_priority).key("DNSNames");
         match endpoint.map(|endpoint| &endpoint.names) {
             Some(names) if !names.is_empty() => json.strings(names),

@@ -84,7 +84,7 @@ fn write(json: &mut Json, record: &Record, state: &State, engine: &Engine) {
     json.key("LinkLocalIPv6Address").string("").key("LinkLocalIPv6PrefixLen").number(0);
     let endpoints = engine.endpoints(id);
     // Docker's clients of long ago know of one network only.
-    write_endpoint(json, id, endpoints.iter().find(|endpoint| endpoint.network == BRIDGE));
+    write_endpoint(json, id, endpoints.iter().find(|endpoint| endpoint.network == BRIDGE), "");
     json.key("Ports");
     write_port_map(json, &record.config.exposed_ports, &endpoints);
     json.key("SecondaryIPAddresses").null().key("SecondaryIPv6Addresses").null();

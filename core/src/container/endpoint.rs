@@ -9,10 +9,14 @@ use super::config::{Config, HostConfig, Map, PortBinding, nullable};
 use crate::{
     Error, Result,
     net::{
-        subnet::read_hardware,
+        link::is_interface,
+        subnet::{Subnet, read_hardware},
         table::{Forward, Transport},
     },
 };
+
+/// The option that says what the interface is called.
+pub const INTERFACE: &str = "com.docker.network.endpoint.ifname";
 
 /// What a container asks for on a network.
 ///
@@ -33,7 +37,7 @@ pub struct EndpointSettings {
     /// Its hardware address; empty: one made of its address.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub mac_address: String,
-    /// Options of the driver; refused when not empty.
+    /// Options of the driver, of which there is one, [`INTERFACE`]; those of other drivers are free-form notes.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub driver_opts: Map<String>,
     /// The network with the highest one is the way to the world.
@@ -51,7 +55,7 @@ pub struct WantedAddresses {
     /// IPv6; empty: any.
     #[serde(rename = "IPv6Address", deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub ipv6: String,
-    /// Refused when not empty.
+    /// Link-local addresses that its interface has as well.
     #[serde(rename = "LinkLocalIPs", deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub link_local: Vec<String>,
 }
@@ -69,6 +73,31 @@ impl EndpointSettings {
     pub fn addresses(&self) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>)> {
         let Some(WantedAddresses { ipv4, ipv6, .. }) = &self.ipam_config else { return Ok((None, None)) };
         Ok((read(ipv4, "IPv4")?, read(ipv6, "IPv6")?))
+    }
+
+    /// The link-local addresses that are asked for, with their subnets.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is none.
+    pub fn link_local(&self) -> Result<Vec<(IpAddr, Subnet)>> {
+        let all = self.ipam_config.iter().flat_map(|wanted| &wanted.link_local);
+        let read = |text: &String| {
+            let address: IpAddr = text.parse().ok()?;
+            let (prefix, is_one) = match address {
+                IpAddr::V4(address) => (16, address.is_link_local()),
+                IpAddr::V6(address) => (64, address.is_unicast_link_local()),
+            };
+            Subnet::of(address, prefix).ok().filter(|_| is_one).map(|subnet| (address, subnet))
+        };
+        all.map(|text| {
+            read(text).ok_or_else(|| Error::Invalid(format!("invalid link-local IP address: {text}")))
+        })
+        .collect()
+    }
+
+    /// The name that its interface is to have.
+    pub fn interface(&self) -> Option<&str> {
+        self.driver_opts.get(INTERFACE).map(String::as_str)
     }
 
     /// The hardware address that is asked for.
@@ -92,15 +121,17 @@ impl EndpointSettings {
     /// Checks what of it makes no sense anywhere.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; [`Error::Unsupported`] for link-local addresses and options of drivers.
+    /// [`Error::Invalid`]; [`Error::Unsupported`] for options that are not there.
     pub fn check(&self) -> Result<()> {
         self.addresses()?;
         self.hardware_address()?;
-        if self.ipam_config.as_ref().is_some_and(|addresses| !addresses.link_local.is_empty()) {
-            return Err(Error::Unsupported("link-local addresses are not there yet".into()));
-        }
-        if let Some(option) = self.driver_opts.keys().next() {
+        self.link_local()?;
+        let ours = |option: &&String| option.starts_with("com.docker.network.") && *option != INTERFACE;
+        if let Some(option) = self.driver_opts.keys().find(ours) {
             return Err(Error::Unsupported(format!("option {option} of a network's driver is not there")));
+        }
+        if let Some(name) = self.interface().filter(|name| !is_interface(name) || *name == "lo") {
+            return Err(Error::Invalid(format!("invalid interface name {name:?}")));
         }
         if let Some(alias) = self.aliases.iter().find(|alias| !is_host_name(alias)) {
             return Err(Error::Invalid(format!("invalid network alias {alias:?}")));
@@ -154,6 +185,8 @@ pub struct Endpoint {
     pub v4: Place<Ipv4Addr>,
     /// Its place among the IPv6 addresses, if the network has any.
     pub v6: Option<Place<Ipv6Addr>>,
+    /// Addresses that its interface has as well.
+    pub link_local: Vec<(IpAddr, Subnet)>,
     /// The container's hardware address, as text.
     pub hardware_address: String,
     /// Its published ports.
@@ -339,6 +372,10 @@ mod tests {
         all.check().unwrap();
         assert_eq!(all.addresses().unwrap(), (Some([10, 0, 0, 9].into()), None));
         assert_eq!(all.linked().collect::<Vec<_>>(), [("db", "sql"), ("cache", "cache")]);
+        let more = r#"{"IPAMConfig":{"LinkLocalIPs":["169.254.8.8","fe80::8"]},"DriverOpts":{"com.docker.network.endpoint.ifname":"up0","a":"b"}}"#;
+        let more = read(more);
+        more.check().unwrap();
+        assert_eq!((more.interface(), more.link_local().unwrap().len()), (Some("up0"), 2));
         assert_eq!(serde_json::to_string(&read("{}")).unwrap(), "{}");
         for text in [
             r#"{"IPAMConfig": {"IPv4Address": "10.0.0"}}"#,
@@ -347,7 +384,9 @@ mod tests {
             r#"{"Aliases": [""]}"#,
             r#"{"Links": ["db:a=b"]}"#,
             r#"{"MacAddress": "x"}"#,
-            r#"{"DriverOpts": {"a": "b"}}"#,
+            r#"{"DriverOpts": {"com.docker.network.a": "b"}}"#,
+            r#"{"DriverOpts": {"com.docker.network.endpoint.ifname": "a/b"}}"#,
+            r#"{"IPAMConfig": {"LinkLocalIPs": ["10.0.0.1"]}}"#,
         ] {
             assert!(read(text).check().is_err(), "{text}");
         }

@@ -43,7 +43,15 @@ mod attribute {
 }
 
 /// The longest name of an interface, without the zero.
-pub const NAME_MAX: usize = 15;
+const NAME_MAX: usize = 15;
+
+/// Whether an interface can be called that.
+#[must_use]
+pub fn is_interface(name: &str) -> bool {
+    (1..=NAME_MAX).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
+}
 
 /// `struct ifinfomsg` for an interface that is to be up, or for one that is only named.
 fn link(index: u32, up: bool) -> [u8; LINK_PART] {

@@ -1,7 +1,7 @@
 //! Networks that people make, and the three that are always there.
 //!
 //! ```text
-//! networks/<name>   what it is, as JSON
+//! networks/<name>   what it is, as JSON; what can't stand in the name of a file stands there as %XX
 //! ```
 
 use alloc::{format, string::String, vec::Vec};
@@ -20,7 +20,7 @@ use crate::{
     clock::Time,
     container::{config::Map, names},
     file,
-    net::{link::NAME_MAX, subnet::Subnet, table::Rules},
+    net::{link::is_interface, subnet::Subnet, table::Rules},
 };
 
 /// The name of the network that containers are on if nothing else is said.
@@ -229,10 +229,9 @@ impl Network {
         if BUILT_IN.iter().any(|(known, ..)| *known == name) || matches!(name, "default" | "container") {
             return Err(Error::Conflict(format!("operation is not permitted on predefined {name} network")));
         }
-        if !names::is_name(name) {
-            return Err(Error::Invalid(format!(
-                "invalid network name {name:?}: two or more of [a-zA-Z0-9_.-], the first a letter or digit"
-            )));
+        let is_whole = !name.is_empty() && name.trim() == name && !name.contains(char::is_control);
+        if !is_whole || file_name(name).len() > 255 {
+            return Err(Error::Invalid(format!("invalid network name {name:?}")));
         }
         for (option, value) in &self.options {
             let is_good = match option.as_str() {
@@ -253,15 +252,33 @@ impl Network {
     }
 }
 
-fn is_true(text: &str) -> bool {
-    matches!(text, "true" | "1")
+/// The name of a network's file.
+fn file_name(name: &str) -> String {
+    let mut file = String::new();
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'.' if at > 0 => file.push('.'),
+            _ if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) => file.push(char::from(byte)),
+            _ => file.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    file
 }
 
-/// Whether an interface can be called that.
-fn is_interface(name: &str) -> bool {
-    (1..=NAME_MAX).contains(&name.len())
-        && !matches!(name, "." | "..")
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
+/// The name of the network that has this file; none if no network can have it.
+fn name_of_file(file: &str) -> Option<String> {
+    let mut parts = file.split('%');
+    let mut name: Vec<u8> = parts.next()?.into();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        name.push(u8::from_str_radix(digits, 16).ok()?);
+        name.extend(rest.bytes());
+    }
+    String::from_utf8(name).ok().filter(|name| file_name(name) == file)
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text, "true" | "1")
 }
 
 /// The right to make networks, and to remove them.
@@ -287,7 +304,7 @@ impl Store {
     /// Of the file system.
     pub fn add_network(&self, _locked: &NetworksLocked, network: &Network) -> Result<()> {
         let json = serde_json::to_vec(network).expect("a network has only string keys");
-        let path = format!("{WHERE}/{}", network.name);
+        let path = format!("{WHERE}/{}", file_name(&network.name));
         self.publication(&self.share()?)?.file(&path, &json)?.commit()
     }
 
@@ -296,7 +313,7 @@ impl Store {
     /// # Errors
     /// Of the file system.
     pub fn remove_network(&self, locked: &NetworksLocked, name: &str) -> Result<()> {
-        unlinkat(&locked.0, name, AtFlags::empty()).context("remove network", name)
+        unlinkat(&locked.0, file_name(name), AtFlags::empty()).context("remove network", name)
     }
 
     /// The network of this name; also one that is always there.
@@ -307,10 +324,11 @@ impl Store {
         if let Some(found) = Network::built_in(name) {
             return Ok(Some(found));
         }
-        if !names::is_name(name) {
+        let file = file_name(name);
+        if file.is_empty() || file.len() > 255 {
             return Ok(None);
         }
-        let path = format!("{WHERE}/{name}");
+        let path = format!("{WHERE}/{file}");
         match file::read(&self.root, path.as_str(), LIMIT) {
             Ok(json) => {
                 let read: Network = crate::json::from_slice(&json)
@@ -331,7 +349,9 @@ impl Store {
             BUILT_IN.iter().filter_map(|(name, ..)| Network::built_in(name)).collect();
         for name in self.listed(WHERE)? {
             // Between them there may be what a killed process was about to write.
-            if let Ok(Some(network)) = self.network(&name) {
+            if let Some(name) = name_of_file(&name)
+                && let Ok(Some(network)) = self.network(&name)
+            {
                 all.push(network);
             }
         }
@@ -386,6 +406,12 @@ mod tests {
         for missing in ["fron", "ba", "", "..", "front/x"] {
             assert!(matches!(store.find_network(missing), Err(Error::NotFound(_))), "{missing}");
         }
+        store.add_network(&locked, &network("../a b%", "")).unwrap();
+        assert_eq!(store.network("../a b%").unwrap().unwrap().name, "../a b%");
+        store.remove_network(&locked, "../a b%").unwrap();
+        for file in ["a%2F", ".a", "a%2", "a%zz", "%61"] {
+            assert!(name_of_file(file).is_none_or(|name| name.contains('/')), "{file}");
+        }
         let names: Vec<String> = store.networks().unwrap().into_iter().map(|network| network.name).collect();
         assert_eq!(names, ["bridge", "front", "host", "none"]);
         store.remove_network(&locked, "front").unwrap();
@@ -396,7 +422,7 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         let fails = |network: Network| network.check().unwrap_err();
         assert!(network("front", "10.1.0.0/16").check().is_ok() && network("front", "").check().is_ok());
-        for name in ["bridge", "default", "x", "", "a/b", "-a"] {
+        for name in ["bridge", "default", "", " a", "a\n", &"x".repeat(256)] {
             fails(network(name, ""));
         }
         fails(network("front", "10.1.0.0/31"));

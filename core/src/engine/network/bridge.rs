@@ -207,6 +207,9 @@ impl Bridge {
         if let (Some(place), Some((subnet, _))) = (endpoint.v6, self.v6) {
             link::add_address(&mut all, index, place.address.into(), subnet);
         }
+        for (address, subnet) in &endpoint.link_local {
+            link::add_address(&mut all, index, *address, *subnet);
+        }
         if endpoint.has_default_route {
             add_default_routes(&mut all, index, endpoint);
         }

@@ -91,7 +91,7 @@ impl Engine {
         let mut connect = || {
             for (at, (network, settings)) in networks.iter().enumerate() {
                 let part = Part {
-                    interface: format!("eth{at}"),
+                    interface: settings.interface().map_or_else(|| format!("eth{at}"), String::from),
                     has_default_route: way_out == Some(at),
                     ports: if outer == Some(at) { core::mem::take(&mut ports) } else { Vec::new() },
                 };
@@ -165,6 +165,7 @@ impl Engine {
             has_default_route: part.has_default_route,
             v4,
             v6,
+            link_local: settings.link_local()?,
             hardware_address: hardware_text(hardware),
             ports: part.ports,
         };

@@ -153,8 +153,13 @@ impl Engine {
             return Ok(true);
         }
         let is_free = |name: &String| !endpoints.iter().any(|endpoint| endpoint.interface == *name);
+        let mut names = settings
+            .interface()
+            .map(String::from)
+            .into_iter()
+            .chain((0..).map(|number| format!("eth{number}")));
         let part = Part {
-            interface: (0..).map(|number| format!("eth{number}")).find(is_free).unwrap_or_default(),
+            interface: names.find(is_free).unwrap_or_default(),
             has_default_route: !network.internal && !endpoints.iter().any(|one| one.has_default_route),
             ports: Vec::new(),
         };
