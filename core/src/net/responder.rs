@@ -37,6 +37,9 @@ use crate::{Context, Result, clock};
 pub const FLIGHTS_MAX: usize = 256;
 /// Most clients over TCP at a time; who comes then is hung up on.
 pub const CONNECTIONS_MAX: usize = 64;
+/// How many of them are one client's at most, so that the others have some, too.
+const FLIGHTS_EACH: usize = 64;
+const CONNECTIONS_EACH: usize = 16;
 /// After so many datagrams, or new clients, the others have their turn.
 const TURN: usize = 256;
 /// How often [`Names::refresh`] is called if nothing changes.
@@ -225,6 +228,8 @@ impl Responder<'_> {
                 Ok((socket, from)) => {
                     if let Some(Ok(from)) = from.map(SocketAddrV4::try_from)
                         && self.connections.len() < CONNECTIONS_MAX
+                        && self.connections.iter().filter(|one| one.asker == *from.ip()).count()
+                            < CONNECTIONS_EACH
                     {
                         self.connections.push(Connection::new(socket, *from.ip(), self.accepted, now));
                         self.accepted += 1;
@@ -291,10 +296,11 @@ impl Responder<'_> {
         if self.answer_here(asker, &query, limit) {
             return Outcome::Answered;
         }
-        if self.flights.len() < FLIGHTS_MAX {
+        let own = || self.flights.iter().filter(|flight| flight.asker == asker).count();
+        if self.flights.len() < FLIGHTS_MAX && own() < FLIGHTS_EACH {
             let mut servers = self.names.servers(asker);
             servers.retain(|server| *server != self.own);
-            if let Some(flight) = Flight::start(&query, client, servers, now) {
+            if let Some(flight) = Flight::start(&query, (client, asker), servers, now) {
                 self.flights.push(flight);
                 return Outcome::Flies;
             }

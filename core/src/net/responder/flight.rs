@@ -2,7 +2,7 @@
 //! their place has to guess its port as well as the question's number (RFC 5452).
 
 use alloc::vec::{self, Vec};
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 
 use rustix::{
     event::PollFlags,
@@ -26,6 +26,7 @@ const TURN: usize = 16;
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) client: Client,
+    pub(super) asker: Ipv4Addr,
     /// The number that the client gave to its question.
     id: u16,
     /// The question with its length in front, as it goes over TCP.
@@ -52,7 +53,7 @@ impl Flight {
     /// Asks the first of these servers that can be reached, if there is any.
     pub(super) fn start(
         query: &Query<'_>,
-        client: Client,
+        (client, asker): (Client, Ipv4Addr),
         servers: Vec<SocketAddr>,
         now: i64,
     ) -> Option<Flight> {
@@ -63,7 +64,17 @@ impl Flight {
         let mut servers = servers.into_iter();
         let socket = ask_next(&mut servers, client, &mut sent)?;
         let deadline = now + PATIENCE_NS;
-        Some(Flight { client, id: query.id, sent, servers, socket, written: 0, input: Vec::new(), deadline })
+        Some(Flight {
+            client,
+            asker,
+            id: query.id,
+            sent,
+            servers,
+            socket,
+            written: 0,
+            input: Vec::new(),
+            deadline,
+        })
     }
 
     /// What it waits for.
