@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{attach, exchange::Exchange, json::Json};
 use crate::{
     Context, Error, Result,
-    container::keys::DetachKeys,
+    container::{config::nullable, keys::DetachKeys},
     engine::{Engine, exec::Instance},
     process::exec::Command,
 };
@@ -23,6 +23,8 @@ struct Create {
     attach_stdin: bool,
     attach_stdout: bool,
     attach_stderr: bool,
+    // docker-py writes it like this, and Docker doesn't mind.
+    #[serde(alias = "detachKeys")]
     detach_keys: String,
     env: Option<Vec<String>>,
     working_dir: String,
@@ -34,7 +36,11 @@ struct Create {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Start {
+    #[serde(deserialize_with = "nullable")]
     detach: bool,
+    /// Whether the client takes the output as it comes, without frames.
+    #[serde(deserialize_with = "nullable")]
+    tty: bool,
     console_size: Option<[u32; 2]>,
 }
 
@@ -74,10 +80,10 @@ pub(super) fn start(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
     if let Some(size) = body.console_size {
         found.instance.command.size = size;
     }
-    let hijacked = exchange.hijack(!found.instance.command.tty)?;
+    let hijacked = exchange.hijack(!body.tty)?;
     let early = hijacked.early.to_vec();
     let connection = rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")?;
-    engine.run_exec(found, connection, early)
+    engine.run_exec(found, connection, early, !body.tty)
 }
 
 /// `POST /exec/{}/resize`

@@ -124,7 +124,7 @@ fn write_host_config(json: &mut Json, record: &Record) {
     limits.value(&record.resources);
     let (first, second) = (whole.as_str(), limits.as_str());
     json.raw(&format!(
-        "{},{},\"Cgroup\":\"\",\"Isolation\":\"\",\"CpuRealtimePeriod\":0,\"CpuRealtimeRuntime\":0,\"CpuCount\":0,\
+        "{},{},\"Cgroup\":\"\",\"CpuRealtimePeriod\":0,\"CpuRealtimeRuntime\":0,\"CpuCount\":0,\
          \"CpuPercent\":0,\"IOMaximumIOps\":0,\"IOMaximumBandwidth\":0}}",
         first.strip_suffix('}').unwrap_or(first),
         second.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(second),

@@ -36,19 +36,25 @@ pub struct Config {
     #[serde(deserialize_with = "nullable")]
     pub user: String,
     /// The creating client attaches to stdin.
+    #[serde(deserialize_with = "nullable")]
     pub attach_stdin: bool,
     /// The creating client attaches to stdout.
+    #[serde(deserialize_with = "nullable")]
     pub attach_stdout: bool,
     /// The creating client attaches to stderr.
+    #[serde(deserialize_with = "nullable")]
     pub attach_stderr: bool,
     /// `port/protocol` of what listens inside.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub exposed_ports: Map<Empty>,
     /// A pseudo-terminal instead of three pipes.
+    #[serde(deserialize_with = "nullable")]
     pub tty: bool,
     /// Keep stdin open.
+    #[serde(deserialize_with = "nullable")]
     pub open_stdin: bool,
     /// Close stdin when the first attached client goes.
+    #[serde(deserialize_with = "nullable")]
     pub stdin_once: bool,
     /// `NAME=value`.
     #[serde(deserialize_with = "nullable")]
@@ -96,19 +102,19 @@ pub struct Healthcheck {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// Between two probes; default 30 s.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
     pub interval: i64,
     /// Of one probe; default 30 s.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
     pub timeout: i64,
     /// While failures don't count; default 0.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
     pub start_period: i64,
     /// Between probes during the start period; default 5 s.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
     pub start_interval: i64,
     /// Failures in a row that mean unhealthy; default 3.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
     pub retries: i64,
 }
 
@@ -138,6 +144,7 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable")]
     pub restart_policy: RestartPolicy,
     /// Remove the container after it has ended.
+    #[serde(deserialize_with = "nullable")]
     pub auto_remove: bool,
     /// Only `local` or empty.
     #[serde(deserialize_with = "nullable")]
@@ -182,15 +189,19 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub links: Vec<String>,
     /// -1000 to 1000.
+    #[serde(deserialize_with = "nullable")]
     pub oom_score_adj: i32,
     /// empty, `host` or `container:NAME`.
     #[serde(deserialize_with = "nullable")]
     pub pid_mode: String,
     /// All rights, all devices, no masks.
+    #[serde(deserialize_with = "nullable")]
     pub privileged: bool,
     /// Publish every exposed port.
+    #[serde(deserialize_with = "nullable")]
     pub publish_all_ports: bool,
     /// The root file system is mounted read-only.
+    #[serde(deserialize_with = "nullable")]
     pub readonly_rootfs: bool,
     /// `no-new-privileges`, `seccomp=...`, `systempaths=unconfined`.
     #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
@@ -211,6 +222,7 @@ pub struct HostConfig {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub timens_mode: String,
     /// Bytes of /dev/shm; 0 means 64 MiB.
+    #[serde(deserialize_with = "nullable")]
     pub shm_size: i64,
     /// Kernel settings of the container's own namespaces.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
@@ -225,6 +237,9 @@ pub struct HostConfig {
     pub masked_paths: Option<Vec<String>>,
     /// Paths that are read-only inside; absent: the default list.
     pub readonly_paths: Option<Vec<String>>,
+    /// Only empty or `default`; Windows knows others.
+    #[serde(deserialize_with = "nullable")]
+    pub isolation: String,
     /// Resource limits of processes.
     #[serde(deserialize_with = "nullable", serialize_with = "null_if_empty")]
     pub ulimits: Vec<Ulimit>,
@@ -274,6 +289,7 @@ pub struct RestartPolicy {
     #[serde(deserialize_with = "nullable")]
     pub name: String,
     /// For `on-failure`; 0: without end.
+    #[serde(deserialize_with = "nullable")]
     pub maximum_retry_count: i64,
 }
 
@@ -303,7 +319,7 @@ pub struct Mount {
     #[serde(deserialize_with = "nullable")]
     pub target: String,
     /// Nothing can be written through it.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "core::ops::Not::not")]
     pub read_only: bool,
     /// For binds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,12 +340,16 @@ pub struct BindOptions {
     #[serde(deserialize_with = "nullable")]
     pub propagation: String,
     /// Without the mounts below the source.
+    #[serde(deserialize_with = "nullable")]
     pub non_recursive: bool,
     /// Make the source directory if it is missing.
+    #[serde(deserialize_with = "nullable")]
     pub create_mountpoint: bool,
     /// Read-only does not reach the mounts below the source.
+    #[serde(deserialize_with = "nullable")]
     pub read_only_non_recursive: bool,
     /// Read-only must reach the mounts below the source.
+    #[serde(deserialize_with = "nullable")]
     pub read_only_force_recursive: bool,
 }
 
@@ -338,6 +358,7 @@ pub struct BindOptions {
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumeOptions {
     /// Don't fill an empty volume from the image.
+    #[serde(deserialize_with = "nullable")]
     pub no_copy: bool,
     /// Labels of a volume that is made for this.
     #[serde(deserialize_with = "nullable")]
@@ -367,8 +388,10 @@ pub struct DriverConfig {
 #[serde(rename_all = "PascalCase", default)]
 pub struct TmpfsOptions {
     /// 0: no limit.
+    #[serde(deserialize_with = "nullable")]
     pub size_bytes: i64,
     /// Permission bits; 0 means 1777.
+    #[serde(deserialize_with = "nullable")]
     pub mode: u32,
 }
 
@@ -380,8 +403,10 @@ pub struct Ulimit {
     #[serde(deserialize_with = "nullable")]
     pub name: String,
     /// -1: unlimited.
+    #[serde(deserialize_with = "nullable")]
     pub soft: i64,
     /// -1: unlimited.
+    #[serde(deserialize_with = "nullable")]
     pub hard: i64,
 }
 

@@ -79,7 +79,11 @@ impl Engine {
         self.sweep_store();
 
         let running = self.shelf.state(&record.id)?.status == Status::Running;
-        let frozen = if said.pause && running { Some(self.freeze_for_now(&record.id)?) } else { None };
+        let frozen = match (said.pause && running).then(|| self.freeze_for_now(&record.id)).transpose() {
+            // It has ended meanwhile.
+            Err(Error::Conflict(_)) if self.shelf.state(&record.id)?.status == Status::Exited => None,
+            other => other?,
+        };
         let layer = self
             .changed_directories(&container)
             .and_then(|(upper, lower)| layer_of(&self.store, vec![upper], lower, said.epoch));

@@ -189,6 +189,9 @@ fn check(config: &Config, host: &HostConfig) -> Result<()> {
     if !matches!(host.runtime.as_str(), "" | "skiff" | "runc") {
         return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
+    if !matches!(host.isolation.as_str(), "" | "default") {
+        return Err(Error::Invalid(format!("invalid isolation {}: it is default", host.isolation)));
+    }
     let pending = [
         (!host.device_requests.is_empty(), "device requests"),
         (!host.storage_opt.is_empty(), "--storage-opt"),

@@ -168,15 +168,21 @@ impl Engine {
         Ok(found)
     }
 
-    /// Starts a command for a client and stays with it to its end. `fd` is the client's connection, hijacked. Why it
-    /// could not be started is told there, too.
+    /// Starts a command for a client and stays with it to its end. The client's connection was hijacked; its output is
+    /// `framed` if that was asked for, whatever the command writes to. Why it could not be started is told there, too.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn run_exec(&self, mut found: Found, connection: OwnedFd, early: Vec<u8>) -> Result<()> {
+    pub fn run_exec(
+        &self,
+        mut found: Found,
+        connection: OwnedFd,
+        early: Vec<u8>,
+        framed: bool,
+    ) -> Result<()> {
         let Instance { streams: [stdin, stdout, stderr], .. } = found.instance;
         let (tty, keys) = (found.instance.command.tty, found.instance.detach_keys.clone());
-        let wants = Attach { stdin, stdout, stderr, framed: !tty, detach_keys: keys, early, after: None };
+        let wants = Attach { stdin, stdout, stderr, framed, detach_keys: keys, early, after: None };
         let mut client = Client::new(connection, wants, tty);
         match self.begin_exec(&mut found) {
             Ok((mut monitor, mut running)) => {

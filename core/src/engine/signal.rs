@@ -13,6 +13,8 @@ use crate::{
     process::control::{self, Question},
 };
 
+/// How long a container that was killed may take to end before whoever killed it goes on.
+const KILL_PATIENCE_NS: i64 = 10 * SECOND;
 /// Seconds between the stop signal and SIGKILL unless a container says otherwise.
 const GRACE_SECONDS: i64 = 10;
 
@@ -33,7 +35,14 @@ impl Engine {
         if !self.shelf.state(&record.id)?.status.is_active() && !self.shelf.is_monitored(&record.id) {
             return Err(not_running());
         }
-        self.send(&record, signal, for_good)?.ok_or_else(not_running)
+        let waiter =
+            (signal == signals::KILL).then(|| self.waiter(&record.id, Condition::NotRunning)).transpose()?;
+        self.send(&record, signal, for_good)?.ok_or_else(not_running)?;
+        match waiter {
+            // What can't be refused has its end in a moment; one that hangs in the kernel is not waited for.
+            Some(waiter) => waiter.wait(None, Some(clock::monotonic() + KILL_PATIENCE_NS)).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Ends a container: its stop signal, and SIGKILL when the grace is over. Negative seconds are patience without end.

@@ -89,6 +89,7 @@ pub struct ThrottleDevice {
     /// Its node on the host.
     pub path: String,
     /// Bytes or operations a second.
+    #[serde(deserialize_with = "nullable")]
     pub rate: u64,
 }
 
@@ -99,6 +100,7 @@ pub struct WeightDevice {
     /// Its node on the host.
     pub path: String,
     /// 10 to 1000.
+    #[serde(deserialize_with = "nullable")]
     pub weight: i64,
 }
 

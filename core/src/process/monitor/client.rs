@@ -6,7 +6,7 @@ use rustix::{
     event::PollFlags,
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::Errno,
-    net::{SendFlags, send},
+    net::{SendFlags, Shutdown, send, shutdown},
 };
 
 use crate::{
@@ -157,6 +157,8 @@ impl Client {
         if self.keys.pass(bytes, input) {
             self.owner = false;
             self.gone = true;
+            // This process may hold the connection once more.
+            let _ = shutdown(&self.connection, Shutdown::Both);
             return Came::Detached;
         }
         Came::Input
