@@ -429,7 +429,10 @@ fn netlinks() -> Vec<Vec<u8>> {
     add(&|to| to.add(2, Flags::empty(), &(-17i32).to_ne_bytes(), |_| {}));
     add(&table::ask_chains);
     let mut transaction = table::Transaction::new("skiff0");
-    transaction.set_up("skiff0", table::Rules { subnet, internal: true, masquerade: true });
+    transaction.set_up(
+        "skiff0",
+        table::Rules { subnet, gateway: subnet.gateway(), internal: true, masquerade: true },
+    );
     all.push(transaction.finish().bytes().to_vec());
     all
 }

@@ -96,6 +96,8 @@ pub struct Transaction<'a> {
 pub struct Rules {
     /// The addresses of its containers.
     pub subnet: Subnet,
+    /// The bridge's address among them.
+    pub gateway: IpAddr,
     /// Nothing comes in from other interfaces, and nothing goes out.
     pub internal: bool,
     /// What goes out has this host's address.
@@ -207,7 +209,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Makes the table of a bridge, or makes its rules anew; what stands in its maps stays.
-    pub fn set_up(&mut self, bridge: &str, Rules { subnet, internal, masquerade }: Rules) {
+    pub fn set_up(&mut self, bridge: &str, Rules { subnet, gateway, internal, masquerade }: Rules) {
         let table = self.table;
         self.family = Family::of(subnet.first());
         let (length, behind) = (self.family.length(), self.family.behind());
@@ -231,6 +233,11 @@ impl<'a> Transaction<'a> {
                 _ = rule.input_interface(EQUAL, bridge).destination_in(loopback).verdict(DROP)
             });
         }
+        // Where bridged packets come by here (br_netfilter), those between containers need no look at connections.
+        self.rule("guard", |rule| {
+            rule.input_interface(EQUAL, bridge).source_in(subnet).destination_in(subnet);
+            rule.destination().compare(DIFFERENT, &octets(gateway)).without_tracking();
+        });
         if internal {
             self.rule("forward", |rule| {
                 _ = rule.input_interface(EQUAL, bridge).output_interface(DIFFERENT, bridge).verdict(DROP)
@@ -486,6 +493,10 @@ impl Rule<'_, '_> {
             all.network_number(1, 1).network_number(2, u32::from(family as u8));
             all.network_number(3, R0).network_number(5, family.behind());
         })
+    }
+
+    fn without_tracking(&mut self) -> &mut Self {
+        self.expression("notrack", |_| {})
     }
 
     fn masquerade(&mut self) -> &mut Self {

@@ -206,8 +206,8 @@ impl Network {
 
     /// What the packet filter has to know of it.
     #[must_use]
-    pub fn rules(&self, subnet: Subnet) -> Rules {
-        Rules { subnet, internal: self.internal, masquerade: !self.is_off(MASQUERADE) }
+    pub fn rules(&self, subnet: Subnet, gateway: IpAddr) -> Rules {
+        Rules { subnet, gateway, internal: self.internal, masquerade: !self.is_off(MASQUERADE) }
     }
 
     /// Its pools.
@@ -448,6 +448,10 @@ mod tests {
         }
         let mut masked = of(&|one| _ = one.options.insert(MASQUERADE.into(), "false".into()));
         masked.options.insert(MTU.into(), "1400".into());
-        assert!(masked.check().is_ok() && !masked.rules(Subnet::LOOPBACK).masquerade && masked.mtu() == 1400);
+        assert!(
+            masked.check().is_ok()
+                && !masked.rules(Subnet::LOOPBACK, Subnet::LOOPBACK.gateway()).masquerade
+                && masked.mtu() == 1400
+        );
     }
 }

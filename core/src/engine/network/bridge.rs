@@ -103,8 +103,8 @@ impl Engine {
             found => make_bridge(&route, (&name, hardware_address(gateway), network.mtu()), found, &wanted)?,
         };
         drop(locked);
-        let mut rules = vec![network.rules(subnet)];
-        rules.extend(v6.map(|(subnet, _)| network.rules(subnet)));
+        let mut rules = vec![network.rules(subnet, gateway.into())];
+        rules.extend(v6.map(|(subnet, gateway)| network.rules(subnet, gateway.into())));
         let filter = filter(&name, is_known, &rules)?;
         let (mtu, isolates) = (network.mtu(), network.isolates());
         Ok(Bridge { name, v4: (subnet, gateway), v6, index, mtu, isolates, route, filter })

@@ -61,13 +61,15 @@ impl Engine {
             (udp, tcp, lock),
             |(udp, tcp, lock)| vec![udp.as_fd(), tcp.as_fd(), lock.as_fd()],
             |(udp, tcp, lock), reporter| {
+                // Questions wait in the sockets until they are answered.
+                reporter.succeed();
                 let engine = Engine::open(data_path, run_path)?;
                 let mut known = Known::new(&engine, bridge)?;
-                reporter.succeed();
                 let served = responder::serve(&udp, &tcp, &mut known);
-                // Whoever gets the next lease finds that nobody answers any more.
+                // Whoever gets the next lease finds that nobody answers any more, and does not wait for the kernel, which
+                // takes its time to close an inotify.
                 drop((udp, tcp, lock));
-                drop(known);
+                drop(known.ending.take());
                 served
             },
         )
