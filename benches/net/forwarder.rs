@@ -31,7 +31,7 @@ pub fn serve(port: &str, target: &str) {
     let target: SocketAddrV4 = target.parse().unwrap();
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&socket, &SocketAddrV4::new([0, 0, 0, 0].into(), port.parse().unwrap())).unwrap();
-    let ports = vec![Forwarded { socket, transport: Transport::Tcp, target }];
+    let ports = vec![Forwarded { socket, transport: Transport::Tcp, target: target.into() }];
     // By its name, as a value of this library's.
     let end = open("/dev/stdin", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     forward(ports, end.as_fd()).unwrap();
