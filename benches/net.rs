@@ -122,7 +122,7 @@ fn remove_containers(scratch: &Path, engine: &str) {
 
 /// Runs this program again in a network namespace of its own, and removes what is left of it.
 fn run_apart(scratch: &Path) -> i32 {
-    // They end the other one.
+    // They end the other one, which unblocks them.
     signal::block(INTERRUPTIONS);
     let mut again = Command::new("unshare");
     again.arg("--net").arg(std::env::current_exe().unwrap());
@@ -146,6 +146,7 @@ fn main() {
         fs::create_dir_all(&scratch).unwrap();
         std::process::exit(run_apart(&scratch));
     }
+    signal::set_mask(SignalSet::EMPTY);
     let scratch = PathBuf::from(std::env::var_os("SKIFF_BENCH_SCRATCH").unwrap());
     println!("{SKIFF}: {} bytes", fs::metadata(SKIFF).unwrap().len());
     output(&["ip", "link", "set", "lo", "up"]);

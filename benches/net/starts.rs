@@ -65,7 +65,8 @@ pub fn compare() {
     }
 }
 
-/// `run -d` again and again, in turn on the bridge and, by an engine of its own, on no network.
+/// `run -d` again and again, in turn on the bridge and, by an engine of its own, on no network. What the kernel does in the
+/// background for those on the bridge slows down the others, too: benches/start.rs has them alone.
 pub fn many(scratch: &Path) {
     let count = number("CONTAINERS", 500);
     let names = ["bridge", "none"];
