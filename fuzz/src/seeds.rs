@@ -425,7 +425,7 @@ fn netlinks() -> Vec<Vec<u8>> {
     };
     add(&|to| link::add_address(to, 7, [10, 1, 0, 2].into(), subnet));
     add(&|to| link::add_default_route(to, 7, [10, 1, 0, 1].into()));
-    add(&|to| link::add_bridge(to, "skiff0", [2; 6], 1500));
+    add(&|to| link::add_bridge(to, "skiff0", [2; 6], 1500, link::Protocols::V4));
     add(&|to| to.add(2, Flags::empty(), &(-17i32).to_ne_bytes(), |_| {}));
     add(&table::ask_chains);
     let mut transaction = table::Transaction::new("skiff0");

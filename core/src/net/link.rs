@@ -32,6 +32,7 @@ mod attribute {
     pub const MTU: u16 = 4;
     pub const MASTER: u16 = 10;
     pub const LINKINFO: u16 = 18;
+    pub const AF_SPEC: u16 = 26;
     pub const NET_NS_FD: u16 = 28;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
@@ -40,6 +41,7 @@ mod attribute {
     pub const VETH_PEER: u16 = 1;
     pub const PORT_MODE: u16 = 4;
     pub const PORT_ISOLATED: u16 = 33;
+    pub const ADDR_GEN_MODE: u16 = 8;
 }
 
 /// The longest name of an interface, without the zero.
@@ -74,13 +76,38 @@ pub fn ask_link(to: &mut Messages, name: &str) {
     to.add(GETLINK, Flags::empty(), &link(0, false), |all| _ = all.text(attribute::IFNAME, name));
 }
 
+/// Which protocols an interface has addresses of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    /// IPv4
+    V4,
+    /// IPv4 and IPv6
+    Both,
+}
+
+/// Has an interface that is down yet get no address of IPv6 by itself, if it is to have none: the kernel would work for
+/// those of each container, and tell all others of them.
+fn choose(all: &mut Attributes<'_>, protocols: Protocols) {
+    if protocols == Protocols::V4 {
+        // IN6_ADDR_GEN_MODE_NONE
+        all.nested(attribute::AF_SPEC, |families| {
+            families.nested(INET6.into(), |six| _ = six.bytes(attribute::ADDR_GEN_MODE, &[1]));
+        });
+    }
+}
+
 /// Makes a bridge that is up. It keeps its hardware address, whatever is attached to it.
-pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6], mtu: u32) {
-    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, true), |all| {
+pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6], mtu: u32, protocols: Protocols) {
+    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, false), |all| {
         all.text(attribute::IFNAME, name).number(attribute::MTU, mtu);
         all.bytes(attribute::ADDRESS, &hardware_address);
         all.nested(attribute::LINKINFO, |info| _ = info.text(attribute::INFO_KIND, "bridge"));
     });
+    to.add(NEWLINK, Flags::ACK, &link(0, false), |all| {
+        all.text(attribute::IFNAME, name);
+        choose(all, protocols);
+    });
+    to.add(NEWLINK, Flags::ACK, &link(0, true), |all| _ = all.text(attribute::IFNAME, name));
 }
 
 /// Removes an interface.
@@ -89,7 +116,10 @@ pub fn remove(to: &mut Messages, index: u32) {
 }
 
 /// Brings an interface up.
-pub fn set_up(to: &mut Messages, index: u32) {
+pub fn set_up(to: &mut Messages, index: u32, protocols: Protocols) {
+    if protocols == Protocols::V4 {
+        to.add(NEWLINK, Flags::ACK, &link(index, false), |all| choose(all, protocols));
+    }
     to.add(NEWLINK, Flags::ACK, &link(index, true), |_| {});
 }
 
@@ -116,7 +146,7 @@ pub struct Cable<'a> {
 /// bridge sends packets back to where they came from, too: with bridge-nf-call-iptables those to a port that the same
 /// container publishes turn round in the bridge.
 pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
-    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, true), |all| {
+    to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, false), |all| {
         all.text(attribute::IFNAME, cable.name).number(attribute::MTU, cable.mtu);
         all.number(attribute::MASTER, cable.bridge);
         all.nested(attribute::LINKINFO, |info| {
@@ -131,7 +161,10 @@ pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
         });
     });
     to.add(NEWLINK, Flags::ACK, &link(0, false), |all| {
-        all.text(attribute::IFNAME, cable.name).nested(attribute::LINKINFO, |info| {
+        // This end has no address at all.
+        all.text(attribute::IFNAME, cable.name);
+        choose(all, Protocols::V4);
+        all.nested(attribute::LINKINFO, |info| {
             info.text(attribute::INFO_SLAVE_KIND, "bridge");
             info.nested(attribute::INFO_SLAVE_DATA, |port| {
                 port.bytes(attribute::PORT_MODE, &[1]);
@@ -141,6 +174,7 @@ pub fn add_cable(to: &mut Messages, cable: &Cable<'_>) {
             });
         });
     });
+    to.add(NEWLINK, Flags::ACK, &link(0, true), |all| _ = all.text(attribute::IFNAME, cable.name));
 }
 
 /// Gives an interface an address in a subnet.

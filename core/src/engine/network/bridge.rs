@@ -21,7 +21,7 @@ use crate::{
     engine::Engine,
     file::{self, CWD},
     net::{
-        link::{self, Cable},
+        link::{self, Cable, Protocols},
         message::{Messages, messages},
         socket::Socket,
         subnet::{Subnet, hardware_address, read_hardware},
@@ -100,7 +100,14 @@ impl Engine {
         wanted.retain(|one| !all.contains(one));
         let index = match found {
             Some(index) if is_known => index,
-            found => make_bridge(&route, (&name, hardware_address(gateway), network.mtu()), found, &wanted)?,
+            None => {
+                let protocols = if v6.is_some() { Protocols::Both } else { Protocols::V4 };
+                let mut all = Messages::default();
+                link::add_bridge(&mut all, &name, hardware_address(gateway), network.mtu(), protocols);
+                route.request(&all).context("make interface", &name)?;
+                give_addresses(&route, &name, &wanted)?
+            }
+            Some(_) => give_addresses(&route, &name, &wanted)?,
         };
         drop(locked);
         let mut rules = vec![network.rules(subnet, gateway.into())];
@@ -202,7 +209,8 @@ impl Bridge {
         let inside = within(namespace, Socket::route).context("enter", what)?;
         let index = index_of(&inside, &endpoint.interface)?;
         let mut all = Messages::default();
-        link::set_up(&mut all, index);
+        let protocols = if self.v6.is_some() { Protocols::Both } else { Protocols::V4 };
+        link::set_up(&mut all, index, protocols);
         link::add_address(&mut all, index, endpoint.v4.address.into(), self.v4.0);
         if let (Some(place), Some((subnet, _))) = (endpoint.v6, self.v6) {
             link::add_address(&mut all, index, place.address.into(), subnet);
@@ -318,18 +326,8 @@ pub(super) fn has_filter() -> bool {
     Socket::netfilter().is_ok()
 }
 
-/// Makes the bridge if it is not `found`, and gives it these addresses.
-fn make_bridge(
-    route: &Socket,
-    (name, hardware_address, mtu): (&str, [u8; 6], u32),
-    found: Option<u32>,
-    wanted: &[(IpAddr, Subnet)],
-) -> Result<u32> {
-    if found.is_none() {
-        let mut all = Messages::default();
-        link::add_bridge(&mut all, name, hardware_address, mtu);
-        route.request(&all).context("make interface", name)?;
-    }
+/// Gives a bridge these addresses. Its number.
+fn give_addresses(route: &Socket, name: &str, wanted: &[(IpAddr, Subnet)]) -> Result<u32> {
     let index = index_of(route, name)?;
     let mut all = Messages::default();
     for (gateway, subnet) in wanted {

@@ -2,7 +2,8 @@
 //! the bridge's address. It knows the names by the [leases](super::lease), and lives as long as there is one.
 //!
 //! Names are those of the networks that the asking container is on: of all of them, since a container asks in one place
-//! only. `networks/<bridge>.names` in the run root is locked as long as the process lives.
+//! only. `networks/<bridge>.names` in the run root is locked as long as the process lives, and says whether the packet
+//! filter leads to it.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +56,7 @@ impl Engine {
             Err(Errno::WOULDBLOCK) => return Ok(()),
             Err(errno) => return Err(Error::os("lock", name, errno)),
         }
-        let (udp, tcp) = listen_on(bridge)?;
+        let (udp, tcp) = listen_on(bridge, &lock)?;
         let (data_path, run_path) = (self.data_path.as_str(), self.run_path.as_str());
         fork::background(
             (udp, tcp, lock),
@@ -124,7 +125,7 @@ impl Engine {
 
 /// The sockets that questions come to. If somebody on this host has the usual port on all addresses, they have another
 /// one, and the packet filter leads there.
-fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
+fn listen_on(bridge: &Bridge, lock: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
     let gateway = bridge.v4.1;
     let usual = bind_both(gateway, PORT);
     let mut forwards: Vec<Forward> = [Transport::Udp, Transport::Tcp]
@@ -137,8 +138,12 @@ fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
         })
         .into();
     let Some(filter) = &bridge.filter else { return usual };
-    // From one before this one.
-    ports::withdraw(filter, &bridge.name, &forwards);
+    // The lock's file has something in it if the packet filter was told by one before this one. To ask it to forget what
+    // it does not know takes tens of milliseconds.
+    if rustix::fs::fstat(lock).is_ok_and(|stat| stat.st_size > 0) {
+        ports::withdraw(filter, &bridge.name, &forwards);
+        rustix::fs::ftruncate(lock, 0).context("truncate", "lock")?;
+    }
     match usual {
         Err(Error::Os { errno: Errno::ADDRINUSE, .. }) => {}
         other => return other,
@@ -148,6 +153,7 @@ fn listen_on(bridge: &Bridge) -> Result<(OwnedFd, OwnedFd)> {
         let name = getsockname(socket).and_then(SocketAddrV4::try_from).context("look at", "socket")?;
         forward.port = name.port();
     }
+    file::write_all(lock, b"led\n").context("write", "lock")?;
     let mut all = Transaction::new(&bridge.name);
     all.forward(&forwards);
     filter.request(&all.finish()).context("lead questions for names in", &bridge.name)?;
