@@ -107,7 +107,7 @@ impl Listed {
 }
 
 fn is_bridged(mode: &str) -> bool {
-    !matches!(mode, "" | "none" | "host") && !mode.starts_with("container:")
+    !matches!(mode, "" | "default" | "none" | "host") && !mode.starts_with("container:")
 }
 
 /// The networks that a container with this mode is on, the one of the mode first.
@@ -239,11 +239,16 @@ mod tests {
     #[test]
     fn the_network_of_the_mode_is_the_first() {
         let mut record = Record::default();
-        for (mode, names) in
-            [("", &["none"][..]), ("bridge", &["bridge"]), ("host", &["host"]), ("container:x", &[])]
-        {
+        for (mode, names) in [
+            ("", &["none"][..]),
+            ("default", &["none"]),
+            ("bridge", &["bridge"]),
+            ("host", &["host"]),
+            ("container:x", &[]),
+        ] {
             record.host.network_mode = mode.into();
             assert_eq!(record.network_names(), names);
+            assert_eq!(record.is_bridged(), names == ["bridge"]);
         }
         record.host.network_mode = "mid".into();
         record.networks =

@@ -361,7 +361,9 @@ impl Engine {
             let name = self.shelf.find(&id).ok()?.record.name;
             Some((id, name, endpoint))
         };
-        let all = lease::all(&leases).unwrap_or_default().into_iter();
+        // Each has one address of IPv4, and perhaps one of IPv6.
+        let all =
+            lease::all(&leases).unwrap_or_default().into_iter().filter(|(address, _)| address.is_ipv4());
         all.filter_map(|(_, lease)| self.shelf.is_monitored(&lease.id).then(|| member(lease.id))?).collect()
     }
 
