@@ -17,6 +17,7 @@ mod hosts;
 mod names;
 #[path = "net/starts.rs"]
 mod starts;
+mod support;
 #[path = "net/throughput.rs"]
 mod throughput;
 
@@ -27,6 +28,7 @@ use std::{
 };
 
 use skiff_syscalls::signal::{self, SignalSet};
+use support::{quietly, root_with_busybox};
 
 const SKIFF: &str = env!("CARGO_BIN_EXE_skiff");
 /// The engines, by the names of their directories below the scratch directories: the second one's containers are on no
@@ -46,12 +48,6 @@ fn text(words: &[&str]) -> Vec<String> {
 fn command(words: &[String]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).stdin(Stdio::null());
-    command
-}
-
-fn quietly(words: &[String]) -> Command {
-    let mut command = command(words);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
@@ -93,16 +89,8 @@ fn with_engine<'a>(command: &'a mut Command, scratch: &Path, engine: &str) -> &'
 
 /// Makes an image with busybox in it for all engines.
 fn prepare(scratch: &Path) {
-    let root = scratch.join("rootfs");
-    for directory in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
-        fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is needed");
-    for applet in ["true", "sleep"] {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
-    }
-    let tar = scratch.join("rootfs.tar").display().to_string();
-    output(&["tar", "-cf", &tar, "-C", &root.display().to_string(), "."]);
+    let (_, tar) = root_with_busybox(scratch);
+    let tar = tar.display().to_string();
     for engine in ENGINES {
         let mut import = quietly(&text(&[SKIFF, "import", &tar, "box"]));
         assert!(with_engine(&mut import, scratch, engine).status().unwrap().success());

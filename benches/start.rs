@@ -4,12 +4,16 @@
 //!
 //! `cargo bench --bench start` as root. ROUNDS=200 by default, CONTAINERS=500 for the part with many at once (0: none).
 
+mod support;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
+
+use support::{quietly, root_with_busybox};
 
 /// One way to start `true` in a container.
 struct Rival {
@@ -31,26 +35,9 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn quietly(words: &[String]) -> Command {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
 /// A root file system with busybox, and the same as an image.
 fn prepare(scratch: &Path, skiff: &str) -> PathBuf {
-    let root = scratch.join("rootfs");
-    for directory in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
-        fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is needed");
-    for applet in ["true", "sleep"] {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
-    }
-    let tar = scratch.join("rootfs.tar");
-    assert!(
-        Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&root).arg(".").status().unwrap().success()
-    );
+    let (root, tar) = root_with_busybox(scratch);
     assert!(
         quietly(&[skiff.into(), "import".into(), tar.display().to_string(), "box".into()])
             .status()

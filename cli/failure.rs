@@ -37,6 +37,11 @@ impl Failure {
             .exit(EXIT_USAGE)
     }
 
+    /// A flag's value that is none: docker's exit code for that.
+    pub fn refused(message: String) -> Self {
+        Failure::new(message).exit(EXIT_USAGE)
+    }
+
     /// No more output: the process just ends with this code.
     pub fn silent(exit: u8) -> Self {
         Failure::new("").exit(exit)

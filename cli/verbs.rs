@@ -13,7 +13,7 @@ use skiff_core::engine::Settings;
 use skiff_syscalls::descriptor;
 
 use crate::{
-    client::Client,
+    client::{Client, query},
     create,
     environment::Environment,
     failure::{Failure, Outcome},
@@ -213,6 +213,15 @@ fn filters(given: &[String]) -> Result<String, Failure> {
         }
     }
     Ok(if all.is_empty() { String::new() } else { Value::Object(all).to_string() })
+}
+
+/// Puts `--filter`s into a request's target, if there are any.
+fn add_filters(target: &mut String, given: &[String]) -> Result<(), Failure> {
+    let wanted = filters(given)?;
+    if !wanted.is_empty() {
+        query(target, "filters", &wanted);
+    }
+    Ok(())
 }
 
 /// A member's text; empty if it is none.

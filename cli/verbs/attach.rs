@@ -125,7 +125,7 @@ impl Verb for Start {
 }
 
 fn escape(keys: &str) -> Result<DetachKeys, Failure> {
-    DetachKeys::parse(keys).map_err(|message| Failure::new(message).exit(EXIT_USAGE))
+    DetachKeys::parse(keys).map_err(Failure::refused)
 }
 
 /// Asks for the container's end; the answer's head comes at once, its body at the end.

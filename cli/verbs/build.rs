@@ -29,26 +29,26 @@ use crate::{
     },
     client::{Upload, path},
     create::flags::Flags,
-    failure::{EXIT_USAGE, Failure, Outcome},
+    failure::{Failure, Outcome},
     output,
 };
 
 /// The words after the verb, sorted out -> what came of it.
 pub fn start(context: &Context, words: &[&str]) -> Outcome {
-    let refused = |message: String| Failure::new(message).exit(EXIT_USAGE);
-    let (flags, words) = Flags::collect_of(FLAGS, words).map_err(refused)?;
-    let mut options = options(&flags, &context.environment).map_err(refused)?;
+    let (flags, words) = Flags::collect_of(FLAGS, words).map_err(Failure::refused)?;
+    let mut options = options(&flags, &context.environment).map_err(Failure::refused)?;
     options.contexts = flags.all("--build-context").map(other_context).collect::<Result<_, _>>()?;
     options.cache_from = flags.all("--cache-from").map(carried::from).collect::<Result<_, _>>()?;
     options.cache_to = flags.all("--cache-to").map(carried::to).collect::<Result<_, _>>()?;
-    let exports = flags.all("--output").map(Export::parse).collect::<Result<Vec<_>, _>>().map_err(refused)?;
+    let exports =
+        flags.all("--output").map(Export::parse).collect::<Result<Vec<_>, _>>().map_err(Failure::refused)?;
     let call = match flags.one("--call").or_else(|| flags.one("--print")) {
         None if flags.on("--check") => "check",
         Some(call) => call,
         None => "build",
     };
-    let call = describe::parse(call, flags.one("--format")).map_err(refused)?;
-    let form = Form::parse(flags.one("--progress"), flags.on("--quiet")).map_err(refused)?;
+    let call = describe::parse(call, flags.one("--format")).map_err(Failure::refused)?;
+    let form = Form::parse(flags.one("--progress"), flags.on("--quiet")).map_err(Failure::refused)?;
     let source = Source::find(words.first().map_or("", String::as_str), flags.one("--file"))?;
     if let Some((method, format)) = call {
         if let Place::Archive(_) = source.place {

@@ -6,9 +6,9 @@ use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::{api::head::Method, clock::Time};
 
-use super::{Context, Verb, filters, logs::add_when, number, text};
+use super::{Context, Verb, add_filters, logs::add_when, number, text};
 use crate::{
-    client::{Upload, path, query},
+    client::{Upload, path},
     failure::{Failure, Outcome},
     output,
     template::{Missing, Template},
@@ -44,10 +44,7 @@ impl Verb for Events {
         let mut target = path(&["events"]);
         add_when(&mut target, "since", self.since.as_deref())?;
         add_when(&mut target, "until", self.until.as_deref())?;
-        let wanted = filters(&self.filter)?;
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
+        add_filters(&mut target, &self.filter)?;
         let mut reply = context.client.request(Method::Get, &target, Upload::Nothing)?;
         while let Some(mut event) = reply.object()? {
             if json {

@@ -55,16 +55,15 @@ pub struct Exec {
 impl Verb for Exec {
     fn run(self, context: &Context) -> Outcome {
         let client = &context.client;
-        let refused = |message: String| Failure::new(message).exit(EXIT_USAGE);
         let attach = Attach {
             tty: self.tty,
             stdin: self.interactive && !self.detach,
-            escape: DetachKeys::parse(&self.detach_keys).map_err(refused)?,
+            escape: DetachKeys::parse(&self.detach_keys).map_err(Failure::refused)?,
             proxy: false,
         };
         let files = self.env_file.iter().map(String::as_str);
-        let env =
-            environment(files, self.env.iter().map(String::as_str), &context.environment).map_err(refused)?;
+        let env = environment(files, self.env.iter().map(String::as_str), &context.environment)
+            .map_err(Failure::refused)?;
         attach.check()?;
         let size = if self.tty { terminal::size() } else { None };
         let mut start = json!({"Detach": self.detach, "Tty": self.tty});

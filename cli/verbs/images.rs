@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use argh::prelude::*;
 use serde_json::Value;
 
-use super::{Context, Verb, ago, filters, items, number, short_id, text, time_text};
+use super::{Context, Verb, add_filters, ago, items, number, short_id, text, time_text};
 use crate::{
     client::{path, query},
     failure::Outcome,
@@ -45,10 +45,7 @@ impl Verb for Images {
         if self.all {
             query(&mut target, "all", "1");
         }
-        let wanted = filters(&self.filter)?;
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
+        add_filters(&mut target, &self.filter)?;
         let images = context.client.get(&target)?;
         let mut rows = Vec::new();
         let digests = self.digests || self.format.as_deref().is_some_and(|format| format.contains(".Digest"));

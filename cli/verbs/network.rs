@@ -13,11 +13,11 @@ use skiff_core::{
     sort,
 };
 
-use super::{Context, Verb, each, filters, short_id, text};
+use super::{Context, Verb, add_filters, each, short_id, text};
 use crate::{
-    client::{path, query},
+    client::path,
     create::{environment::labels, mounts, networks::set_address, policies},
-    failure::{EXIT_USAGE, Failure, Outcome},
+    failure::{Failure, Outcome},
     format::{Layout, add_labels, row},
     output,
 };
@@ -134,7 +134,6 @@ pub struct List {
 
 impl Verb for Create {
     fn run(self, context: &Context) -> Outcome {
-        let wrong = |message: String| Failure::new(message).exit(EXIT_USAGE);
         let mut options: Map<String> = Map::new();
         self.opt.iter().for_each(|option| mounts::insert(&mut options, option));
         let mut auxiliary: Map<String> = Map::new();
@@ -149,7 +148,7 @@ impl Verb for Create {
             "EnableIPv6": self.ipv6,
             "IPAM": {"Driver": self.ipam_driver, "Config": pools},
             "Options": options,
-            "Labels": labels([].into_iter(), self.label.iter().map(String::as_str)).map_err(wrong)?,
+            "Labels": labels([].into_iter(), self.label.iter().map(String::as_str)).map_err(Failure::refused)?,
         });
         let made = context.client.post("/networks/create", Some(&body))?;
         output::line(text(&made, "Id"))?;
@@ -204,21 +203,20 @@ impl Verb for Remove {
 
 impl Verb for Connect {
     fn run(self, context: &Context) -> Outcome {
-        let wrong = |message: String| Failure::new(message).exit(EXIT_USAGE);
         let mut settings =
             EndpointSettings { aliases: self.alias, gw_priority: self.gw_priority, ..Default::default() };
         self.driver_opt.iter().for_each(|option| mounts::insert(&mut settings.driver_opts, option));
         if let Some(address) = &self.ip {
-            set_address(&mut settings, "--ip", address).map_err(wrong)?;
+            set_address(&mut settings, "--ip", address).map_err(Failure::refused)?;
         }
         if let Some(address) = &self.ip6 {
-            set_address(&mut settings, "--ip6", address).map_err(wrong)?;
+            set_address(&mut settings, "--ip6", address).map_err(Failure::refused)?;
         }
         if !self.link_local_ip.is_empty() {
             settings.ipam_config.get_or_insert_with(WantedAddresses::default).link_local = self.link_local_ip;
         }
         let links = self.link.iter().map(|link| policies::link(link));
-        settings.links = links.collect::<Result<_, _>>().map_err(wrong)?;
+        settings.links = links.collect::<Result<_, _>>().map_err(Failure::refused)?;
         let body = json!({"Container": self.container, "EndpointConfig": settings});
         context.client.post(&path(&["networks", &self.network, "connect"]), Some(&body))?;
         Ok(0)
@@ -236,10 +234,7 @@ impl Verb for Disconnect {
 impl Verb for List {
     fn run(self, context: &Context) -> Outcome {
         let mut target = path(&["networks"]);
-        let wanted = filters(&self.filter)?;
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
+        add_filters(&mut target, &self.filter)?;
         let answer = context.client.get(&target)?;
         let mut networks: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
         sort::by(&mut networks, |a, b| text(a, "Name").cmp(text(b, "Name")));

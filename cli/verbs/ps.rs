@@ -6,7 +6,7 @@ use argh::prelude::*;
 use serde_json::Value;
 use skiff_core::sort;
 
-use super::{Context, Verb, ago, filters, items, number, short_id, text, time_text};
+use super::{Context, Verb, add_filters, ago, items, number, short_id, text, time_text};
 use crate::{
     client::{path, query},
     failure::Outcome,
@@ -76,10 +76,7 @@ impl Verb for Ps {
         if size {
             query(&mut target, "size", "1");
         }
-        let wanted = filters(&self.filter)?;
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
+        add_filters(&mut target, &self.filter)?;
         let table = if size {
             "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
         } else {

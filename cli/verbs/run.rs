@@ -81,8 +81,8 @@ impl Order {
 
 /// `skiff create`
 pub fn start_create(context: &Context, words: &[&str]) -> Outcome {
-    let (flags, words) = Flags::collect(words).map_err(refused)?;
-    let id = Order::read(&flags, &words, &context.environment).map_err(refused)?.create(context)?;
+    let (flags, words) = Flags::collect(words).map_err(Failure::refused)?;
+    let id = Order::read(&flags, &words, &context.environment).map_err(Failure::refused)?.create(context)?;
     output::line(&id)?;
     Ok(0)
 }
@@ -92,11 +92,11 @@ pub fn start_run(context: &Context, words: &[&str]) -> Outcome {
     if context.client.is_local() {
         context.client.begin(expected(words));
     }
-    let (flags, words) = Flags::collect(words).map_err(refused)?;
+    let (flags, words) = Flags::collect(words).map_err(Failure::refused)?;
     let detach = flags.on("--detach");
     let keys = flags.text("--detach-keys");
-    let escape = DetachKeys::parse(&keys).map_err(refused)?;
-    let mut order = Order::read(&flags, &words, &context.environment).map_err(refused)?;
+    let escape = DetachKeys::parse(&keys).map_err(Failure::refused)?;
+    let mut order = Order::read(&flags, &words, &context.environment).map_err(Failure::refused)?;
     let config = &order.creation.config;
     let attach = Attach {
         tty: config.tty,
@@ -126,10 +126,6 @@ fn expected(words: &[&str]) -> Expect {
     let mut pairs = flags.clone().zip(flags.skip(1).chain([&""]));
     let otherwise = |(flag, value): (&&str, &&str)| OTHERWISE.contains(flag) && *value != "none";
     if pairs.any(otherwise) { Expect::Anything } else { Expect::Run }
-}
-
-fn refused(message: String) -> Failure {
-    Failure::new(message).exit(EXIT_USAGE)
 }
 
 fn run_local(context: &Context, mut order: Order, attach: &Attach, detach: bool, keys: &str) -> Outcome {

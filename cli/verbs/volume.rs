@@ -5,11 +5,11 @@ use argh::prelude::*;
 use serde_json::{Value, json};
 use skiff_core::sort;
 
-use super::{Context, Verb, each, filters, items, number, text};
+use super::{Context, Verb, add_filters, each, items, number, text};
 use crate::{
     client::{path, query},
     create::{environment::labels, mounts},
-    failure::{EXIT_USAGE, Failure, Outcome},
+    failure::{Failure, Outcome},
     format::{Layout, add_labels, row},
     output,
     table::size,
@@ -64,7 +64,7 @@ impl Verb for Create {
             "Name": self.name.unwrap_or_default(),
             "Driver": self.driver,
             "DriverOpts": options,
-            "Labels": labels.map_err(|message| Failure::new(message).exit(EXIT_USAGE))?,
+            "Labels": labels.map_err(Failure::refused)?,
         });
         let made = context.client.post("/volumes/create", Some(&body))?;
         output::line(text(&made, "Name"))?;
@@ -75,10 +75,7 @@ impl Verb for Create {
 impl Verb for List {
     fn run(self, context: &Context) -> Outcome {
         let mut target = path(&["volumes"]);
-        let wanted = filters(&self.filter)?;
-        if !wanted.is_empty() {
-            query(&mut target, "filters", &wanted);
-        }
+        add_filters(&mut target, &self.filter)?;
         let answer = context.client.get(&target)?;
         let mut volumes: Vec<&Value> = items(&answer, "Volumes").iter().collect();
         sort::by(&mut volumes, |a, b| text(a, "Name").cmp(text(b, "Name")));

@@ -177,6 +177,17 @@ pub fn lock(fd: impl AsFd, how: FlockOperation) -> Result<(), Errno> {
     retry_on_intr(|| rustix::fs::flock(&fd, how))
 }
 
+/// Locks a directory, with a file description of its own: locks of one description are one lock, even across fork.
+///
+/// # Errors
+/// As openat(2) and [`lock`].
+pub fn lock_directory(at: impl AsFd, path: impl Arg, how: FlockOperation) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let own = rustix::fs::openat(at, path, flags, Mode::empty())?;
+    lock(&own, how)?;
+    Ok(own)
+}
+
 /// What one read(2) gives, again if a signal came between: 0 at the end.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ use alloc::format;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{FlockOperation, Mode, OFlags},
+    fs::FlockOperation,
     io::Errno,
 };
 
@@ -117,10 +117,7 @@ impl Store {
     }
 
     fn lock(&self, how: FlockOperation) -> Result<Locked> {
-        // A file description of its own: locks of one description are one lock, even across fork.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.root, ".", flags, Mode::empty()).context("open", "data root")?;
-        file::lock(&file, how).context("lock", "data root")?;
+        let file = file::lock_directory(&self.root, ".", how).context("lock", "data root")?;
         Ok(Locked { _file: file })
     }
 }
@@ -128,6 +125,8 @@ impl Store {
 #[cfg(test)]
 pub(crate) mod tests {
     use alloc::string::String;
+
+    use rustix::fs::{Mode, OFlags};
 
     use super::*;
 

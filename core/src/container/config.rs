@@ -439,7 +439,7 @@ fn null_if_empty<S: Serializer, T: Serialize>(list: &[T], to: S) -> Result<S::Ok
 
 /// For what Docker leaves out if it is not set.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_zero(number: &i64) -> bool {
+pub(crate) fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, HostConfig, Map, PortBinding, nullable};
+use super::config::{Config, HostConfig, Map, PortBinding, is_zero, nullable};
 use crate::{
     Error, Result,
     net::{
@@ -41,7 +41,7 @@ pub struct EndpointSettings {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub driver_opts: Map<String>,
     /// The network with the highest one is the way to the world.
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub gw_priority: i64,
 }
 
@@ -60,11 +60,6 @@ pub struct WantedAddresses {
     pub link_local: Vec<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_usual(priority: &i64) -> bool {
-    *priority == 0
-}
-
 impl EndpointSettings {
     /// The addresses that are asked for.
     ///
@@ -72,7 +67,7 @@ impl EndpointSettings {
     /// [`Error::Invalid`] for what is none.
     pub fn addresses(&self) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>)> {
         let Some(WantedAddresses { ipv4, ipv6, .. }) = &self.ipam_config else { return Ok((None, None)) };
-        Ok((read(ipv4, "IPv4")?, read(ipv6, "IPv6")?))
+        Ok((read(ipv4, "IPv4 address")?, read(ipv6, "IPv6 address")?))
     }
 
     /// The link-local addresses that are asked for, with their subnets.
@@ -145,11 +140,14 @@ impl EndpointSettings {
     }
 }
 
-/// An address; none if the text is empty.
-fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
+/// An address or a subnet, as `what` says; none if the text is empty.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is none.
+pub fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
     match text {
         "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what} address: {text}"))),
+        text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what}: {text}"))),
     }
 }
 
@@ -262,13 +260,7 @@ pub fn wanted(config: &Config, host: &HostConfig) -> Result<Vec<Wanted>> {
     for (inside, bindings) in &host.port_bindings {
         let (number, transport) = port(inside)?;
         for PortBinding { host_ip, host_port } in bindings.iter().flatten() {
-            let host_address = match host_ip.as_str() {
-                "" => None,
-                text => text
-                    .parse()
-                    .map(Some)
-                    .map_err(|_| Error::Invalid(format!("invalid IP address: {text}")))?,
-            };
+            let host_address = read(host_ip, "IP address")?;
             let host_ports = range(host_port)?;
             all.push(Wanted {
                 inside: format!("{number}/{}", name(transport)),

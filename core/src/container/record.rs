@@ -152,6 +152,13 @@ impl Record {
         names_of(&self.host.network_mode, self.networks.as_ref())
     }
 
+    /// The networks that it is on, to be changed; those of its mode are said from then on.
+    pub fn own_networks(&mut self) -> &mut Map<EndpointSettings> {
+        let names = names_of(&self.host.network_mode, self.networks.as_ref()).into_iter();
+        let said = names.map(|name| (name.into(), EndpointSettings::default())).collect();
+        self.networks.get_or_insert(said)
+    }
+
     /// Whether it is on networks that it can come to and leave.
     pub fn is_bridged(&self) -> bool {
         is_bridged(&self.host.network_mode)

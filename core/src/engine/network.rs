@@ -28,7 +28,7 @@ use crate::{
     clock::Time,
     container::{
         config::{Map, nullable},
-        endpoint::Endpoint,
+        endpoint::{Endpoint, read},
         names,
         record::{Listed, Record},
     },
@@ -200,14 +200,6 @@ impl WantedPool {
     }
 }
 
-/// An address or a subnet; none if the text is empty.
-fn read<T: core::str::FromStr>(text: &str, what: &str) -> Result<Option<T>> {
-    match text {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| Error::Invalid(format!("invalid {what}: {text}"))),
-    }
-}
-
 impl Engine {
     /// What a container's networks lack on this host.
     #[must_use]
@@ -234,15 +226,16 @@ impl Engine {
         }
         network.id = names::new_id()?;
         self.check_interface(&network)?;
+        let used = self.used_subnets()?;
         for subnet in network.pools().filter_map(|pool| pool.subnet) {
-            if let Some(other) = self.used_subnets()?.into_iter().find(|used| overlaps(*used, subnet)) {
+            if let Some(other) = used.iter().find(|used| overlaps(**used, subnet)) {
                 return Err(Error::Forbidden(format!(
                     "invalid pool request: Pool overlaps with other one on this address space: {other}"
                 )));
             }
         }
         if network.v4.subnet.is_none() {
-            network.v4.subnet = Some(self.free_subnet(&network)?);
+            network.v4.subnet = Some(bridge::free_subnet(&network, &used)?);
         }
         if let Some(pool) = &mut network.v6
             && pool.subnet.is_none()
@@ -259,8 +252,7 @@ impl Engine {
     /// Checks that the bridge of a new network can have its name.
     fn check_interface(&self, network: &Network) -> Result<()> {
         let name = network.bridge_name();
-        let taken = self.store.networks()?.into_iter().find(|other| self.bridge_name(other) == name);
-        if let Some(other) = taken {
+        if let Some(other) = self.network_of(&name)? {
             return Err(Error::Conflict(format!("network {} has the bridge {name} already", other.name)));
         }
         match Engine::has_interface(&name)? {
@@ -365,6 +357,11 @@ impl Engine {
         let all =
             lease::all(&leases).unwrap_or_default().into_iter().filter(|(address, _)| address.is_ipv4());
         all.filter_map(|(_, lease)| self.shelf.is_monitored(&lease.id).then(|| member(lease.id))?).collect()
+    }
+
+    /// The network that has this bridge.
+    pub(super) fn network_of(&self, bridge: &str) -> Result<Option<Network>> {
+        Ok(self.store.networks()?.into_iter().find(|network| self.bridge_name(network) == bridge))
     }
 
     /// What a container that runs has on its networks.

@@ -85,6 +85,14 @@ pub enum Protocols {
     Both,
 }
 
+impl Protocols {
+    /// IPv4, and IPv6 if that is asked for.
+    #[must_use]
+    pub fn with(ipv6: bool) -> Protocols {
+        if ipv6 { Protocols::Both } else { Protocols::V4 }
+    }
+}
+
 /// Has an interface that is down yet get no address of IPv6 by itself, if it is to have none: the kernel would work for
 /// those of each container, and tell all others of them.
 fn choose(all: &mut Attributes<'_>, protocols: Protocols) {

@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FlockOperation, Mode, OFlags, unlinkat},
+    fs::{AtFlags, FlockOperation, unlinkat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -291,11 +291,9 @@ impl Store {
     /// # Errors
     /// Of the file system.
     pub fn lock_networks(&self) -> Result<NetworksLocked> {
-        let directory = file::subdirectory(&self.root, WHERE, 0o700).context("open", WHERE)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let own = rustix::fs::openat(&directory, ".", flags, Mode::empty()).context("open", WHERE)?;
-        file::lock(&own, FlockOperation::LockExclusive).context("lock", WHERE)?;
-        Ok(NetworksLocked(own))
+        file::subdirectory(&self.root, WHERE, 0o700).context("open", WHERE)?;
+        let own = file::lock_directory(&self.root, WHERE, FlockOperation::LockExclusive);
+        own.context("lock", WHERE).map(NetworksLocked)
     }
 
     /// Adds a network, whose name nobody has.

@@ -30,6 +30,9 @@ use crate::{
     store::networks::Network,
 };
 
+/// What a container's own namespace is called in messages.
+const INSIDE: &str = "container's network";
+
 /// A bridge, and the sockets by which the kernel is told of its containers.
 #[derive(Debug)]
 pub(super) struct Bridge {
@@ -83,7 +86,7 @@ impl Engine {
             Some(subnet) => subnet,
             None => {
                 locked = Some(self.store.lock_networks()?);
-                self.free_subnet(network)?
+                free_subnet(network, &self.used_subnets()?)?
             }
         };
         let IpAddr::V4(gateway) = network.v4.gateway_in(subnet) else {
@@ -101,7 +104,7 @@ impl Engine {
         let index = match found {
             Some(index) if is_known => index,
             None => {
-                let protocols = if v6.is_some() { Protocols::Both } else { Protocols::V4 };
+                let protocols = Protocols::with(v6.is_some());
                 let mut all = Messages::default();
                 link::add_bridge(&mut all, &name, hardware_address(gateway), network.mtu(), protocols);
                 route.request(&all).context("make interface", &name)?;
@@ -115,17 +118,6 @@ impl Engine {
         let filter = filter(&name, is_known, &rules)?;
         let (mtu, isolates) = (network.mtu(), network.isolates());
         Ok(Bridge { name, v4: (subnet, gateway), v6, index, mtu, isolates, route, filter })
-    }
-
-    /// A subnet that no network has, and that no interface and no route of this host leads to. The first of all is left to
-    /// the network that is always there.
-    pub(super) fn free_subnet(&self, network: &Network) -> Result<Subnet> {
-        let used = self.used_subnets()?;
-        let mut pool = Subnet::pool().skip(usize::from(!network.is_built_in()));
-        pool.find(|subnet| !used.iter().any(|used| used.overlaps(*subnet))).ok_or_else(|| {
-            Error::Conflict("could not find an available, non-overlapping IPv4 address pool".into())
-                .hint("say which with --subnet, or remove networks that nobody needs: `skiff network prune`")
-        })
     }
 
     /// Where this host's interfaces and routes lead to, and what its networks have.
@@ -204,13 +196,11 @@ impl Bridge {
                 isolated: self.isolates,
             },
         );
-        let what = "container's network";
         self.route.request(&all).context("make interface", &end)?;
-        let inside = within(namespace, Socket::route).context("enter", what)?;
+        let inside = enter(namespace)?;
         let index = index_of(&inside, &endpoint.interface)?;
         let mut all = Messages::default();
-        let protocols = if self.v6.is_some() { Protocols::Both } else { Protocols::V4 };
-        link::set_up(&mut all, index, protocols);
+        link::set_up(&mut all, index, Protocols::with(self.v6.is_some()));
         link::add_address(&mut all, index, endpoint.v4.address.into(), self.v4.0);
         if let (Some(place), Some((subnet, _))) = (endpoint.v6, self.v6) {
             link::add_address(&mut all, index, place.address.into(), subnet);
@@ -221,14 +211,28 @@ impl Bridge {
         if endpoint.has_default_route {
             add_default_routes(&mut all, index, endpoint);
         }
-        inside.request(&all).context("set up", what)
+        inside.request(&all).context("set up", INSIDE)
     }
+}
+
+/// A subnet for a network that has nothing in common with those that are `used`. The first of all is left to the network
+/// that is always there.
+pub(super) fn free_subnet(network: &Network, used: &[Subnet]) -> Result<Subnet> {
+    let mut pool = Subnet::pool().skip(usize::from(!network.is_built_in()));
+    pool.find(|subnet| !used.iter().any(|used| used.overlaps(*subnet))).ok_or_else(|| {
+        Error::Conflict("could not find an available, non-overlapping IPv4 address pool".into())
+            .hint("say which with --subnet, or remove networks that nobody needs: `skiff network prune`")
+    })
+}
+
+/// Where an interface of a container's network is looked after.
+fn enter(namespace: &OwnedFd) -> Result<Socket> {
+    within(namespace, Socket::route).context("enter", INSIDE)
 }
 
 /// Takes an endpoint's interface out of a network namespace, if it is there.
 pub(super) fn detach(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
-    let what = "container's network";
-    let inside = within(namespace, Socket::route).context("enter", what)?;
+    let inside = enter(namespace)?;
     if let Some(index) =
         find_link(&inside, &endpoint.interface).context("look up interface", &endpoint.interface)?
     {
@@ -241,11 +245,10 @@ pub(super) fn detach(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
 
 /// Has a network namespace send over this gateway what has no better way.
 pub(super) fn lead_out(endpoint: &Endpoint, namespace: &OwnedFd) -> Result<()> {
-    let what = "container's network";
-    let inside = within(namespace, Socket::route).context("enter", what)?;
+    let inside = enter(namespace)?;
     let mut all = Messages::default();
     add_default_routes(&mut all, index_of(&inside, &endpoint.interface)?, endpoint);
-    inside.request(&all).context("set up", what)
+    inside.request(&all).context("set up", INSIDE)
 }
 
 /// The packet filter, with a table for the bridge, which may be `known` to it already. None if the kernel has not what is
@@ -265,17 +268,9 @@ fn filter(bridge: &str, known: bool, rules: &[Rules]) -> Result<Option<Socket>> 
         return Ok(Some(filter));
     }
     // First, since who finds the table takes it that all is there.
-    let forwarded = turn(
-        "/proc/sys/net/ipv4/ip_forward",
-        b"1
-",
-    )?;
+    let forwarded = turn("/proc/sys/net/ipv4/ip_forward", b"1\n")?;
     // What the host sends from 127.0.0.1 to a published port goes over the bridge.
-    turn(
-        &format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"),
-        b"1
-",
-    )?;
+    turn(&format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), b"1\n")?;
     if rules.iter().any(|rules| !rules.subnet.is_ipv4()) {
         turn("/proc/sys/net/ipv6/conf/all/forwarding", b"1\n")?;
     }
@@ -284,11 +279,7 @@ fn filter(bridge: &str, known: bool, rules: &[Rules]) -> Result<Option<Socket>> 
     match filter.request(&all.finish()) {
         Err(errno) if is_missing(errno) => {
             if forwarded {
-                turn(
-                    "/proc/sys/net/ipv4/ip_forward",
-                    b"0
-",
-                )?;
+                turn("/proc/sys/net/ipv4/ip_forward", b"0\n")?;
             }
             Ok(None)
         }

@@ -27,7 +27,7 @@ use crate::{
         subnet::{hardware_address, hardware_text},
     },
     process::launch::Unborn,
-    store::networks::{Driver, Network},
+    store::networks::Network,
 };
 
 /// What a container has on a network.
@@ -71,12 +71,15 @@ impl Engine {
         lock: &Lock,
         unborn: &mut Unborn,
     ) -> Result<Option<Connection>> {
+        if !record.is_bridged() {
+            return Ok(None);
+        }
         let networks = self.bridged(record)?;
         if networks.is_empty() {
             return Ok(None);
         }
         // Of a monitor that was killed before the container counted as started.
-        self.disconnect(&record.id, &lock.directory);
+        self.release(&record.id, &join::endpoints_in(&lock.directory));
         // Internal networks have no way to or from the world.
         let outer = networks.iter().position(|(network, _)| !network.internal);
         let way_out = (0..networks.len())
@@ -118,15 +121,13 @@ impl Engine {
         }
     }
 
-    /// The networks with a bridge that a container is to be on, the one of its network mode first.
+    /// The networks that a container with a bridge is to be on, the one of its network mode first.
     fn bridged(&self, record: &Record) -> Result<Vec<(Network, EndpointSettings)>> {
         let mut all = Vec::new();
         for name in record.network_names() {
             let missing = || Error::NotFound(format!("network {name} not found"));
             let network = self.store.network(name)?.ok_or_else(missing)?;
-            if network.driver == Driver::Bridge {
-                all.push((network, record.endpoint_settings(name).cloned().unwrap_or_default()));
-            }
+            all.push((network, record.endpoint_settings(name).cloned().unwrap_or_default()));
         }
         Ok(all)
     }

@@ -3,7 +3,6 @@
 use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,
     fs::{FlockOperation, Mode, OFlags},
 };
@@ -18,7 +17,7 @@ use crate::{
         state::{State, Status},
     },
     engine::{Engine, create},
-    file,
+    file, fork,
     process::control::Question,
     store::networks::{Driver, Network},
 };
@@ -37,11 +36,8 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for it.
     pub fn wait(run_directory: &OwnedFd) -> Result<Turn> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let own = rustix::fs::openat(run_directory, ".", flags, Mode::empty());
-        let own = own.context("open", "run directory")?;
-        file::lock(&own, FlockOperation::LockExclusive).context("lock", "run directory")?;
-        Ok(Turn { _lock: own })
+        let lock = file::lock_directory(run_directory, ".", FlockOperation::LockExclusive);
+        Ok(Turn { _lock: lock.context("lock", "run directory")? })
     }
 }
 
@@ -76,16 +72,14 @@ impl Engine {
         let name = network.name.as_str();
         let mut before = None;
         self.shelf.change(&mut container, &mut |record| {
-            let names = record.network_names();
-            if names.contains(&name) {
+            if record.network_names().contains(&name) {
                 return Err(Error::Forbidden(format!(
                     "endpoint with name {} already exists in network {name}",
                     record.name
                 )));
             }
-            let as_usual = names.into_iter().map(|name| (name.into(), EndpointSettings::default())).collect();
             before = record.networks.clone();
-            record.networks.get_or_insert(as_usual).insert(name.into(), settings.clone());
+            record.own_networks().insert(name.into(), settings.clone());
             Ok(())
         })?;
         match self.join_network(&container.record, &network, settings) {
@@ -112,15 +106,13 @@ impl Engine {
         check_mode(&container.record, &network)?;
         let name = network.name.as_str();
         self.shelf.change(&mut container, &mut |record| {
-            let names = record.network_names();
-            if !names.contains(&name) {
+            if !record.network_names().contains(&name) {
                 return Err(Error::Forbidden(format!(
                     "container {} is not connected to the network {name}",
                     record.id
                 )));
             }
-            let as_usual = names.into_iter().map(|name| (name.into(), EndpointSettings::default())).collect();
-            record.networks.get_or_insert(as_usual).remove(name);
+            record.own_networks().remove(name);
             Ok(())
         })?;
         if self.leave_network(&container.record, &network)? {
@@ -227,11 +219,7 @@ impl Engine {
         let path = format!("/proc/{}/ns/net", state.pid);
         let namespace = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         // The number is its own as long as it has not ended; whoever disconnects it for that reason waits for us.
-        let has_ended = |process| {
-            let mut ended = [PollFd::new(process, PollFlags::IN)];
-            poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0)
-        };
-        if has_ended(&process) {
+        if fork::heard([&process].into_iter(), &clock::timespec(0))?.contains(&true) {
             return Ok(None);
         }
         Ok(Some(Live { namespace: namespace.context("open", path)?, run_directory, _turn: turn }))

@@ -17,7 +17,7 @@ use core::net::IpAddr;
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FlockOperation, Mode, OFlags, unlinkat},
+    fs::{AtFlags, FlockOperation, unlinkat},
     io::Errno,
 };
 
@@ -202,12 +202,11 @@ impl Engine {
     }
 
     fn lock_leases(&self, bridge: &str) -> Result<Option<Leases>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let leases = match rustix::fs::openat(&self.run, format!("networks/{bridge}"), flags, Mode::empty()) {
+        let path = format!("networks/{bridge}");
+        let leases = match file::lock_directory(&self.run, path, FlockOperation::LockExclusive) {
             Err(Errno::NOENT) => return Ok(None),
-            other => other.context("open leases of", bridge)?,
+            other => other.context("lock leases of", bridge)?,
         };
-        file::lock(&leases, FlockOperation::LockExclusive).context("lock leases of", bridge)?;
         // The network may have been removed before the lock was there.
         Ok(rustix::fs::fstat(&leases).is_ok_and(|stat| stat.st_nlink > 0).then_some(Leases(leases)))
     }

@@ -82,7 +82,7 @@ fn bind_first(wanted: &Wanted, addresses: &[IpAddr]) -> Result<(Vec<OwnedFd>, u1
 }
 
 /// Binds a port; the number of it, if any is good.
-fn bind_one(transport: Transport, place: SocketAddr) -> Result<(OwnedFd, u16), Errno> {
+pub(super) fn bind_one(transport: Transport, place: SocketAddr) -> Result<(OwnedFd, u16), Errno> {
     let kind = match transport {
         Transport::Tcp => SocketType::STREAM,
         Transport::Udp => SocketType::DGRAM,

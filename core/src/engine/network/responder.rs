@@ -8,7 +8,7 @@
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
-    string::{String, ToString},
+    string::String,
     vec,
     vec::Vec,
 };
@@ -18,9 +18,7 @@ use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, FlockOperation, Mode, OFlags, inotify, unlinkat},
     io::Errno,
-    net::{
-        AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
-    },
+    net::listen,
 };
 
 use super::{
@@ -41,6 +39,8 @@ use crate::{
     store::networks::Network,
 };
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 /// Most of resolv.conf that is read.
 const SERVERS_MAX: usize = 1 << 16;
 
@@ -110,8 +110,7 @@ impl Engine {
         if leases.free(self)? == 0 {
             return Ok(());
         }
-        let mut networks = self.store.networks()?.into_iter();
-        match networks.find(|network| self.bridge_name(network) == bridge) {
+        match self.network_of(bridge)? {
             Some(network) => self.answer_for_names(&self.bridge(&network, &leases)?, &leases),
             None => Ok(()),
         }
@@ -127,7 +126,7 @@ impl Engine {
 /// one, and the packet filter leads there.
 fn listen_on(bridge: &Bridge, lock: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
     let gateway = bridge.v4.1;
-    let usual = bind_both(gateway, PORT);
+    let usual = bind_both(gateway, PORT).map(|(udp, tcp, _)| (udp, tcp));
     let mut forwards: Vec<Forward> = [Transport::Udp, Transport::Tcp]
         .map(|transport| Forward {
             transport,
@@ -148,35 +147,27 @@ fn listen_on(bridge: &Bridge, lock: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
         Err(Error::Os { errno: Errno::ADDRINUSE, .. }) => {}
         other => return other,
     }
-    let sockets = bind_both(gateway, 0)?;
-    for (forward, socket) in forwards.iter_mut().zip([&sockets.0, &sockets.1]) {
-        let name = getsockname(socket).and_then(SocketAddrV4::try_from).context("look at", "socket")?;
-        forward.port = name.port();
+    let (udp, tcp, ports) = bind_both(gateway, 0)?;
+    for (forward, port) in forwards.iter_mut().zip(ports) {
+        forward.port = port;
     }
     file::write_all(lock, b"led\n").context("write", "lock")?;
     let mut all = Transaction::new(&bridge.name);
     all.forward(&forwards);
     filter.request(&all.finish()).context("lead questions for names in", &bridge.name)?;
-    Ok(sockets)
+    Ok((udp, tcp))
 }
 
-fn bind_both(address: Ipv4Addr, port: u16) -> Result<(OwnedFd, OwnedFd)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let open = |kind| -> Result<OwnedFd, Errno> {
-        let socket = socket_with(AddressFamily::INET, kind, flags, None)?;
-        if kind == SocketType::STREAM {
-            // Connections of one before this one may linger.
-            sockopt::set_socket_reuseaddr(&socket, true)?;
-        }
-        bind(&socket, &SocketAddrV4::new(address, port))?;
-        Ok(socket)
-    };
+/// The sockets for datagrams and for connections, and their ports.
+fn bind_both(address: Ipv4Addr, port: u16) -> Result<(OwnedFd, OwnedFd, [u16; 2])> {
+    let place = SocketAddr::new(address.into(), port);
     let both = || {
-        let (udp, tcp) = (open(SocketType::DGRAM)?, open(SocketType::STREAM)?);
-        listen(&tcp, 128)?;
-        Ok((udp, tcp))
+        let (udp, udp_port) = ports::bind_one(Transport::Udp, place)?;
+        let (tcp, tcp_port) = ports::bind_one(Transport::Tcp, place)?;
+        listen(&tcp, BACKLOG)?;
+        Ok((udp, tcp, [udp_port, tcp_port]))
     };
-    both().context("listen for questions on", format!("{address}:{port}"))
+    both().context("listen for questions on", place)
 }
 
 /// The names that are known, and where the other questions go.
@@ -241,12 +232,8 @@ impl<'a> Known<'a> {
             let all = lease::all(&leases).unwrap_or_default().into_iter().collect();
             if let Some(members) = self.networks.get_mut(&bridge) {
                 members.all = all;
-            } else {
-                let networks = self.engine.store.networks().unwrap_or_default();
-                let mut found = networks.into_iter().filter(|one| self.engine.bridge_name(one) == bridge);
-                if let Some(Network { name, internal, .. }) = found.next() {
-                    self.networks.insert(bridge, Members { name, internal, all });
-                }
+            } else if let Ok(Some(Network { name, internal, .. })) = self.engine.network_of(&bridge) {
+                self.networks.insert(bridge, Members { name, internal, all });
             }
         }
     }
@@ -299,12 +286,12 @@ impl Names for Known<'_> {
         if self.of(asker).all(|(members, _)| members.internal) {
             return Vec::new();
         }
-        let mut servers = self.of(asker).find_map(|(_, lease)| lease).map(|lease| lease.servers.clone());
-        if servers.as_ref().is_none_or(Vec::is_empty) {
-            servers = Some(own_servers());
-        }
-        let all = servers.unwrap_or_default().into_iter();
-        all.filter(|server| *server != self.gateway).map(|server| SocketAddr::new(server, PORT)).collect()
+        let asked = self.of(asker).find_map(|(_, lease)| lease).map_or(&[][..], |lease| &lease.servers);
+        let all = if asked.is_empty() { own_servers() } else { asked.to_vec() };
+        all.into_iter()
+            .filter(|server| *server != self.gateway)
+            .map(|server| SocketAddr::new(server, PORT))
+            .collect()
     }
 
     fn changes(&self) -> BorrowedFd<'_> {
@@ -341,7 +328,7 @@ impl Names for Known<'_> {
 /// The name servers of this host.
 fn own_servers() -> Vec<IpAddr> {
     let text = file::read(CWD, "/etc/resolv.conf", SERVERS_MAX).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).to_string();
+    let text = String::from_utf8_lossy(&text);
     let server = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         words.next().filter(|word| *word == "nameserver")?;
