@@ -1,8 +1,8 @@
 //! The way to the engine: requests of the Docker Engine API in, replies, streams and raw connections out.
 //!
-//! With `-H unix://PATH` a connection goes to a daemon's socket. Without, each connection is a child of this process
-//! that serves the API on a socketpair; it ends when the connection is closed. One connection is kept for the next
-//! request where the reply allows it.
+//! With `-H ADDRESS` a connection goes to a daemon. Without, each connection is a child of this process that serves the API
+//! on a socketpair; it ends when the connection is closed. One connection is kept for the next request where the reply
+//! allows it.
 
 use alloc::{
     string::{String, ToString},
@@ -15,33 +15,26 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use serde_json::Value;
 use skiff_core::{
     api::{
-        client::Client as Connection,
+        address::Address,
+        client::{self, Client as Connection},
         head::{Headers, Method},
         local::{self, Expect},
-        pick, server,
+        pick,
         target::percent_encode,
     },
-    engine::Settings,
     file,
 };
 
-use crate::{failure::Failure, output};
+use crate::{environment::Environment, failure::Failure, host::Host, output, ssh};
 
 /// Most bytes of a reply that is read whole.
 const REPLY_BYTES_MAX: usize = 256 << 20;
 
-/// Where the engine is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// In a child of this process.
-    Local(Settings),
-    /// Behind a unix socket.
-    Socket(String),
-}
-
 /// A client of one engine.
 pub struct Client {
     host: Host,
+    /// Of programs that are started to get there.
+    environment: Environment,
     /// Requests and statuses go to stderr.
     debug: bool,
     idle: RefCell<Option<Connection>>,
@@ -89,8 +82,13 @@ pub struct Hijacked {
 
 impl Client {
     /// A client of the engine there; nothing is connected yet.
-    pub fn new(host: Host, debug: bool) -> Self {
-        Client { host, debug, idle: RefCell::new(None) }
+    pub fn new(host: Host, environment: Environment, debug: bool) -> Self {
+        Client { host, environment, debug, idle: RefCell::new(None) }
+    }
+
+    /// A connection of one's own.
+    pub fn dial(&self) -> Result<OwnedFd, Failure> {
+        Ok(self.connect(Expect::Anything)?.into_stream().0)
     }
 
     /// Begins the connection ahead of the first request: an engine that is a child gets ready while its request is put
@@ -210,12 +208,14 @@ impl Client {
 
     fn connect(&self, expect: Expect) -> Result<Connection, Failure> {
         match &self.host {
-            Host::Socket(path) => match server::connect(path) {
+            Host::At(Address::Ssh(to)) => Ok(Connection::new(ssh::connect(to, &self.environment)?)),
+            Host::At(address) => match client::connect(address) {
                 Ok(socket) => Ok(Connection::new(socket)),
                 Err(error) => {
                     Err(Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed"))
                 }
             },
+            Host::Unknown(why) => Err(why.clone()),
             Host::Local(settings) => Ok(Connection::new(local::spawn(settings, expect)?)),
         }
     }

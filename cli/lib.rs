@@ -15,6 +15,7 @@ mod arguments;
 mod attached;
 mod build;
 mod client;
+mod contexts;
 pub mod create;
 mod download;
 mod environment;
@@ -22,10 +23,12 @@ mod failure;
 mod files;
 mod format;
 mod help;
+mod host;
 mod output;
 mod platform;
 mod progress;
 mod session;
+mod ssh;
 mod streams;
 mod table;
 pub mod template;
@@ -38,9 +41,10 @@ use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use argh::{ArgsInfo, FromArgs};
 use arguments::Typed;
-use client::{Client, Host};
+use client::Client;
 use environment::Environment;
 use failure::{Failure, Outcome};
+use host::Host;
 use skiff_core::{
     engine::{Engine, Settings},
     process::init,
@@ -60,9 +64,12 @@ struct Program {
     /// the network of containers that name none
     #[argh(option, arg_name = "string")]
     default_network: Option<String>,
-    /// talk to a daemon at unix://PATH
-    #[argh(option, short = 'H', arg_name = "string")]
+    /// talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST
+    #[argh(option, short = 'H', arg_name = "address")]
     host: Option<String>,
+    /// talk to the daemon of this context
+    #[argh(option, short = 'c', arg_name = "string")]
+    context: Option<String>,
     /// show the requests to the engine
     #[argh(switch, short = 'D')]
     debug: bool,
@@ -159,8 +166,9 @@ fn command(program: &Program, words: &[String], environment: Environment) -> Out
         run_root: setting(&program.run_root, "SKIFF_RUN", Engine::RUN_ROOT),
         default_network: setting(&program.default_network, "SKIFF_NETWORK", BRIDGE),
     };
-    let host = host(&environment, program, &settings)?;
-    let context = Context { client: Client::new(host, program.debug), called, environment, settings };
+    let host = Host::find(program.host.as_deref(), program.context.as_deref(), &environment, &settings);
+    let client = Client::new(host, environment.clone(), program.debug);
+    let context = Context { client, called, host: program.host.clone(), environment, settings };
     (entry.start)(&context, &normal)
 }
 
@@ -216,20 +224,4 @@ fn count_is_right(
     };
     let usage = format!("usage: skiff {called} {}", entry.usage);
     Err(Failure::new(format!("'skiff {called}' {wrong}")).hint(&usage))
-}
-
-/// Where the engine is, from flags, then environment, then defaults.
-fn host(environment: &Environment, program: &Program, settings: &Settings) -> Result<Host, Failure> {
-    let address = program
-        .host
-        .as_deref()
-        .or_else(|| environment.filled("SKIFF_HOST"))
-        .or_else(|| environment.filled("DOCKER_HOST"));
-    match address {
-        None => Ok(Host::Local(settings.clone())),
-        Some(address) => match address.strip_prefix("unix://") {
-            Some(path) if path.starts_with('/') => Ok(Host::Socket(path.into())),
-            _ => Err(Failure::misuse("", &format!("host {address} is not supported: it is unix:///PATH"))),
-        },
-    }
 }

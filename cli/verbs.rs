@@ -23,8 +23,10 @@ use crate::{
 pub mod attach;
 pub mod build;
 pub mod commit;
+pub mod context;
 pub mod cp;
 pub mod df;
+pub mod dial;
 pub mod diff;
 pub mod events;
 pub mod exec;
@@ -64,6 +66,8 @@ pub struct Context {
     pub client: Client,
     /// How the command was called: `ps`, `container ls`.
     pub called: String,
+    /// What was said with `-H` in front of the command.
+    pub host: Option<String>,
     /// The client's environment.
     pub environment: Environment,
     /// Those of a server that is started here.
@@ -180,7 +184,14 @@ pub const VERBS: &[Entry] = &[
     entry::<prune::System>("system prune", "[OPTIONS]", 0),
     entry::<prune::Builder>("builder prune", "[OPTIONS]", 0),
     entry::<version::Version>("version", "[OPTIONS]", 0),
+    entry::<context::Create>("context create", "[OPTIONS] CONTEXT", 1),
+    entry::<context::List>("context ls|context list", "[OPTIONS]", 0),
+    entry::<context::Use>("context use", "CONTEXT", 1),
+    entry::<context::Show>("context show", "", 0),
+    entry::<context::Inspect>("context inspect", "[OPTIONS] [CONTEXT...]", 0),
+    entry::<context::Remove>("context rm|context remove", "[OPTIONS] CONTEXT [CONTEXT...]", 1),
     entry::<serve::Serve>("serve", "[OPTIONS]", 0),
+    entry::<dial::DialStdio>("dial-stdio|system dial-stdio", "", 0),
 ];
 
 /// Does something to each of the names, in order. Failures are told at the end; then the exit code is 1.

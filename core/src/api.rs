@@ -5,6 +5,7 @@
 //! wire (socket + buffer) -> head, body -> target -> exchange -> route table -> handler (one file per resource) -> engine
 //! ```
 
+pub mod address;
 mod archive;
 mod attach;
 pub mod body;
@@ -45,14 +46,19 @@ pub mod target;
 mod volume;
 pub mod wire;
 
+use alloc::{format, string::String, vec::Vec};
+
+use address::Address;
 use local::Expect;
 use rustix::fd::OwnedFd;
+use server::{News, Server, listener::Listener, notify};
+use skiff_syscalls::descriptor;
 use target::ApiVersion;
 
 use crate::{
-    Result,
+    Context, Error, Result,
     engine::{Engine, Settings},
-    process::launch,
+    process::{launch, user},
 };
 
 /// The newest version that is spoken; also that of paths that name none.
@@ -77,19 +83,107 @@ fn serve_connection(fd: OwnedFd, settings: &Settings, expect: Expect) {
     }
 }
 
-/// Runs the daemon on a unix socket until SIGTERM or SIGINT. `listening` is called once clients can connect.
-///
-/// # Errors
-/// If the roots can't be opened or the socket can't be listened on.
-pub fn serve(socket: &str, settings: &Settings, listening: impl FnOnce()) -> Result<()> {
-    let engine = Engine::with(settings)?;
-    let listener = server::Listener::bind(socket)?;
-    listening();
-    engine.sweep();
-    engine.bring_back();
-    drop(engine);
-    listener.run(&mut |connection| {
-        // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-        serve_connection(connection, settings, Expect::Anything);
-    })
+/// How a daemon is run.
+#[derive(Debug)]
+pub struct Daemon<'a> {
+    /// Where it listens.
+    pub addresses: &'a [Address],
+    /// The group that its sockets belong to, by name or number.
+    pub group: Option<&'a str>,
+    /// Whether it may listen on the network, where nothing protects it.
+    pub insecure_tcp: bool,
+    /// Whether containers whose restart policy says so are started.
+    pub restore: bool,
+    /// The names of the sockets that this process was started with.
+    pub inherited: &'a [String],
+    /// The socket that is told how far it is, of sd_notify(3).
+    pub notify: Option<&'a str>,
+}
+
+impl Daemon<'_> {
+    /// Runs it until SIGTERM or SIGINT. `say` gets lines for whoever watches.
+    ///
+    /// # Errors
+    /// If the roots can't be opened or an address can't be listened on.
+    pub fn run(&self, settings: &Settings, say: &dyn Fn(&str)) -> Result<()> {
+        let engine = Engine::with(settings)?;
+        // Signals are its own before it can be seen: who sees it may ask it to end.
+        let mut server = Server::new()?;
+        for listener in self.listeners()? {
+            if listener.is_on_network() {
+                say(
+                    "WARNING: who can send packets to this address is root here, and nobody is asked who they are",
+                );
+            }
+            say(&format!("listening on {}", listener.address()));
+            server.add(listener);
+        }
+        engine.sweep();
+        if self.restore {
+            engine.bring_back();
+        }
+        drop(engine);
+        self.notify(notify::READY);
+        let mut tell = |news| match news {
+            News::HangUp => {
+                say("SIGHUP: nothing to read again, all settings are in the flags and the environment")
+            }
+            News::Ending => self.notify(notify::STOPPING),
+            News::Left(count) => say(&format!("{count} requests are still at work and go on")),
+        };
+        server.run(&mut tell, &mut |connection, listener| match listener.admit(&connection) {
+            // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
+            Ok(()) => serve_connection(connection, settings, Expect::Anything),
+            Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
+        })
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        let group = self.group.map(user::host_group).transpose()?;
+        let mut listeners = Vec::new();
+        for address in self.addresses {
+            let before = listeners.len();
+            match address {
+                Address::Unix(path) => listeners.push(Listener::bind(path, group)?),
+                Address::Tcp(address) if self.insecure_tcp => listeners.push(Listener::network(*address)?),
+                Address::Inherited(wanted) => {
+                    for (at, name) in self.inherited.iter().enumerate() {
+                        // As systemd counts: the first one behind the standard streams is 3.
+                        let number = 3 + at as i32;
+                        if wanted.is_empty() || wanted == name || *wanted == format!("{number}") {
+                            let socket =
+                                descriptor::inherited(number).context("take over descriptor", number)?;
+                            listeners.push(Listener::inherit(socket)?);
+                        }
+                    }
+                    if listeners.len() == before {
+                        return Err(Error::Invalid(format!(
+                            "listen on {address}: no such socket was passed"
+                        ))
+                        .hint("a socket unit of systemd's passes one"));
+                    }
+                }
+                Address::Tcp(_) => {}
+                Address::Ssh(_) => {
+                    return Err(Error::Invalid(format!("listen on {address}: that is for clients")));
+                }
+            }
+            if !self.insecure_tcp
+                && (matches!(address, Address::Tcp(_))
+                    || listeners[before..].iter().any(Listener::is_on_network))
+            {
+                let why = "whoever reaches it would be root here, and client certificates are not supported";
+                return Err(Error::Invalid(format!("listen on {address}: {why}"))
+                    .hint("ssh://HOST needs no port; --insecure-tcp listens all the same"));
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// Nobody has to be there.
+    fn notify(&self, message: &str) {
+        if let Some(socket) = self.notify {
+            let _ = notify::send(socket, message);
+        }
+    }
 }

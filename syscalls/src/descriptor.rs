@@ -4,7 +4,7 @@ use linux_raw_sys::general::{
     __NR_close_range, __NR_fcntl, F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, flock,
 };
 use rustix::{
-    fd::{AsRawFd, BorrowedFd},
+    fd::{AsRawFd, BorrowedFd, OwnedFd},
     io::Errno,
 };
 
@@ -45,6 +45,15 @@ fn close_range(first: u32, last: u32, flags: usize) -> Result<(), Errno> {
     // leave them open until exec, or are documented for a process that goes on with the kept ones only and never
     // drops the others.
     unsafe { raw::syscall3(__NR_close_range, first as usize, last as usize, flags) }.map(drop)
+}
+
+/// A copy of a descriptor that whoever executed this program has left open for it.
+///
+/// # Errors
+/// EBADF if it is not open.
+pub fn inherited(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: it is borrowed for the one call, which gives a descriptor of its own or, if it is not open, EBADF.
+    rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 3)
 }
 
 /// Standard input, output and error of this process.

@@ -18,6 +18,7 @@ pub mod mount;
 pub mod namespace;
 pub mod network;
 pub mod once;
+pub mod peer;
 pub mod processor;
 pub mod seccomp;
 pub mod signal;

@@ -76,9 +76,52 @@ impl Daemon {
 
     /// Asks it to end: its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_raw(self.process.id() as i32).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal("TERM");
+        self.terminated()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(&self.process, name);
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn terminated(&mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+
+    /// `skiff serve` with these arguments in its place, and the first lines that it says.
+    pub fn serve(&self, arguments: &[&str], lines: usize) -> (Vec<String>, Child) {
+        let mut command = self.skiff(&[&["serve"], arguments].concat());
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // A byte at a time: what follows the lines stays in the pipe.
+        let stderr = process.stderr.as_mut().unwrap();
+        let lines = (0..lines).map(|_| {
+            let (mut line, mut byte) = (Vec::new(), [0]);
+            while stderr.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+                line.extend(byte);
+            }
+            assert_eq!(byte, *b"\n", "it has ended: {}", String::from_utf8_lossy(&line));
+            String::from_utf8(line).unwrap()
+        });
+        let lines = lines.collect();
+        (lines, process)
+    }
+
+    /// Kills the monitor of a container.
+    pub fn kill_monitor(&self, name: &str) {
+        let id = self.skiff(&["inspect", "-f", "{{.Id}}", name]).output().unwrap().stdout;
+        let path = self.data().join(format!("containers/{}/state", String::from_utf8(id).unwrap().trim()));
+        // Behind a sum.
+        let state = std::fs::read_to_string(path).unwrap();
+        let state: serde_json::Value = serde_json::from_str(&state[17..]).unwrap();
+        let monitor = rustix::process::Pid::from_raw(state["monitor"].as_i64().unwrap() as i32).unwrap();
+        rustix::process::kill_process(monitor, rustix::process::Signal::KILL).unwrap();
     }
 
     /// The binary on the daemon's roots, without the daemon.
@@ -150,6 +193,20 @@ fn spawn(root: &std::path::Path) -> Child {
     stderr.read_line(&mut line).unwrap();
     assert!(line.starts_with("listening on "), "{line}");
     process
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: &Child, name: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match name {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        "HUP" => Signal::HUP,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        other => panic!("signal {other}"),
+    };
+    kill_process(Pid::from_raw(process.id() as i32).unwrap(), signal).unwrap();
 }
 
 impl Drop for Daemon {

@@ -2,6 +2,8 @@
 
 mod attach;
 mod daemon;
+mod hosts;
+mod listeners;
 
 use daemon::{Daemon, has_docker};
 

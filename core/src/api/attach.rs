@@ -36,6 +36,9 @@ pub(super) fn attach(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
         after: None,
     };
     let framed = wanted.framed;
+    if stream {
+        exchange.may_be_ended();
+    }
     let Hijacked { fd, early } = exchange.hijack(wanted.framed)?;
     wanted.early = early.to_vec();
     let mut read_on = |wanted: &mut Attach| {

@@ -6,16 +6,47 @@ use core::fmt::Write;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::{BorrowedFd, OwnedFd},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt::set_tcp_nodelay},
 };
 
 use super::{
+    address::Address,
     body::BodyDecoder,
     exchange::ERROR_FIELD,
     head::{Framing, Method, ResponseHead},
     target::{Plus, percent_decode},
     wire::Wire,
 };
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
+
+/// Connects to a server that listens there.
+///
+/// # Errors
+/// The kernel's: ENOENT or ECONNREFUSED if there is none; [`Error::Unsupported`] for an address that a socket can't connect to.
+pub fn connect(address: &Address) -> Result<OwnedFd> {
+    let open = |family| {
+        rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .context("open", "socket")
+    };
+    match address {
+        Address::Unix(path) => {
+            let socket = open(AddressFamily::UNIX)?;
+            let address = SocketAddrUnix::new(path.as_str()).context("connect to", path)?;
+            rustix::net::connect(&socket, &address).context("connect to", path)?;
+            Ok(socket)
+        }
+        Address::Tcp(to) => {
+            let socket = open(if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+            rustix::net::connect(&socket, to).context("connect to", address)?;
+            // Requests are sent whole: nothing is gained by holding them back.
+            set_tcp_nodelay(&socket, true).context("set up", "socket")?;
+            Ok(socket)
+        }
+        Address::Inherited(_) | Address::Ssh(_) => {
+            Err(Error::Unsupported(format!("connect to {address}: that is no socket's address")))
+        }
+    }
+}
 
 /// A connection to a server.
 #[derive(Debug)]

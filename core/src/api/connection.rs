@@ -4,14 +4,17 @@
 use alloc::format;
 
 use rustix::fd::OwnedFd;
+use skiff_syscalls::signal;
 
 use super::{
     exchange::{After, Exchange},
+    server::ENDING,
     wire::Wire,
 };
 use crate::{Error, Result, api::json::Json};
 
-/// Serves a connection with a handler.
+/// Serves a connection with a handler. SIGINT and SIGTERM end the process between two requests; a request that is at work
+/// is finished first, unless its answer has no end of its own.
 pub fn converse(fd: OwnedFd, handle: &mut dyn FnMut(&mut Exchange<'_>) -> Result<()>) {
     let mut wire = Wire::new(fd);
     loop {
@@ -33,12 +36,15 @@ pub fn converse(fd: OwnedFd, handle: &mut dyn FnMut(&mut Exchange<'_>) -> Result
                 return;
             }
         };
-        let (mut exchange, error) = Exchange::new(&mut wire, head);
+        let mask = signal::block(ENDING);
+        let (mut exchange, error) = Exchange::new(&mut wire, head, mask);
         let result = match error {
             Some(error) => Err(error),
             None => handle(&mut exchange),
         };
-        match exchange.finish(result) {
+        let after = exchange.finish(result);
+        signal::set_mask(mask);
+        match after {
             After::Next => {}
             After::Close => return,
             After::Linger => return wire.linger(),

@@ -26,6 +26,7 @@ pub(super) fn events(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
     let mut reader = engine.events(Query { since, until, filters })?;
     let client = rustix::io::fcntl_dupfd_cloexec(exchange.fd(), 3).context("copy", "connection")?;
     exchange.stream("application/json")?;
+    exchange.may_be_ended();
     let mut out = Vec::new();
     engine.follow_events(&mut reader, client.as_fd(), &mut |event| {
         if let Some(json) = event {

@@ -8,6 +8,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
 use rustix::fd::BorrowedFd;
+use skiff_syscalls::signal::{self, SignalSet};
 
 use super::{
     body::BodyDecoder,
@@ -60,6 +61,8 @@ pub struct Exchange<'w> {
     /// The client wants to hear of errors in the middle of a stream.
     reads_trailers: bool,
     sent: Sent,
+    /// The signals that were blocked before the request came.
+    mask: SignalSet,
     /// The version that the client speaks.
     pub version: ApiVersion,
     /// The path behind the version, by segments.
@@ -81,7 +84,7 @@ pub struct Hijacked<'a> {
 
 impl<'w> Exchange<'w> {
     /// Begins with a request's head. A bad target is the second value; it has to be answered, too.
-    pub(super) fn new(wire: &'w mut Wire, head: RequestHead) -> (Self, Option<Error>) {
+    pub(super) fn new(wire: &'w mut Wire, head: RequestHead, mask: SignalSet) -> (Self, Option<Error>) {
         let (target, error) = match Target::parse(&head.target) {
             Ok(target) => (target, None),
             Err(error) => {
@@ -100,6 +103,7 @@ impl<'w> Exchange<'w> {
             keep_alive: head.keep_alive,
             old: head.old,
             sent: Sent::Nothing,
+            mask,
             version: target.version,
             segments: target.segments,
             params: Vec::new(),
@@ -126,6 +130,11 @@ impl<'w> Exchange<'w> {
     /// The socket, to see by poll whether the client has gone.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.wire.fd()
+    }
+
+    /// From here on the answer waits for what may never happen: if the daemon is asked to end, so may this process.
+    pub fn may_be_ended(&self) {
+        signal::set_mask(self.mask);
     }
 
     /// Reads a part of the body: how many bytes, 0 at its end.

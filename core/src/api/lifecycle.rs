@@ -56,6 +56,7 @@ pub(super) fn wait(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let condition = Condition::parse(exchange.query.text("condition")?.unwrap_or(""))?;
     let waiter = engine.waiter(exchange.name(), condition)?;
     exchange.stream("application/json")?;
+    exchange.may_be_ended();
     let Some(state) = waiter.wait(Some(exchange.fd()), None)? else {
         // The client has gone: nobody reads an answer.
         return Err(Error::Unchanged);

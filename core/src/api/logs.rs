@@ -40,6 +40,9 @@ pub(super) fn logs(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     };
     let client = rustix::io::fcntl_dupfd_cloexec(exchange.fd(), 3).context("copy", "connection")?;
     exchange.stream(kind)?;
+    if follow {
+        exchange.may_be_ended();
+    }
     let mut out = Vec::new();
     let mut sink = |entry: Option<&Entry<'_>>| {
         if let Some(entry) = entry {

@@ -32,6 +32,7 @@ pub(super) fn stats(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> 
         return exchange.reply(200, json);
     }
     exchange.stream("application/json")?;
+    exchange.may_be_ended();
     loop {
         let mut json = document(engine, &record, now.as_ref(), before.as_ref());
         json.line_break();

@@ -6,14 +6,14 @@
 use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
-    fd::BorrowedFd,
+    fd::{AsFd, BorrowedFd},
     fs::{FileType, Mode, OFlags},
     io::Errno,
     process::{Gid, Uid},
 };
 
 use super::rights::Identity;
-use crate::{Error, Result, file};
+use crate::{Context, Error, Result, file};
 
 /// Most bytes of passwd or group that are looked at.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -77,6 +77,16 @@ pub fn look_up(root: BorrowedFd<'_>, wanted: &str, extra: &[String]) -> Result<U
         identity: Identity::new(Uid::from_raw(uid), Gid::from_raw(gid), &others),
         home: String::from(if home.is_empty() { "/" } else { home }),
     })
+}
+
+/// The number of a group of this host's.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name that the host does not know or a number beyond 2^31 - 1.
+pub fn host_group(wanted: &str) -> Result<Gid> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(file::CWD, "/", flags, Mode::empty()).context("open", "/")?;
+    group_number(&read(root.as_fd(), "etc/group"), wanted).map(Gid::from_raw)
 }
 
 fn group_number(groups: &[u8], wanted: &str) -> Result<u32> {

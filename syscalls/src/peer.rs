@@ -1,0 +1,33 @@
+//! Who is at the other end of a unix socket, beyond what SO_PEERCRED tells.
+
+use linux_raw_sys::general::__NR_getsockopt;
+use rustix::fd::{AsFd, AsRawFd};
+
+use crate::raw;
+
+/// Most supplementary groups of a peer that are looked at.
+const GROUPS_MAX: usize = 1024;
+
+/// Whether whoever connected had this group among its supplementary ones then. One with more than 1024 of them has not.
+///
+/// # Kernel
+/// SO_PEERGROUPS, 4.13.
+pub fn is_member(socket: impl AsFd, group: u32) -> bool {
+    // asm-generic/socket.h
+    const SOL_SOCKET: usize = 1;
+    const SO_PEERGROUPS: usize = 59;
+    let mut groups = [0_u32; GROUPS_MAX];
+    let mut bytes = size_of_val(&groups) as u32;
+    // SAFETY: the kernel writes at most `bytes` bytes to `groups`, and how many they are to `bytes`.
+    let asked = unsafe {
+        raw::syscall5(
+            __NR_getsockopt,
+            socket.as_fd().as_raw_fd() as usize,
+            SOL_SOCKET,
+            SO_PEERGROUPS,
+            groups.as_mut_ptr() as usize,
+            &raw mut bytes as usize,
+        )
+    };
+    asked.is_ok() && groups.iter().take(bytes as usize / size_of::<u32>()).any(|one| *one == group)
+}
