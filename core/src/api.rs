@@ -5,6 +5,7 @@
 //! wire (socket + buffer) -> head, body -> target -> exchange -> route table -> handler (one file per resource) -> engine
 //! ```
 
+mod absent;
 pub mod address;
 mod archive;
 mod attach;
@@ -44,6 +45,7 @@ mod system;
 mod table;
 pub mod target;
 mod volume;
+pub mod websocket;
 pub mod wire;
 
 use alloc::{format, string::String, vec::Vec};

@@ -87,8 +87,8 @@ pub struct Options {
     pub cache_to: Vec<CacheTo>,
     /// Seconds since 1970 that no time in the image is later than; it then depends on nothing but what goes in.
     pub epoch: Option<i64>,
-    /// Stages are built one after the other.
-    pub one_by_one: bool,
+    /// As Docker's classic builder: stages are built one after the other, and what fails is told in its words.
+    pub classic: bool,
     /// Say of each step why it was or was not taken from the cache.
     pub explain: bool,
 }

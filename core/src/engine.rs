@@ -16,6 +16,7 @@ pub mod host;
 pub mod image;
 pub mod import;
 mod joined;
+mod link;
 pub mod list;
 pub mod load;
 pub mod logs;

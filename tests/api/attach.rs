@@ -1,4 +1,4 @@
-//! `POST /containers/{}/attach` with the log in front.
+//! `POST /containers/{}/attach` with the log in front, and the same over a websocket.
 
 use std::{
     io::{Read, Write},
@@ -118,4 +118,108 @@ fn a_log_that_is_not_kept_cannot_be_sent() {
         (reply.status, reply.message().as_str()),
         (501, "configured logging driver does not support reading")
     );
+}
+
+/// A client's end of a websocket.
+struct Socket(UnixStream);
+
+impl Socket {
+    /// Attaches to `one`; the key and what proves that it was understood are those of RFC 6455, section 1.3.
+    fn attach(daemon: &Daemon, path: &str) -> Socket {
+        let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: d\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+        assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+        Socket(stream)
+    }
+
+    /// Sends a frame with this first byte.
+    fn send(&mut self, first: u8, payload: &[u8]) {
+        let mask = [7, 77, 177, 250];
+        let mut frame = vec![first, 0x80 | payload.len() as u8];
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        // In two pieces, neither of which is whole.
+        let (start, end) = frame.split_at(frame.len() / 2);
+        self.0.write_all(start).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        self.0.write_all(end).unwrap();
+    }
+
+    /// The next frame: its first byte and its payload.
+    fn next(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1])];
+        self.0.read_exact(&mut payload).unwrap();
+        (head[0], payload)
+    }
+
+    /// All data until the server closes, and the code that it gives.
+    fn rest(&mut self) -> (String, Vec<u8>) {
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                (0x82, payload) => text.push_str(std::str::from_utf8(&payload).unwrap()),
+                (0x88, code) => return (text, code),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_websocket_carries_both_ways() {
+    let daemon = Daemon::start();
+    let body = "{\"Image\": \"host\", \"Cmd\": [\"sh\", \"-c\", \"cat; echo end >&2\"], \"OpenStdin\": true, \"StdinOnce\": true}";
+    assert_eq!(daemon.http("POST", "/containers/create?name=one", body).status, 201);
+    let mut socket = Socket::attach(&daemon, "/containers/one/attach/ws?stream=1&stdin=1&stdout=1&stderr=1");
+    assert_eq!(daemon.http("POST", "/containers/one/start", "").status, 204);
+    socket.send(0x81, b"hello\n");
+    assert_eq!(socket.next(), (0x82, b"hello\n".to_vec()));
+    socket.send(0x89, b"there?");
+    assert_eq!(socket.next(), (0x8A, b"there?".to_vec()));
+    socket.send(0x01, b"in ");
+    socket.send(0x80, b"pieces\n");
+    let mut echoed = Vec::new();
+    while echoed != b"in pieces\n" {
+        echoed.extend(socket.next().1);
+    }
+    socket.send(0x88, &[3, 232]);
+    assert_eq!(socket.next(), (0x88, vec![3, 232]));
+    // The end of its input is the end of cat.
+    assert!(daemon.wait("one").contains("\"StatusCode\":0"));
+    let mut socket = Socket::attach(&daemon, "/v1.44/containers/one/attach/ws?logs=1&stdout=1&stderr=1");
+    assert_eq!(socket.rest(), ("hello\nin pieces\nend\n".into(), vec![3, 232]));
+    assert_eq!(daemon.http("DELETE", "/containers/one", "").status, 204);
+}
+
+#[test]
+fn what_is_no_websocket_is_refused() {
+    let daemon = Daemon::start();
+    let body = "{\"Image\": \"host\", \"Cmd\": [\"sleep\", \"100\"], \"OpenStdin\": true}";
+    assert_eq!(daemon.http("POST", "/containers/create?name=one", body).status, 201);
+    let reply = daemon.http("GET", "/containers/one/attach/ws?stream=1", "");
+    assert_eq!(
+        (reply.status, reply.message().as_str()),
+        (400, "websocket: the request asks for no upgrade to one")
+    );
+    assert_eq!(daemon.http("GET", "/containers/none/attach/ws?stream=1", "").status, 404);
+    assert_eq!(daemon.http("POST", "/containers/one/start", "").status, 204);
+    let mut socket = Socket::attach(&daemon, "/containers/one/attach/ws?stream=1&stdin=1");
+    socket.0.write_all(&[0x81, 1, b'x']).unwrap();
+    assert_eq!(socket.next(), (0x88, vec![3, 234]), "frames of a client are masked");
+    assert_eq!(socket.0.read(&mut [0]).unwrap(), 0);
+    assert_eq!(daemon.http("DELETE", "/containers/one?force=1", "").status, 204);
 }

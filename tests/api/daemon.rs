@@ -151,6 +151,11 @@ impl Daemon {
         Reply { status, head: head.into(), body: body.into() }
     }
 
+    /// What a request to wait for the end of a container is answered with.
+    pub fn wait(&self, name: &str) -> String {
+        self.raw(&format!("POST /containers/{name}/wait HTTP/1.0\r\n\r\n"))
+    }
+
     fn docker_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         command.args(arguments).env("DOCKER_HOST", self.address()).env("DOCKER_CONFIG", &self.root);

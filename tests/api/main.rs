@@ -61,8 +61,47 @@ fn what_does_not_exist_is_a_404_with_dockers_message() {
         let reply = daemon.http(method, path, "");
         assert_eq!((reply.status, reply.message().as_str()), (404, message), "{method} {path}");
     }
-    let reply = daemon.http("POST", "/swarm/leave?force=1", "");
-    assert_eq!((reply.status, reply.message().as_str()), (503, "This node is not part of a swarm"));
+}
+
+#[test]
+fn what_skiff_has_none_of_is_answered_as_docker_does_without() {
+    let daemon = Daemon::start();
+    let no_manager = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" \
+        to connect this node to swarm and try again.";
+    for (method, target, status, message) in [
+        ("GET", "/swarm", 503, no_manager),
+        ("GET", "/services", 503, no_manager),
+        ("POST", "/services/create", 503, no_manager),
+        ("DELETE", "/secrets/x", 503, no_manager),
+        ("GET", "/v1.24/nodes/x", 503, no_manager),
+        ("POST", "/configs/x/update?version=1", 503, no_manager),
+        ("GET", "/tasks/x/logs", 503, no_manager),
+        ("POST", "/swarm/init", 501, "swarm: clusters of engines are not supported"),
+        ("POST", "/swarm/leave?force=1", 503, "This node is not part of a swarm"),
+        ("POST", "/plugins/x/disable", 404, "plugin \"x\" not found"),
+        ("DELETE", "/plugins/x/y", 404, "plugin \"x/y\" not found"),
+        ("POST", "/plugins/pull?remote=x", 501, "plugin: plugins are not supported"),
+        ("GET", "/images/search?term=x", 501, "search x: registries are not supported yet"),
+        ("GET", "/distribution/a/b:1/json", 501, "look up a/b:1: registries are not supported yet"),
+        ("POST", "/session", 501, "build: BuildKit's sessions are not supported"),
+        ("POST", "/grpc", 501, "build: BuildKit's sessions are not supported"),
+        ("GET", "/containers/x/checkpoints", 404, "No such container: x"),
+    ] {
+        let reply = daemon.http(method, target, "");
+        let said = reply.message();
+        assert_eq!((reply.status, said.lines().next().unwrap()), (status, message), "{method} {target}");
+    }
+    assert_eq!(daemon.http("GET", "/plugins", "").body, "[]");
+    let login = daemon.http("POST", "/auth", "{\"username\": \"u\", \"password\": \"p\"}");
+    assert_eq!((login.status, &login.json()["Status"]), (200, &"Login Succeeded".into()));
+    if has_docker() {
+        let (_, error) = daemon.docker_fails(&["service", "ls"]);
+        assert!(error.contains(no_manager), "{error}");
+        let (_, error) = daemon.docker_fails(&["push", "nosuch"]);
+        assert!(error.contains("An image does not exist locally with the tag: nosuch"), "{error}");
+        let (_, error) = daemon.docker_fails(&["search", "x"]);
+        assert!(error.contains("registries are not supported yet"), "{error}");
+    }
 }
 
 #[test]

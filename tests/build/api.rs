@@ -234,7 +234,7 @@ for text in ['RUN echo out; exit 7', 'RUN ["nosuch"]', 'COPY missing /', 'RUNN t
 "#;
     let Some(printed) = docker_py(&daemon, &[], program) else { return };
     let wanted = "\
-        Dockerfile:2:1: process \"echo out; exit 7\" did not complete successfully: exit code: 7 True 7\n\
+        Dockerfile:2:1: The command '/bin/sh -c echo out; exit 7' returned a non-zero code: 7 True 7\n\
         Dockerfile:2:1: exec: \"nosuch\": executable file not found in $PATH False None\n\
         Dockerfile:2:1: \"/missing\": not found False None\n\
         400 Dockerfile:2:1: unknown instruction: RUNN (did you mean RUN?)\n";

@@ -1,72 +1,121 @@
-//! `POST /containers/{}/attach` and `/resize`: the connection becomes the container's input and output,
+//! `POST /containers/{}/attach`, `GET /containers/{}/attach/ws` and `POST /containers/{}/resize`: the connection becomes the container's input and output,
 //! with what it has written before in front if that is asked for.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, vec, vec::Vec};
+
+use rustix::{
+    fd::{AsFd, BorrowedFd},
+    net::{AddressFamily, SocketFlags, SocketType},
+};
 
 use super::{
     exchange::{Exchange, Hijacked},
     logs::{PIECE, put},
     target::Query,
-    wire,
+    websocket, wire,
 };
 use crate::{
-    Error, Result,
+    Context, Error, Result,
     container::{keys::DetachKeys, log},
-    engine::Engine,
+    engine::{Engine, attach::Attachable, logs::Logs},
+    fork,
     process::control::Attach,
 };
 
 /// `POST /containers/{}/attach`
 pub(super) fn attach(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let attachable = engine.attachable(exchange.name())?;
-    let query = &exchange.query;
-    let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
-    let stream = query.flag("stream");
-    let mut logs = match query.flag("logs") {
-        true => Some(engine.logs(exchange.name(), log::Query { stdout, stderr, ..log::Query::default() })?),
-        false => None,
-    };
-    let mut wanted = Attach {
-        stdin: query.flag("stdin") && attachable.record.config.open_stdin,
-        stdout,
-        stderr,
-        framed: !attachable.record.config.tty,
-        detach_keys: detach_keys(query)?,
-        early: Vec::new(),
-        after: None,
-    };
-    let framed = wanted.framed;
-    if stream {
-        exchange.may_be_ended();
+    let wish = Wish::new(exchange, engine)?;
+    let framed = !wish.attachable.record.config.tty;
+    let Hijacked { fd, early } = exchange.hijack(framed)?;
+    wish.attach(fd, framed, early)
+}
+
+/// `GET /containers/{}/attach/ws`: the same over a websocket, whose data is the stream as it is.
+pub(super) fn attach_websocket(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    let wish = Wish::new(exchange, engine)?;
+    let agreed = websocket::accept(exchange)?;
+    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let (near, far) = pair.context("open", "socket pair")?;
+    let (client, early) = (exchange.fd(), exchange.early());
+    // Who frames is not who waits for the container.
+    let pump = fork::heir(
+        (near, client),
+        |(near, client)| vec![*client, near.as_fd()],
+        |(near, client)| websocket::pump(agreed, client, early, near.as_fd()).map_or(1, |()| 0),
+    )?;
+    let attached = wish.attach(far.as_fd(), false, &[]);
+    drop(far);
+    fork::wait(&pump.pidfd).context("wait for", "a websocket")?;
+    attached
+}
+
+/// What a client wants of a container, which was looked at.
+struct Wish<'e> {
+    attachable: Attachable<'e>,
+    logs: Option<Logs<'e>>,
+    stream: bool,
+    wanted: Attach,
+}
+
+impl<'e> Wish<'e> {
+    /// Once this has returned, nothing that happens to the container is missed.
+    fn new(exchange: &Exchange<'_>, engine: &'e Engine) -> Result<Self> {
+        let attachable = engine.attachable(exchange.name())?;
+        let query = &exchange.query;
+        let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
+        let stream = query.flag("stream");
+        let logs = match query.flag("logs") {
+            true => {
+                Some(engine.logs(exchange.name(), log::Query { stdout, stderr, ..log::Query::default() })?)
+            }
+            false => None,
+        };
+        let wanted = Attach {
+            stdin: query.flag("stdin") && attachable.record.config.open_stdin,
+            stdout,
+            stderr,
+            framed: false,
+            detach_keys: detach_keys(query)?,
+            early: Vec::new(),
+            after: None,
+        };
+        if stream {
+            exchange.may_be_ended();
+        }
+        Ok(Wish { attachable, logs, stream, wanted })
     }
-    let Hijacked { fd, early } = exchange.hijack(wanted.framed)?;
-    wanted.early = early.to_vec();
-    let mut read_on = |wanted: &mut Attach| {
-        let Some(logs) = &mut logs else { return Ok(()) };
-        let mut out = Vec::new();
-        logs.read(&mut |entry| {
-            match entry {
-                Some(entry) => put(&mut out, entry, framed, false, false),
-                None => {
-                    wire::send_all(fd, &[&out])?;
+
+    /// Gives it to the client.
+    fn attach(mut self, client: BorrowedFd<'_>, framed: bool, early: &[u8]) -> Result<()> {
+        self.wanted.framed = framed;
+        self.wanted.early = early.to_vec();
+        let mut read_on = |wanted: &mut Attach| {
+            let Some(logs) = &mut self.logs else { return Ok(()) };
+            let mut out = Vec::new();
+            logs.read(&mut |entry| {
+                match entry {
+                    Some(entry) => put(&mut out, entry, framed, false, false),
+                    None => {
+                        wire::send_all(client, &[&out])?;
+                        out.clear();
+                    }
+                }
+                if out.len() >= PIECE {
+                    wire::send_all(client, &[&out])?;
                     out.clear();
                 }
-            }
-            if out.len() >= PIECE {
-                wire::send_all(fd, &[&out])?;
-                out.clear();
-            }
+                Ok(())
+            })?;
+            wanted.after = Some(logs.position());
             Ok(())
-        })?;
-        wanted.after = Some(logs.position());
-        Ok(())
-    };
-    read_on(&mut wanted)?;
-    // Without a stream there is nothing to wait for.
-    if !stream || !(wanted.stdin || wanted.stdout || wanted.stderr) {
-        return Ok(());
+        };
+        read_on(&mut self.wanted)?;
+        // Without a stream there is nothing to wait for.
+        if !self.stream || !(self.wanted.stdin || self.wanted.stdout || self.wanted.stderr) {
+            return Ok(());
+        }
+        self.attachable.attach(self.wanted, client, &mut read_on)
     }
-    attachable.attach(wanted, fd, &mut read_on)
 }
 
 /// `POST /containers/{}/resize`

@@ -5,7 +5,10 @@ mod classic;
 mod query;
 mod settle;
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use rustix::{
     fd::OwnedFd,
@@ -63,7 +66,12 @@ pub(super) fn from_directory(exchange: &mut Exchange<'_>, engine: &Engine) -> Re
 pub(super) fn from_archive(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let mut asked = query::Asked::read(&exchange.query)?;
     // Nothing in its answer says which stage a line of output is of.
-    asked.options.one_by_one = true;
+    asked.options.classic = true;
+    // What they were made of is in the one cache that there is, where nothing but its key decides.
+    let is_here = |name: &String| engine.store.resolve(name).is_ok();
+    if !asked.cache_from.is_empty() && !asked.cache_from.iter().any(is_here) {
+        asked.options.no_cache = true;
+    }
     let names = settle::settle(&mut asked.options, engine)?;
     let scratch = engine.receive_context(&mut |buffer| exchange.read_body(buffer))?;
     let root = scratch.directory().try_clone().context("duplicate", "context")?;

@@ -349,6 +349,25 @@ impl<'w> Exchange<'w> {
         Ok(Hijacked { fd: self.wire.fd(), early: self.wire.buffered() })
     }
 
+    /// Turns the connection into another protocol's, which these header fields agree on.
+    ///
+    /// # Errors
+    /// EPIPE if the client is gone.
+    pub fn upgrade(&mut self, fields: &[(&str, &str)]) -> Result<()> {
+        let mut head = String::from("HTTP/1.1 101 Switching Protocols\r\n");
+        for (name, value) in fields {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str("\r\n");
+        self.sent = Sent::Hijacked;
+        self.wire.send(&[head.as_bytes()])
+    }
+
+    /// What came behind the request already.
+    pub fn early(&self) -> &[u8] {
+        self.wire.buffered()
+    }
+
     /// Ends the exchange with the handler's result; whether the connection can take another request.
     pub(super) fn finish(mut self, result: Result<()>) -> After {
         match (self.sent, result) {

@@ -1,6 +1,10 @@
 //! `/images` as far as it only reads: list, inspect, history.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use super::{exchange::Exchange, filters::Filters, json::Json, platform, target::ApiVersion};
 use crate::{
@@ -104,7 +108,10 @@ pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()
     let mut json = Json::new();
     json.open_object().key("Id").string(&format!("{}", image.id));
     json.key("RepoTags").strings(&familiar_names(&names, &image.id));
-    json.key("RepoDigests").open_array().close_array().key("Parent").string("");
+    let parent =
+        record.parent.filter(|parent| engine.store.image_record(parent).is_ok_and(|found| found.is_some()));
+    json.key("RepoDigests").open_array().close_array();
+    json.key("Parent").string(&parent.map_or_else(String::new, |parent| parent.to_string()));
     json.key("Comment").string(&image.config.comment);
     json.key("Created").string(image.config.created.as_deref().unwrap_or("0001-01-01T00:00:00Z"));
     json.key("DockerVersion").string("").key("Author").string(&image.config.author);

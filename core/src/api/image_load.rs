@@ -14,7 +14,7 @@ use crate::{
 
 /// `POST /images/load`: the archive is the body.
 pub(super) fn load(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let archive = engine.receive_archive(&mut |buffer| exchange.read_body(buffer))?;
+    let archive = engine.receive_archive(&mut |buffer| exchange.read_body(buffer));
     answer(exchange, engine, archive)
 }
 
@@ -24,14 +24,27 @@ pub(super) fn load_path(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<
     if !path.starts_with('/') {
         return Err(Error::Invalid("invalid request: path is missing or not absolute".into()));
     }
-    let archive = engine.open_archive(&path)?;
-    answer(exchange, engine, archive)
+    answer(exchange, engine, engine.open_archive(&path))
 }
 
-fn answer(exchange: &mut Exchange<'_>, engine: &Engine, archive: Archive) -> Result<()> {
-    let quiet = exchange.query.flag("quiet");
+/// Docker's clients look for what went wrong in the stream, whatever it is.
+fn answer(exchange: &mut Exchange<'_>, engine: &Engine, archive: Result<Archive>) -> Result<()> {
     let mut begun = false;
-    let result = engine.load(archive, &mut |told| {
+    let result = archive.and_then(|archive| load_it(exchange, engine, archive, &mut begun));
+    let Err(error) = result else { return Ok(()) };
+    if !begun {
+        exchange.stream("application/json")?;
+    }
+    let text = error.to_string();
+    let mut json = Json::new();
+    json.open_object().key("errorDetail").open_object().key("message").string(&text).close_object();
+    json.key("error").string(&text).close_object().line_break();
+    exchange.chunk(&json.into_bytes())
+}
+
+fn load_it(exchange: &mut Exchange<'_>, engine: &Engine, archive: Archive, begun: &mut bool) -> Result<()> {
+    let quiet = exchange.query.flag("quiet");
+    engine.load(archive, &mut |told| {
         let mut json = Json::new();
         match told {
             Told::Nothing => return still_there(exchange),
@@ -52,22 +65,12 @@ fn answer(exchange: &mut Exchange<'_>, engine: &Engine, archive: Archive) -> Res
             Told::Image { id, name: None } => stream(&mut json, &format!("Loaded image ID: {id}\n")),
         }
         json.line_break();
-        if !begun {
+        if !*begun {
             exchange.stream("application/json")?;
-            begun = true;
+            *begun = true;
         }
         exchange.chunk(&json.into_bytes())
-    });
-    match result {
-        Err(error) if begun => {
-            let text = error.to_string();
-            let mut json = Json::new();
-            json.open_object().key("errorDetail").open_object().key("message").string(&text).close_object();
-            json.key("error").string(&text).close_object().line_break();
-            exchange.chunk(&json.into_bytes())
-        }
-        result => result,
-    }
+    })
 }
 
 fn stream(json: &mut Json, text: &str) {

@@ -69,13 +69,22 @@ pub(super) fn wait(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
 /// `DELETE /containers/{}`
 pub(super) fn remove(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     if exchange.query.flag("link") {
-        return Err(Error::Unsupported("remove link: legacy links are not supported".into()));
+        return Err(Error::Invalid("remove link: CONTAINER/ALIAS names one".into()));
     }
     let running = if exchange.query.flag("force") { Running::Kill } else { Running::Refuse };
     let record = engine.remove(exchange.name(), running)?;
     if exchange.query.flag("v") {
         engine.remove_anonymous_volumes(&record)?;
     }
+    exchange.reply_empty(204)
+}
+
+/// `DELETE /containers/{}/{}?link=1`
+pub(super) fn remove_link(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
+    if !exchange.query.flag("link") {
+        return exchange.reply_message(404, "page not found");
+    }
+    engine.remove_link(&exchange.params[0], &exchange.params[1])?;
     exchange.reply_empty(204)
 }
 

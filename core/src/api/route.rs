@@ -1,7 +1,7 @@
 //! Which handler answers a request: method, path pattern and the API version that brought it.
 //!
-//! A pattern is a path whose segments are words, `{}` for any one segment, or `{*}` for one or more (an image's name
-//! has slashes). The first route that fits wins, so `images/json` stands before `images/{*}`.
+//! A pattern is a path whose segments are words, `{}` for any one segment, `{*}` for one or more (an image's name
+//! has slashes), or `{**}` for any number. The first route that fits wins, so `images/json` stands before `images/{*}`.
 
 use alloc::string::String;
 
@@ -11,8 +11,8 @@ use crate::Result;
 /// One line of the route table. `E` is what handlers work on.
 #[derive(Debug)]
 pub struct Route<E: 'static> {
-    /// The request's method.
-    pub method: Method,
+    /// The request's method, if not every one is answered so.
+    pub method: Option<Method>,
     /// The path behind the version.
     pub pattern: &'static str,
     /// The first API version that has it.
@@ -27,7 +27,7 @@ pub struct Route<E: 'static> {
 /// The handler's.
 pub fn dispatch<E>(routes: &[Route<E>], exchange: &mut Exchange<'_>, engine: &E) -> Result<()> {
     for route in routes {
-        if route.method == exchange.method()
+        if route.method.is_none_or(|method| method == exchange.method())
             && exchange.version >= route.since
             && let Some(params) = fit(route.pattern, &exchange.segments)
         {
@@ -49,12 +49,13 @@ fn fit(pattern: &str, segments: &[String]) -> Option<alloc::vec::Vec<String>> {
         let taken = match word {
             // All that the words behind it don't need.
             "{*}" => rest.len().checked_sub(behind).filter(|&count| count > 0)?,
+            "{**}" => rest.len().checked_sub(behind)?,
             _ => 1,
         };
         let (these, others) = rest.split_at_checked(taken)?;
         rest = others;
         match word {
-            "{}" | "{*}" => params.push(these.join("/")),
+            "{}" | "{*}" | "{**}" => params.push(these.join("/")),
             _ if these[0] == word => {}
             _ => return None,
         }
@@ -95,5 +96,8 @@ mod tests {
         assert_eq!(name("images/{*}/json", "images/json/json").as_deref(), Some("json"));
         assert_eq!(name("images/{*}", "images/a/b/c").as_deref(), Some("a/b/c"));
         assert_eq!(name("images/{*}", "images"), None);
+        assert_eq!(name("swarm/{**}", "swarm").as_deref(), Some(""));
+        assert_eq!(name("swarm/{**}", "swarm/a/b").as_deref(), Some("a/b"));
+        assert_eq!(name("swarm/{**}", "swarms"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `/_ping`, `/version`, `/info`, and the answers about what skiff does not have: swarm, plugins, registries' login.
+//! `/_ping`, `/version` and `/info`.
 
 use alloc::format;
 
@@ -136,22 +136,4 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     }
     json.close_array().close_object();
     exchange.reply(200, json)
-}
-
-/// `POST /swarm/leave` and the like.
-pub(super) fn no_swarm(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    exchange.reply_message(503, "This node is not part of a swarm")
-}
-
-/// `GET /plugins`
-pub(super) fn plugins(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    let mut json = Json::new();
-    json.open_array().close_array();
-    exchange.reply(200, json)
-}
-
-/// `GET /plugins/{}/json`
-pub(super) fn plugin(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    let message = alloc::format!("plugin \"{}\" not found", exchange.name());
-    exchange.reply_message(404, &message)
 }

@@ -1,7 +1,7 @@
 //! The route table: one line for each request that is answered.
 
 use super::{
-    archive, attach, build, changes, commit, container_list, create, disk_usage, events, exec,
+    absent, archive, attach, build, changes, commit, container_list, create, disk_usage, events, exec,
     head::Method::{self, Delete, Get, Head, Post, Put},
     image_change, image_list, image_load, image_save, image_verify, inspect, lifecycle, logs, network,
     route::Route,
@@ -15,7 +15,12 @@ type Handler = fn(&mut super::exchange::Exchange<'_>, &Engine) -> Result<()>;
 
 /// A route that every version has.
 const fn always(method: Method, pattern: &'static str, handler: Handler) -> Route<Engine> {
-    Route { method, pattern, since: ApiVersion(0), handler }
+    Route { method: Some(method), pattern, since: ApiVersion(0), handler }
+}
+
+/// A route for every method.
+const fn whatever(pattern: &'static str, handler: Handler) -> Route<Engine> {
+    Route { method: None, pattern, since: ApiVersion(0), handler }
 }
 
 /// All routes; the first that fits answers.
@@ -35,6 +40,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "containers/{}/rename", lifecycle::rename),
     always(Post, "containers/{}/wait", lifecycle::wait),
     always(Post, "containers/{}/attach", attach::attach),
+    always(Get, "containers/{}/attach/ws", attach::attach_websocket),
     always(Post, "containers/{}/resize", attach::resize),
     always(Get, "containers/{}/top", lifecycle::top),
     always(Get, "containers/{}/stats", stats::stats),
@@ -58,8 +64,10 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "skiff/build", build::from_directory),
     always(Post, "build/prune", disk_usage::prune_build_cache),
     always(Delete, "containers/{}", lifecycle::remove),
+    always(Delete, "containers/{}/{}", lifecycle::remove_link),
     always(Get, "images/json", image_list::list),
     always(Get, "images/get", image_save::several),
+    always(Get, "images/search", absent::search),
     always(Get, "images/{*}/get", image_save::one),
     always(Get, "images/{*}/json", image_list::inspect),
     always(Get, "images/{*}/history", image_list::history),
@@ -84,8 +92,26 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "networks/prune", network::prune),
     always(Post, "networks/{}/connect", network::connect),
     always(Post, "networks/{}/disconnect", network::disconnect),
-    always(Get, "plugins", system::plugins),
-    always(Get, "plugins/{*}/json", system::plugin),
-    always(Post, "swarm/leave", system::no_swarm),
-    always(Get, "swarm", system::no_swarm),
+    always(Post, "swarm/leave", absent::leave_cluster),
+    always(Post, "swarm/init", absent::no_cluster),
+    always(Post, "swarm/join", absent::no_cluster),
+    whatever("swarm/{**}", absent::cluster),
+    whatever("services/{**}", absent::cluster),
+    whatever("nodes/{**}", absent::cluster),
+    whatever("tasks/{**}", absent::cluster),
+    whatever("secrets/{**}", absent::cluster),
+    whatever("configs/{**}", absent::cluster),
+    always(Get, "plugins", absent::plugins),
+    always(Get, "plugins/privileges", absent::new_plugin),
+    always(Post, "plugins/pull", absent::new_plugin),
+    always(Post, "plugins/create", absent::new_plugin),
+    always(Get, "plugins/{*}/json", absent::plugin),
+    always(Post, "plugins/{*}/{}", absent::plugin),
+    always(Delete, "plugins/{*}", absent::plugin),
+    always(Post, "auth", absent::login),
+    always(Get, "distribution/{*}/json", absent::distribution),
+    always(Post, "images/{*}/push", absent::push),
+    always(Post, "session", absent::session),
+    always(Post, "grpc", absent::session),
+    whatever("containers/{}/checkpoints/{**}", absent::checkpoints),
 ];

@@ -127,7 +127,7 @@ impl Engine {
                 .hint("copy what is needed into a stage FROM scratch: COPY --from=..."));
         }
         self.sweep_store();
-        let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number])).sum::<usize>();
+        let steps = stages.keys().map(|number| stage::steps(&parsed.stages[*number], options)).sum::<usize>();
         let steps = steps + usize::from(options.squash) + options.cache_to.len();
         tell(Event::Planned { steps: steps as Number })?;
         let contexts = other_contexts(options)?;
@@ -177,7 +177,12 @@ impl Engine {
             return Ok(id);
         }
         let size_bytes = self.size_of(&image.rootfs.diff_ids)?;
-        let record = ImageRecord { size_bytes, added: Time::now(), annotations: options.annotations.clone() };
+        let record = ImageRecord {
+            size_bytes,
+            added: Time::now(),
+            annotations: options.annotations.clone(),
+            parent: None,
+        };
         let (mut publication, id) = self.store.publication(&locked)?.image(&json, &record)?;
         for name in names {
             publication = publication.name(name, &id)?;

@@ -111,7 +111,8 @@ impl Engine {
         if !is_empty {
             publication = publication.layer(&unpacked.layer, &scratch, &unpacked.applied.facts)?;
         }
-        let listed = ImageRecord { size_bytes, added: Time::now(), ..ImageRecord::default() };
+        let listed =
+            ImageRecord { size_bytes, added: Time::now(), parent: Some(parent), ..ImageRecord::default() };
         let (mut publication, id) = publication.image(&image.to_json(), &listed)?;
         if let Some(reference) = &reference {
             publication = publication.name(reference, &id)?;

@@ -33,6 +33,8 @@ use crate::{
 #[serde(rename_all = "PascalCase", default)]
 struct Rest<T> {
     host_config: Option<T>,
+    /// Where docker-py puts it.
+    runtime: Option<String>,
 }
 
 /// A container that is wanted. Everything about it was found right, and it is on no shelf yet.
@@ -61,7 +63,11 @@ impl Engine {
     /// [`Error::Invalid`] for settings that make no sense, [`Error::NotFound`] without the image.
     pub fn draft(&self, body: &[u8], name: Option<&str>) -> Result<Draft> {
         let mut config: Config = parse(body)?;
-        let mut host = parse::<Rest<HostConfig>>(body)?.host_config.unwrap_or_default();
+        let rest: Rest<HostConfig> = parse(body)?;
+        let mut host = rest.host_config.unwrap_or_default();
+        if host.runtime.is_empty() {
+            host.runtime = rest.runtime.unwrap_or_default();
+        }
         let resources = parse::<Rest<Resources>>(body)?.host_config.unwrap_or_default();
         isolation::check_conflicts(&config, &host)?;
         check_directory(&config.working_dir)?;

@@ -10,14 +10,15 @@ use rustix::{
 
 use super::{
     Engine, create,
+    link::{self, Link},
     network::Connection,
     prepare::{Prepared, end_group},
     root::Root,
 };
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     container::{
-        endpoint::{Endpoint, Place},
+        endpoint::Endpoint,
         record::Record,
         shelf::{Container, Lock},
     },
@@ -26,7 +27,6 @@ use crate::{
         launch::{self, Launch, Started},
         monitor::Running,
     },
-    store::networks::BRIDGE,
 };
 
 impl Engine {
@@ -44,11 +44,9 @@ impl Engine {
         let Prepared { mut unborn, group, nodes, root: _ } = prepared;
         let start = || -> Result<(Started, Option<Connection>)> {
             let connection = self.connect(&container.record, lock, &mut unborn)?;
-            self.write_network_files(
-                &container.record,
-                lock,
-                connection.as_ref().map_or(&[], |one| &one.endpoints),
-            )?;
+            let endpoints = connection.as_ref().map_or(&[][..], |one| &one.endpoints);
+            let links = self.links(&container.record, endpoints)?;
+            self.write_network_files(&container.record, lock, endpoints, &links)?;
             let started = launch::start(Launch {
                 record: &container.record,
                 lowers: &root.lowers(),
@@ -56,6 +54,7 @@ impl Engine {
                 work: &root.changes("work"),
                 run_directory: lock.directory.as_fd(),
                 nodes: &nodes,
+                environment: &link::variables(&links),
                 cover: &self.run_path,
                 unborn,
             })?;
@@ -72,11 +71,12 @@ impl Engine {
     }
 
     /// hosts, hostname and resolv.conf, in the container's directory of the run root.
-    pub(super) fn write_network_files(
+    fn write_network_files(
         &self,
         record: &Record,
         lock: &Lock,
         endpoints: &[Endpoint],
+        links: &[Link],
     ) -> Result<()> {
         if self.copy_network_files(record, lock)? {
             return Ok(());
@@ -86,7 +86,7 @@ impl Engine {
             own("/etc/hosts")
         } else {
             let mut text = create::hosts(record, endpoints)?;
-            text.push_str(&self.linked_hosts(record, endpoints)?);
+            text.extend(links.iter().map(Link::line));
             text.into_bytes()
         };
         let resolv_conf = self.resolv_conf(record, endpoints);
@@ -109,27 +109,6 @@ impl Engine {
             own = create::reachable_servers(&own);
         }
         create::resolv_conf(&record.host, &own, self.responder_of(endpoints))
-    }
-
-    /// The lines of /etc/hosts for the containers that one on the usual bridge is linked to: there nobody answers for names.
-    fn linked_hosts(&self, record: &Record, endpoints: &[Endpoint]) -> Result<String> {
-        let mut text = String::new();
-        let Some(settings) = record.endpoint_settings(BRIDGE) else { return Ok(text) };
-        if !endpoints.iter().any(|endpoint| endpoint.network == BRIDGE) {
-            return Ok(text);
-        }
-        for (container, alias) in settings.linked() {
-            let other = self.shelf.find(container)?.record;
-            let theirs = self.endpoints(&other.id).into_iter().find(|endpoint| endpoint.network == BRIDGE);
-            let Some(Endpoint { v4: Place { address, .. }, .. }) = theirs else {
-                return Err(Error::Conflict(format!(
-                    "cannot link to a non running container: /{} AS /{}/{alias}",
-                    other.name, record.name
-                )));
-            };
-            text.push_str(&format!("{address}\t{alias} {} {}\n", other.short_id(), other.name));
-        }
-        Ok(text)
     }
 
     /// Changes the files for other endpoints of a container that runs. They are mounted there: they are written in place,

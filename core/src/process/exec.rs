@@ -177,7 +177,7 @@ pub fn start(
     if changes_user {
         steps.push(Step::DieWithParent(parent()?));
     }
-    let mut environment = environment(record, &user.home, &command.env);
+    let mut environment = environment(record, &user.home, &[], &command.env);
     if command.tty && !environment.iter().any(|one| one.starts_with("TERM=")) {
         environment.push("TERM=xterm".into());
     }

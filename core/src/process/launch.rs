@@ -55,6 +55,8 @@ pub struct Launch<'a> {
     pub run_directory: BorrowedFd<'a>,
     /// The host's devices that it gets.
     pub nodes: &'a [Node],
+    /// Variables beside those of its settings.
+    pub environment: &'a [String],
     /// Some directory of the host, by its absolute path, that the child covers in its own mount namespace.
     pub cover: &'a str,
     /// The process to be.
@@ -298,7 +300,7 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
         steps.push(Step::DieWithParent(monitor()?));
     }
 
-    let environment = environment(record, &user.home, &[]);
+    let environment = environment(record, &user.home, launch.environment, &[]);
     let program = if host.init == Some(true) {
         Program::new(init::words(record.arguments()), &environment)?
     } else {

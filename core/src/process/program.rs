@@ -193,13 +193,13 @@ impl Program {
     }
 }
 
-/// The variables of a container's process: the standard ones, then those of its settings, then `more`.
-pub(super) fn environment(record: &Record, home: &str, more: &[String]) -> Vec<String> {
+/// The variables of a container's process: the standard ones, then those beside its settings, then these, then `more`.
+pub(super) fn environment(record: &Record, home: &str, beside: &[String], more: &[String]) -> Vec<String> {
     let mut all = vec![format!("PATH={DEFAULT_PATH}"), format!("HOSTNAME={}", record.hostname())];
     if record.config.tty {
         all.push("TERM=xterm".into());
     }
-    for one in record.config.env.iter().chain(more) {
+    for one in beside.iter().chain(&record.config.env).chain(more) {
         let name = one.split('=').next().unwrap_or_default();
         all.retain(|known| known.split('=').next() != Some(name));
         if one.contains('=') {

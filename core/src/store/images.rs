@@ -47,6 +47,9 @@ pub struct ImageRecord {
     /// What whoever made or brought it last has noted of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
+    /// The image that it was made of here, by a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ImageId>,
 }
 
 impl Store {

@@ -25,6 +25,8 @@ pub(super) struct Teller {
     held: Vec<u8>,
     steps: Option<Number>,
     begun: Number,
+    /// The step is a `FROM`, which nobody calls cached.
+    is_base: bool,
 }
 
 impl Teller {
@@ -48,12 +50,17 @@ impl Teller {
             }
             Event::Begun { title, .. } => {
                 self.begun += 1;
+                self.is_base = instruction(title).to_ascii_uppercase().starts_with("FROM");
                 let of = self.steps.map(|steps| format!("/{steps}")).unwrap_or_default();
                 self.stream(&format!("Step {}{of} : {}\n", self.begun, instruction(title)))
             }
+            Event::Output { error: true, bytes, .. } => {
+                self.stream(&format!("\u{1b}[91m{}\u{1b}[0m", String::from_utf8_lossy(bytes)))
+            }
             Event::Output { bytes, .. } => self.stream(&String::from_utf8_lossy(bytes)),
             Event::Done { cached, why, .. } => {
-                let mut lines = if *cached { self.stream(" ---> Using cache\n") } else { Vec::new() };
+                let mut lines =
+                    if *cached && !self.is_base { self.stream(" ---> Using cache\n") } else { Vec::new() };
                 if let Some(why) = why {
                     lines.extend(self.stream(&format!(" ---> {why}\n")));
                 }
@@ -123,7 +130,7 @@ fn instruction(title: &str) -> &str {
 
 /// What a step's program ended with, if that is the error.
 fn exit_code(text: &str) -> Option<i64> {
-    let (_, rest) = text.split_once("did not complete successfully: exit code: ")?;
+    let (_, rest) = text.split_once("' returned a non-zero code: ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
@@ -145,22 +152,27 @@ mod tests {
         let mut teller = Teller::new(false);
         let mut told = Vec::new();
         for event in [
-            Event::Planned { steps: 2 },
-            begun(0, "[build 1/2] FROM box"),
+            Event::Planned { steps: 3 },
+            begun(0, "[build 1/3] FROM box"),
+            Event::Done { step: 0, cached: true, took_ns: 1, why: None },
+            begun(0, "[build 2/3] ENV A=1"),
             Event::Done { step: 0, cached: true, took_ns: 1, why: Some("because".into()) },
-            begun(1, "[build 2/2] RUN echo \"[a] b\""),
+            begun(1, "[build 3/3] RUN echo \"[a] b\""),
             Event::Output { step: 1, error: false, bytes: b"hi\xff\n".into() },
+            Event::Output { step: 1, error: true, bytes: b"oh\n".into() },
             Event::Done { step: 1, cached: false, took_ns: 1, why: None },
             Event::Warning("odd".into()),
         ] {
             told.extend(teller.event(&event));
         }
         let expected = concat!(
-            "{\"stream\":\"Step 1/2 : FROM box\\n\"}\n",
+            "{\"stream\":\"Step 1/3 : FROM box\\n\"}\n",
+            "{\"stream\":\"Step 2/3 : ENV A=1\\n\"}\n",
             "{\"stream\":\" ---> Using cache\\n\"}\n",
             "{\"stream\":\" ---> because\\n\"}\n",
-            "{\"stream\":\"Step 2/2 : RUN echo \\\"[a] b\\\"\\n\"}\n",
+            "{\"stream\":\"Step 3/3 : RUN echo \\\"[a] b\\\"\\n\"}\n",
             "{\"stream\":\"hi\u{fffd}\\n\"}\n",
+            "{\"stream\":\"\\u001b[91moh\\n\\u001b[0m\"}\n",
             "{\"stream\":\"[Warning] odd\\n\"}\n",
         );
         assert_eq!(text(&told), expected);
@@ -183,10 +195,10 @@ mod tests {
         assert!(teller.event(&begun(0, "[1/1] RUN false")).is_empty());
         let id = ImageId(Digest::of(b"x"));
         assert_eq!(text(&teller.built(&id, &[])), format!("{{\"stream\":\"{id}\\n\"}}\n"));
-        let error = Error::Invalid("process \"f\" did not complete successfully: exit code: 37".into());
+        let error = Error::Invalid("The command 'f' returned a non-zero code: 37".into());
         let failed = text(&teller.failed(&error));
         assert!(failed.starts_with(
-            "{\"stream\":\"Step 1 : RUN false\\n\"}\n{\"errorDetail\":{\"code\":37,\"message\":\"process"
+            "{\"stream\":\"Step 1 : RUN false\\n\"}\n{\"errorDetail\":{\"code\":37,\"message\":\"The command"
         ));
         assert!(teller.has_told());
         let other = Error::NotFound("no such image: x".into());

@@ -18,6 +18,8 @@ use crate::{Error, Result, build::Options, clock::Time, process::cgroup::Resourc
 pub(super) struct Asked {
     /// The path of the Dockerfile in the context.
     pub dockerfile: String,
+    /// Only what has come to these images may come from the cache, if there are some.
+    pub cache_from: Vec<String>,
     /// Nothing is told but the image's id.
     pub is_quiet: bool,
     /// The rest.
@@ -28,7 +30,6 @@ const NO_REGISTRY: &str = "registries are not supported yet; images have to be h
 
 /// Parameters that are refused, the values that ask for nothing, and the reason.
 const REFUSED: &[(&str, &[&str], &str)] = &[
-    ("cachefrom", &["[]", "null"], NO_REGISTRY),
     ("isolation", &["default"], "only for containers on Windows"),
     ("outputs", &["[]", "null"], "the result is an image; skiff save writes it to a file"),
     ("pull", &["0", "false", "no", "none"], NO_REGISTRY),
@@ -75,7 +76,8 @@ impl Asked {
             ..Options::default()
         };
         let dockerfile = query.text("dockerfile")?.unwrap_or("Dockerfile").to_string();
-        Ok(Asked { dockerfile, is_quiet: query.flag("q"), options })
+        let cache_from = json(query, "cachefrom")?;
+        Ok(Asked { dockerfile, cache_from, is_quiet: query.flag("q"), options })
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
         for (query, status, words) in [
             ("remote=https://x/y.git", 501, "the request's own body"),
             ("version=2", 501, "DOCKER_BUILDKIT=0"),
-            ("cachefrom=%5B%22a%22%5D", 501, "registries"),
+            ("cachefrom=a", 400, "error reading cachefrom"),
             ("pull=1", 501, "registries"),
             ("buildargs=x", 400, "error reading buildargs"),
             ("labels=%5B%5D", 400, "error reading labels"),

@@ -138,6 +138,7 @@ impl Build<'_> {
         let created_by = self.created_by(&words, done);
         let network = network.to_string();
         let work = Work { begun, key, created_by, apart: false };
+        let classic = self.task.options.classic.then(|| words.join(" "));
         self.step(stage, done, work, |build, step, done, bench| {
             let command = Contained { stage, line, words, environment, network, mounts };
             let ended = build.contain(step, done, bench, command)?;
@@ -149,7 +150,10 @@ impl Build<'_> {
                         CommandLine::Shell(text) => text.trim(),
                         CommandLine::Exec(_) => line.text.trim(),
                     };
-                    let why = format!("process {shown:?} did not complete successfully: exit code: {code}");
+                    let why = match classic {
+                        Some(words) => format!("The command '{words}' returned a non-zero code: {code}"),
+                        None => format!("process {shown:?} did not complete successfully: exit code: {code}"),
+                    };
                     let error = build.wrong(line, why);
                     Err(if is_cut_off { error.hint(CUT_OFF) } else { error })
                 }

@@ -13,6 +13,7 @@ use super::{super::root::merged, Build, Task, layer::Bench, turn::Turn};
 use crate::{
     Context, Error, Result,
     build::{
+        Options,
         cache::{Finished, Key},
         explain,
         plan::{self, Base},
@@ -44,6 +45,8 @@ pub(super) struct Done {
     pub state: State,
     /// It stands on this machine's own root, and this is what it has come to.
     pub host: Option<Bench>,
+    /// Something in it did not come from the cache.
+    pub is_fresh: bool,
 }
 
 /// A step at work.
@@ -68,8 +71,13 @@ pub(super) struct Work<'a> {
 }
 
 /// How many steps a stage has, its `FROM` included and what the base image leaves for its children not.
-pub(super) fn steps(stage: &Stage<'_>) -> usize {
-    1 + stage.instructions.iter().filter(|one| makes_layers(&one.command)).count()
+pub(super) fn steps(stage: &Stage<'_>, options: &Options) -> usize {
+    1 + stage.instructions.iter().filter(|one| is_step(&one.command, options)).count()
+}
+
+/// Whether an instruction is told of as a step: Docker's classic builder tells of all.
+fn is_step(command: &Command<'_>, options: &Options) -> bool {
+    options.classic || makes_layers(command)
 }
 
 fn makes_layers(command: &Command<'_>) -> bool {
@@ -89,11 +97,12 @@ impl<'a> Build<'a> {
             None if file.stages.len() > 1 => format!("stage-{number} "),
             None => String::new(),
         };
-        let count = steps(stage);
+        let count = steps(stage, self.task.options);
         let title = |index: usize, text: &str| format!("[{name}{index}/{count}] {text}");
 
         let mut done = self.shown(&title(1, &stage.line.text), |build, begun| {
-            let mut done = Done { state: build.below(stage, base)?, host };
+            let mut done =
+                Done { state: build.below(stage, base)?, host, is_fresh: build.task.options.no_cache };
             match base {
                 Base::Directory(_) => {
                     build.transfer(
@@ -123,7 +132,7 @@ impl<'a> Build<'a> {
         }
         let mut index = 1;
         for instruction in &stage.instructions {
-            if makes_layers(&instruction.command) {
+            if is_step(&instruction.command, self.task.options) {
                 index += 1;
             }
             self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text))?;
@@ -174,9 +183,19 @@ impl<'a> Build<'a> {
                 made.map_err(|error| build.located(instruction.line, error))
             });
         }
-        self.apply(instruction, done)?;
-        self.remember(&mut done.state, instruction.line.text.to_string(), true);
-        Ok(())
+        let cached = !done.is_fresh;
+        let mut change = |build: &Self| -> Result<()> {
+            build.apply(instruction, done)?;
+            build.remember(&mut done.state, instruction.line.text.to_string(), true);
+            Ok(())
+        };
+        if !is_step(&instruction.command, self.task.options) {
+            return change(self);
+        }
+        self.shown(title, |build, begun| {
+            change(build)?;
+            build.end(begun, cached, None)
+        })
     }
 
     fn apply(&self, instruction: &Instruction<'_>, done: &mut Done) -> Result<()> {
@@ -264,6 +283,7 @@ impl<'a> Build<'a> {
             || self.task.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
         let (found, turn) = if fresh { (None, None) } else { self.found(&key)? };
         let cached = found.is_some();
+        done.is_fresh |= !cached;
         let instruction = begun.title.split_once("] ").map_or(begun.title, |(_, instruction)| instruction);
         let why = self.task.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),

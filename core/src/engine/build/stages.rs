@@ -108,7 +108,7 @@ impl Engine {
 impl Site<'_> {
     fn build(&mut self, mut stages: BTreeMap<usize, Needed>) -> Result<()> {
         let (least, most) = SIDE_BY_SIDE;
-        let room = match self.task.options.one_by_one {
+        let room = match self.task.options.classic {
             true => 1,
             false => processor::count().unwrap_or(1).clamp(least, most),
         };
@@ -194,7 +194,7 @@ impl Site<'_> {
                 let Worker { stage, host, child, report, .. } = self.running.swap_remove(at);
                 drop(report);
                 let _ = fork::wait(&child.pidfd);
-                self.done.insert(stage, Done { state, host });
+                self.done.insert(stage, Done { state, host, is_fresh: false });
             }
         }
         Ok(())
