@@ -747,6 +747,44 @@ fn dockers_own_client_makes_networks() {
     docker(&["network", "prune", "-f"]);
     assert_eq!(docker(&["network", "ls", "-q", "-f", "type=custom"]), "");
     docker(&["rm", "-f", "one"]);
+    links_of_old(&docker, &run);
+}
+
+/// `--link` on the usual bridge: a line of /etc/hosts, variables, and what takes one away again.
+fn links_of_old(docker: &dyn Fn(&[&str]) -> String, run: &dyn Fn(&[&str]) -> std::process::Output) {
+    let exposed = ["--expose", "5432", "--expose", "53/udp", "-e", "FOO=bar"];
+    docker(&[&["run", "-d", "--name", "base"], &exposed[..], &["host", "sleep", "1000"]].concat());
+    let address = docker(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "base"]);
+    let address = address.trim();
+    docker(&[
+        "create",
+        "--name",
+        "app",
+        "--link",
+        "base:my-db",
+        "host",
+        "sh",
+        "-c",
+        "env; grep my-db /etc/hosts",
+    ]);
+    let told = docker(&["start", "-a", "app"]);
+    for line in [
+        "MY_DB_NAME=/app/my-db".to_string(),
+        "MY_DB_ENV_FOO=bar".into(),
+        format!("MY_DB_PORT=udp://{address}:53"),
+        format!("MY_DB_PORT_5432_TCP=tcp://{address}:5432"),
+        format!("MY_DB_PORT_5432_TCP_ADDR={address}"),
+        "MY_DB_PORT_5432_TCP_PORT=5432".into(),
+        "MY_DB_PORT_53_UDP_PROTO=udp".into(),
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is missing:\n{told}");
+    }
+    assert!(told.contains("my-db") && !told.contains("MY_DB_ENV_PATH"), "{told}");
+    docker(&["rm", "--link", "app/my-db"]);
+    let again = run(&["rm", "--link", "app/my-db"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("Cannot get parent /app for name: /app/my-db"));
+    assert!(!run(&["start", "-a", "app"]).stdout.windows(5).any(|part| part == b"MY_DB"));
+    docker(&["rm", "-f", "app", "base"]);
 }
 
 /// A dockerd in the first host's namespace, with everything of its own.
