@@ -1,7 +1,7 @@
 //! A daemon on scratch roots, which goes with its containers and files when it is dropped, and ways to talk to it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -113,6 +113,19 @@ impl Daemon {
         (lines, process)
     }
 
+    /// What it has said since it began to listen.
+    pub fn said(&self) -> String {
+        let said = std::fs::read_to_string(self.root.join("said")).unwrap();
+        said.split_once('\n').unwrap().1.into()
+    }
+
+    /// The processes that serve a connection.
+    pub fn children(&self) -> Vec<u32> {
+        let pid = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().map(|child| child.parse().unwrap()).collect()
+    }
+
     /// Kills the monitor of a container.
     pub fn kill_monitor(&self, name: &str) {
         let id = self.skiff(&["inspect", "-f", "{{.Id}}", name]).output().unwrap().stdout;
@@ -153,7 +166,12 @@ impl Daemon {
 
     /// What a request to wait for the end of a container is answered with.
     pub fn wait(&self, name: &str) -> String {
-        self.raw(&format!("POST /containers/{name}/wait HTTP/1.0\r\n\r\n"))
+        // Who says that no more comes has gone, as far as waiting is concerned.
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.write_all(format!("POST /containers/{name}/wait HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn docker_command(&self, arguments: &[&str]) -> Command {
@@ -192,12 +210,18 @@ fn spawn(root: &std::path::Path) -> Child {
     let socket = root.join("skiff.sock");
     let address = format!("unix://{}", socket.display());
     let mut command = skiff(root, &["serve", "-H", &address]);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    let mut stderr = BufReader::new(process.stderr.take().unwrap());
-    stderr.read_line(&mut line).unwrap();
-    assert!(line.starts_with("listening on "), "{line}");
-    process
+    let said = root.join("said");
+    let mut process =
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    loop {
+        let line = std::fs::read_to_string(&said).unwrap();
+        if line.ends_with('\n') {
+            assert!(line.starts_with("listening on "), "{line}");
+            return process;
+        }
+        assert!(process.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// Sends a signal to a process.

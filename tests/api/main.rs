@@ -4,6 +4,7 @@ mod attach;
 mod daemon;
 mod hosts;
 mod listeners;
+mod robust;
 
 use daemon::{Daemon, has_docker};
 
