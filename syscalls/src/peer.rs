@@ -1,7 +1,10 @@
-//! Who is at the other end of a unix socket, beyond what SO_PEERCRED tells.
+//! The other end of a unix socket: who it is, beyond what SO_PEERCRED tells, and whether it reads.
 
-use linux_raw_sys::general::__NR_getsockopt;
-use rustix::fd::{AsFd, AsRawFd};
+use linux_raw_sys::general::{__NR_getsockopt, __NR_ioctl};
+use rustix::{
+    fd::{AsFd, AsRawFd},
+    io::Errno,
+};
 
 use crate::raw;
 
@@ -30,4 +33,19 @@ pub fn is_member(socket: impl AsFd, group: u32) -> bool {
         )
     };
     asked.is_ok() && groups.iter().take(bytes as usize / size_of::<u32>()).any(|one| *one == group)
+}
+
+/// Whether the other end has not read everything that was sent to it.
+///
+/// # Errors
+/// EINVAL for what is no such socket.
+pub fn has_unread(socket: impl AsFd) -> Result<bool, Errno> {
+    // linux/sockios.h
+    const SIOCOUTQ: usize = 0x5411;
+    let mut bytes = 0_i32;
+    // SAFETY: the kernel writes one int.
+    unsafe {
+        raw::syscall3(__NR_ioctl, socket.as_fd().as_raw_fd() as usize, SIOCOUTQ, &raw mut bytes as usize)
+    }?;
+    Ok(bytes > 0)
 }

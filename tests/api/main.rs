@@ -46,7 +46,7 @@ fn what_does_not_exist_is_a_404_with_dockers_message() {
         ("PATCH", "/version", "page not found"),
         ("POST", "/version", "page not found"),
         ("GET", "/v1.41/containers/x/json", "No such container: x"),
-        ("POST", "/containers/x/kill", "No such container: x"),
+        ("POST", "/containers/x/kill", "Cannot kill container: x: No such container: x"),
         ("POST", "/containers/x/stop", "No such container: x"),
         ("POST", "/containers/x/wait", "No such container: x"),
         ("POST", "/containers/x/attach", "No such container: x"),

@@ -7,6 +7,7 @@ use rustix::{
     fd::{AsFd, BorrowedFd},
     net::{AddressFamily, SocketFlags, SocketType},
 };
+use skiff_syscalls::peer;
 
 use super::{
     exchange::{Exchange, Hijacked},
@@ -15,7 +16,7 @@ use super::{
     websocket, wire,
 };
 use crate::{
-    Context, Error, Result,
+    Context, Error, Result, clock,
     container::{keys::DetachKeys, log},
     engine::{Engine, attach::Attachable, logs::Logs},
     fork,
@@ -85,10 +86,26 @@ impl<'e> Wish<'e> {
         Ok(Wish { attachable, logs, stream, wanted })
     }
 
+    /// Waits a moment for the client to read the head of the answer. There are clients that read it with a buffer, and
+    /// then the stream without: they lose what has come into the buffer.
+    fn let_read(client: BorrowedFd<'_>) {
+        const STEP_NS: i64 = 200_000;
+        const STEPS_MAX: u32 = 50;
+        for _ in 0..STEPS_MAX {
+            if !peer::has_unread(client).unwrap_or(false) {
+                return;
+            }
+            clock::sleep(STEP_NS);
+        }
+    }
+
     /// Gives it to the client.
     fn attach(mut self, client: BorrowedFd<'_>, framed: bool, early: &[u8]) -> Result<()> {
         self.wanted.framed = framed;
         self.wanted.early = early.to_vec();
+        if self.logs.is_some() {
+            Self::let_read(client);
+        }
         let mut read_on = |wanted: &mut Attach| {
             let Some(logs) = &mut self.logs else { return Ok(()) };
             let mut out = Vec::new();

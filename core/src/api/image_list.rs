@@ -116,6 +116,9 @@ pub(super) fn inspect(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()
     json.key("Created").string(image.config.created.as_deref().unwrap_or("0001-01-01T00:00:00Z"));
     json.key("DockerVersion").string("").key("Author").string(&image.config.author);
     json.key("Config").value(&image.config.config);
+    // Of the container that an image was made of, once. docker-compose 1.29 looks for volumes in there, whatever version it
+    // speaks.
+    json.key("ContainerConfig").value(&image.config.config);
     json.key("Architecture").string(&image.config.architecture);
     if !image.config.variant.is_empty() {
         json.key("Variant").string(&image.config.variant);

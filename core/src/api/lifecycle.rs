@@ -1,6 +1,6 @@
 //! What happens to containers after their creation: kill, stop, pause, rename, wait, remove, prune.
 
-use alloc::string::String;
+use alloc::{format, string::String};
 
 use super::{exchange::Exchange, filters::Filters, json::Json};
 use crate::{
@@ -11,7 +11,11 @@ use crate::{
 
 /// `POST /containers/{}/kill`
 pub(super) fn kill(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    engine.kill(exchange.name(), exchange.query.text("signal")?)?;
+    let killed = engine.kill(exchange.name(), exchange.query.text("signal")?);
+    killed.map_err(|error| match error {
+        Error::NotFound(why) => Error::NotFound(format!("Cannot kill container: {}: {why}", exchange.name())),
+        other => other,
+    })?;
     exchange.reply_empty(204)
 }
 
