@@ -72,3 +72,42 @@ fn every_command_does_on_skiff_what_it_does_on_dockerd() {
         differences.join("\n")
     );
 }
+
+#[test]
+fn skiffs_own_command_line_drives_dockerd() {
+    if !has("docker") || !has("dockerd") {
+        return;
+    }
+    let dockerd = Engine::start(Kind::Dockerd);
+    let skiff = env!("CARGO_BIN_EXE_skiff");
+    for (words, wanted) in [
+        ("version -f '{{.Server.APIVersion}}' | cut -d. -f1", "1\n"),
+        ("images --format '{{.Repository}}:{{.Tag}}'", "box:latest\n"),
+        ("run --rm box sh -c 'echo out; echo err >&2; exit 3' 2>&1; echo $?", "out\nerr\n3\n"),
+        ("run --rm -e A=b -w /data box sh -c 'echo $A; pwd'", "b\n/data\n"),
+        ("run -d --name one -v vol:/v -p 8080:80 box sh -c 'echo begun; exec sleep 1000' | wc -c", "65\n"),
+        ("ps --format '{{.Names}} {{.State}}'", "one running\n"),
+        ("logs one", "begun\n"),
+        ("exec one sh -c 'echo in; exit 4'; echo $?", "in\n4\n"),
+        ("cp one:/data/file - | tar xO", "content\n"),
+        ("diff one", "A /v\n"),
+        ("port one 80 | head -1", "0.0.0.0:8080\n"),
+        ("stats --no-stream --format '{{.Name}}' one", "one\n"),
+        (
+            "network create net >/dev/null && \"$0\" network connect net one && \"$0\" network ls -q -f name=net | wc -l",
+            "1\n",
+        ),
+        (
+            "pause one && \"$0\" unpause one && \"$0\" rename one uno && \"$0\" inspect -f '{{.Name}}' uno",
+            "one\none\n/uno\n",
+        ),
+        ("commit uno made >/dev/null && \"$0\" save made | \"$0\" load", "Loaded image: made:latest\n"),
+        ("rm -f uno && \"$0\" network rm net && \"$0\" volume rm vol", "uno\nnet\nvol\n"),
+        ("rm nosuch 2>&1", "skiff: No such container: nosuch\n"),
+    ] {
+        let output =
+            dockerd.shell(&format!("sh -c '{}' {skiff}", format!("\"$0\" {words}").replace('\'', "'\\''")));
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(told, wanted, "skiff {words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
