@@ -98,6 +98,11 @@ fn frames_are_read_the_same_wherever_they_are_cut() {
 }
 
 #[test]
+fn websockets_are_read_the_same_wherever_they_are_cut() {
+    check("websocket", wire::websocket);
+}
+
+#[test]
 fn a_seccomp_profile_is_refused_or_gives_a_program_that_ends() {
     check("seccomp", profile::seccomp);
 }

@@ -15,6 +15,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "zstd" => zstds(),
         "request" => cut(texts(&REQUESTS)),
         "frames" => frames(),
+        "websocket" => websockets(),
         "seccomp" => texts(&PROFILES),
         "template" => texts(&TEMPLATES),
         "flags" => texts(&FLAGS),
@@ -29,7 +30,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// All targets.
-pub const TARGETS: [&str; 19] = [
+pub const TARGETS: [&str; 20] = [
     "layer",
     "emit",
     "tar",
@@ -40,6 +41,7 @@ pub const TARGETS: [&str; 19] = [
     "zstd",
     "request",
     "frames",
+    "websocket",
     "seccomp",
     "template",
     "flags",
@@ -226,6 +228,21 @@ const FLAGS: [&str; 26] = [
 /// With a first byte in front that says how it is cut.
 fn cut(inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     inputs.into_iter().enumerate().map(|(number, input)| [vec![number as u8 * 29], input].concat()).collect()
+}
+
+/// A seed for the cuts, then frames as clients send them, whose masks are no more than bytes to the reader.
+fn websockets() -> Vec<Vec<u8>> {
+    let short = [&[0x81, 0x85, 1, 2, 3, 4][..], b"hello"].concat();
+    let ping = [&[0x89, 0x82, 9, 8, 7, 6][..], b"ab"].concat();
+    let close = [0x88, 0x82, 0, 0, 0, 0, 3, 232];
+    let medium = [&[0x02, 0xFE, 1, 44, 5, 5, 5, 5][..], &[0x55; 300]].concat();
+    let long = [&[0x80, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1][..], &[7; 70_000]].concat();
+    let all = [short.clone(), ping, medium, [0x82, 0x80, 1, 2, 3, 4].to_vec(), close.to_vec()].concat();
+    [short, all, long]
+        .into_iter()
+        .enumerate()
+        .map(|(n, frames)| [vec![n as u8 * 71], frames].concat())
+        .collect()
 }
 
 fn frames() -> Vec<Vec<u8>> {

@@ -6,6 +6,7 @@ use skiff_core::{
         filters::Filters,
         head::{Method, RequestHead, ResponseHead},
         target::Target,
+        websocket::{Decoder, Kind},
     },
     events,
     frame::{FrameDecoder, Stream},
@@ -104,6 +105,39 @@ pub fn frames(data: &[u8]) {
             true
         });
         (frames, sound, decoder.at_boundary())
+    };
+    assert_eq!(read(&mut cuts(*seed)), read(&mut || usize::MAX));
+}
+
+/// The same data between the same control frames, or the same fault, however a client's frames are cut.
+pub fn websocket(data: &[u8]) {
+    let [seed, data @ ..] = data else { return };
+    let read = |cut: &mut dyn FnMut() -> usize| {
+        let mut decoder = Decoder::default();
+        let (mut frames, mut input, mut sound) = (Vec::<(Kind, Vec<u8>)>::new(), Vec::new(), true);
+        in_pieces(data, cut, &mut |piece| {
+            input.extend_from_slice(piece);
+            loop {
+                match decoder.next(&mut input) {
+                    Ok(None) => return true,
+                    Ok(Some(piece)) => {
+                        assert!(piece.data.end <= piece.consumed && piece.consumed <= input.len());
+                        // An empty piece that takes nothing would be asked for ever.
+                        assert!(piece.consumed > 0 || piece.last);
+                        match frames.last_mut() {
+                            Some((kind, all)) if *kind == piece.kind => all.extend(&input[piece.data]),
+                            _ => frames.push((piece.kind, input[piece.data].to_vec())),
+                        }
+                        input.drain(..piece.consumed);
+                    }
+                    Err(_) => {
+                        sound = false;
+                        return false;
+                    }
+                }
+            }
+        });
+        (frames, sound)
     };
     assert_eq!(read(&mut cuts(*seed)), read(&mut || usize::MAX));
 }
