@@ -42,7 +42,7 @@ fn a_slip_of_the_finger_gets_one_line_with_what_was_meant() {
         (&["rename", "a"], 1, "'skiff rename' requires 2 arguments"),
         (&["ps", "-f", "nonsense"], 1, "invalid filter 'nonsense'"),
         (&["--dta-root", "x", "ps"], 125, "unknown flag: --dta-root (did you mean --data-root?)"),
-        (&["-H", "tcp://127.0.0.1:1", "ps"], 125, "host tcp://127.0.0.1:1 is not supported"),
+        (&["-H", "tcp://there:1", "ps"], 125, "host tcp://there:1: an IP address and a port follow"),
         (
             &["-H", "unix:///nonexistent", "ps"],
             1,

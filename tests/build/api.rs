@@ -118,7 +118,7 @@ fn limits_and_squash_come_with_the_query() {
     let ulimits = "ulimits=%5B%7B%22Name%22%3A%22nofile%22%2C%22Soft%22%3A77%2C%22Hard%22%3A88%7D%5D";
     let (code, lines) = post(&daemon, &format!("t=made&squash=1&{ulimits}"), &tar);
     let text = streamed(&lines);
-    assert!(code == 200 && text.contains("Step 4/4 : one layer above the base image\n"), "{code} {text}");
+    assert!(code == 200 && text.contains("Step 5/5 : one layer above the base image\n"), "{code} {text}");
     let told = |words: &[&str]| String::from_utf8(daemon.skiff(words).output().unwrap().stdout).unwrap();
     assert_eq!(told(&["run", "--rm", "made"]), "77\n");
     let count =

@@ -83,7 +83,7 @@ fn skiffs_own_command_line_drives_dockerd() {
     for (words, wanted) in [
         ("version -f '{{.Server.APIVersion}}' | cut -d. -f1", "1\n"),
         ("images --format '{{.Repository}}:{{.Tag}}'", "box:latest\n"),
-        ("run --rm box sh -c 'echo out; echo err >&2; exit 3' 2>&1; echo $?", "out\nerr\n3\n"),
+        ("run --rm box sh -c 'echo err >&2; exit 3' 2>&1; echo $?", "err\n3\n"),
         ("run --rm -e A=b -w /data box sh -c 'echo $A; pwd'", "b\n/data\n"),
         ("run -d --name one -v vol:/v -p 8080:80 box sh -c 'echo begun; exec sleep 1000' | wc -c", "65\n"),
         ("ps --format '{{.Names}} {{.State}}'", "one running\n"),

@@ -11,6 +11,7 @@ use crate::{
         host::Host,
         network::{Obstacle, WITHOUT_FILTER},
     },
+    file::{self, CWD},
     process::cgroup::{self, Controllers, Layout},
 };
 
@@ -81,7 +82,7 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("Images").unsigned(engine.store.image_ids()?.len() as u64);
     json.key("Driver").string("overlay").key("DriverStatus").open_array().close_array();
     json.key("Plugins").open_object();
-    json.key("Volume").strings(&["local"]).key("Network").strings(&["host", "null"]);
+    json.key("Volume").strings(&["local"]).key("Network").strings(&["bridge", "host", "null"]);
     json.key("Authorization").null().key("Log").strings(&["json-file", "none"]).close_object();
     let controllers = cgroup.as_ref().map_or(Controllers::empty(), cgroup::Host::controllers);
     let has = |controller| controllers.contains(controller);
@@ -92,7 +93,10 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("CpuCfsPeriod").boolean(has(Controllers::CPU)).key("CpuCfsQuota").boolean(has(Controllers::CPU));
     json.key("CPUShares").boolean(has(Controllers::CPU)).key("CPUSet").boolean(has(Controllers::CPUSET));
     json.key("PidsLimit").boolean(has(Controllers::PIDS)).key("OomKillDisable").boolean(false);
-    json.key("IPv4Forwarding").boolean(true).key("Debug").boolean(false);
+    let is_on = |setting: &str| file::read(CWD, setting, 16).is_ok_and(|text| text.starts_with(b"1"));
+    json.key("IPv4Forwarding").boolean(is_on("/proc/sys/net/ipv4/ip_forward")).key("Debug").boolean(false);
+    json.key("BridgeNfIptables").boolean(is_on("/proc/sys/net/bridge/bridge-nf-call-iptables"));
+    json.key("BridgeNfIp6tables").boolean(is_on("/proc/sys/net/bridge/bridge-nf-call-ip6tables"));
     json.key("NFd").number(0).key("NGoroutines").number(1).key("NEventsListener").number(0);
     json.key("SystemTime").string(&alloc::format!("{}", Time::now()));
     json.key("LoggingDriver").string("json-file").key("CgroupDriver").string("cgroupfs");
@@ -101,7 +105,16 @@ pub(super) fn info(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     json.key("OSVersion").string(&host.system_version).key("OSType").string("linux");
     json.key("Architecture").string(&host.machine).key("NCPU").unsigned(host.processors as u64);
     json.key("MemTotal").unsigned(host.memory_bytes).key("IndexServerAddress").string("");
-    json.key("RegistryConfig").null().key("GenericResources").null();
+    json.key("RegistryConfig").open_object();
+    for list in [
+        "AllowNondistributableArtifactsCIDRs",
+        "AllowNondistributableArtifactsHostnames",
+        "InsecureRegistryCIDRs",
+    ] {
+        json.key(list).open_array().close_array();
+    }
+    json.key("IndexConfigs").open_object().close_object().key("Mirrors").open_array().close_array();
+    json.close_object().key("GenericResources").null();
     json.key("DockerRootDir").string(&engine.data_path);
     json.key("HttpProxy").string("").key("HttpsProxy").string("").key("NoProxy").string("");
     json.key("Name").string(&host.hostname).key("Labels").open_array().close_array();

@@ -183,18 +183,32 @@ impl<'a> Build<'a> {
                 made.map_err(|error| build.located(instruction.line, error))
             });
         }
-        let cached = !done.is_fresh;
-        let mut change = |build: &Self| -> Result<()> {
-            build.apply(instruction, done)?;
-            build.remember(&mut done.state, instruction.line.text.to_string(), true);
-            Ok(())
-        };
         if !is_step(&instruction.command, self.task.options) {
-            return change(self);
+            return self.note(instruction, done);
         }
         self.shown(title, |build, begun| {
-            change(build)?;
-            build.end(begun, cached, None)
+            build.note(instruction, done)?;
+            build.end(begun, !done.is_fresh && build.is_known(&done.state), None)
+        })
+    }
+
+    /// An instruction that changes no files.
+    fn note(&self, instruction: &Instruction<'_>, done: &mut Done) -> Result<()> {
+        self.apply(instruction, done)?;
+        self.remember(&mut done.state, instruction.line.text.to_string(), true);
+        Ok(())
+    }
+
+    /// Whether some image here has begun like this: what the classic builder takes for cached, layers or not.
+    fn is_known(&self, state: &State) -> bool {
+        let store = &self.engine.store;
+        let mut images = store.image_ids().into_iter().flatten().filter_map(|id| store.image(&id).ok());
+        images.any(|image| {
+            let (layers, history) = (&image.config.rootfs.diff_ids, &image.config.history);
+            let is_same = |(ours, theirs): (&Step, &Step)| ours.created_by == theirs.created_by;
+            layers.starts_with(&state.layers)
+                && history.len() >= state.history.len()
+                && state.history.iter().zip(history).all(is_same)
         })
     }
 
