@@ -1,6 +1,7 @@
 //! The one place where this process is copied. Work in parallel is more processes, each of one thread.
 
 pub mod lend;
+pub mod sum;
 pub mod work;
 
 use alloc::vec::Vec;

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     Context, Error, Result,
-    digest::{DiffId, Hasher},
+    digest::DiffId,
     file,
+    fork::sum::Sum,
     layer::{skeleton::replay, unpack::SKELETON},
 };
 
@@ -95,18 +96,18 @@ impl HeldLayer {
             other => other,
         };
         let tree = tree.map_err(|errno| missing(layer, "tree", errno))?;
-        let mut hash = Hasher::new();
+        let mut sum = Sum::Empty;
         // What the sink says is not about the layer.
         let mut refused = None;
         let replayed = replay(&skeleton, tree.as_fd(), &mut |part| {
-            hash.update(part);
+            sum.update(part)?;
             to(part).inspect_err(|error| refused = Some(error.clone()))
         });
         if let Some(error) = refused {
             return Err(error);
         }
         replayed.map_err(named)?;
-        match DiffId(hash.finish()) {
+        match DiffId(sum.finish()?) {
             found if found == *layer => Ok(()),
             _ => Err(named(Error::Corrupt("its files are not what they were".into()))),
         }
