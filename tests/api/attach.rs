@@ -120,6 +120,25 @@ fn a_log_that_is_not_kept_cannot_be_sent() {
     );
 }
 
+#[test]
+fn the_body_of_the_request_is_not_the_containers_input() {
+    let daemon = Daemon::start();
+    let body = "{\"Image\": \"host\", \"Cmd\": [\"cat\"], \"OpenStdin\": true, \"StdinOnce\": true}";
+    assert_eq!(daemon.http("POST", "/containers/create?name=one", body).status, 201);
+    let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+    let head = "POST /containers/one/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n";
+    // As dockerode sends its options, with the first input behind them.
+    stream.write_all(format!("{head}Content-Length: 14\r\n\r\n{{\"stdin\":true}}").as_bytes()).unwrap();
+    stream.write_all(b"input\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(daemon.http("POST", "/containers/one/start", "").status, 204);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n\u{1}\0\0\0\0\0\0\u{6}input\n"), "{answer:?}");
+    assert_eq!(daemon.http("DELETE", "/containers/one", "").status, 204);
+}
+
 /// A client's end of a websocket.
 struct Socket(UnixStream);
 

@@ -325,6 +325,9 @@ impl<'w> Exchange<'w> {
     /// # Errors
     /// EPIPE if the client is gone.
     pub fn hijack_with(&mut self, framed: bool, fields: &[(&str, &str)]) -> Result<Hijacked<'_>> {
+        // What stands in the body belongs to the request: what follows it is the stream's.
+        let mut rest = [0; 4096];
+        while self.read_body(&mut rest)? > 0 {}
         let kind = if framed && self.version >= ApiVersion(42) {
             "application/vnd.docker.multiplexed-stream"
         } else {
