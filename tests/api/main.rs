@@ -141,6 +141,25 @@ fn filters_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_form_is_no_json() {
+    let daemon = Daemon::start();
+    let body = "{\"Image\": \"host\", \"Cmd\": [\"true\"]}";
+    for (kind, status) in [
+        ("Content-Type: application/json; charset=utf-8\r\n", 201),
+        ("", 201),
+        ("Content-Type: text/plain\r\n", 400),
+        ("Content-Type: application/x-www-form-urlencoded\r\n", 400),
+    ] {
+        let answer = daemon.raw(&format!(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{kind}: {answer}");
+        assert_eq!(answer.contains("must be 'application/json'"), status == 400, "{answer}");
+    }
+}
+
+#[test]
 fn one_connection_takes_many_requests_and_a_malformed_one_ends_it() {
     let daemon = Daemon::start();
     let get = "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n";

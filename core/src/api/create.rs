@@ -5,7 +5,7 @@ use crate::{Result, engine::Engine};
 
 /// `POST /containers/create`
 pub(super) fn create(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let body = exchange.whole_body()?;
+    let body = exchange.json_text()?;
     let container = engine.create(&body, exchange.query.text("name")?)?;
     let warning = engine.network_warning(&container.record);
     created(exchange, &container.record.id, warning.as_slice())

@@ -175,12 +175,26 @@ impl<'w> Exchange<'w> {
         Ok(body)
     }
 
+    /// Reads the whole body, which is JSON. A form, which any page in a browser can send anywhere, is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another `Content-Type`, and as [`Exchange::whole_body`].
+    pub fn json_text(&mut self) -> Result<Vec<u8>> {
+        let kind = self.headers.get("content-type").unwrap_or("").split(';').next().unwrap_or("").trim();
+        if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Error::Invalid(format!(
+                "unsupported Content-Type header ({kind}): must be 'application/json'"
+            )));
+        }
+        self.whole_body()
+    }
+
     /// Reads the whole body as JSON.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is not.
     pub fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
-        let body = self.whole_body()?;
+        let body = self.json_text()?;
         if body.is_empty() {
             return Err(Error::Invalid("invalid JSON: got EOF while reading request body".into()));
         }
@@ -192,7 +206,7 @@ impl<'w> Exchange<'w> {
     /// # Errors
     /// [`Error::Invalid`] if it is something else.
     pub fn json_or_default<T: serde::de::DeserializeOwned + Default>(&mut self) -> Result<T> {
-        let body = self.whole_body()?;
+        let body = self.json_text()?;
         if body.trim_ascii().is_empty() {
             return Ok(T::default());
         }

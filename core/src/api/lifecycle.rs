@@ -47,7 +47,7 @@ pub(super) fn rename(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
 
 /// `POST /containers/{}/update`
 pub(super) fn update(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let body = exchange.whole_body()?;
+    let body = exchange.json_text()?;
     engine.update(exchange.name(), &body)?;
     let mut json = Json::new();
     json.open_object().key("Warnings").open_array().close_array().close_object();

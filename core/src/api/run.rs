@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
-    let body = exchange.whole_body()?;
+    let body = exchange.json_text()?;
     let wanted = wanted(&body);
     let mut draft = engine.draft(&body, exchange.query.text("name")?)?;
     let (lock, mut prepared) = engine.prepare_ahead(&mut draft.record)?;

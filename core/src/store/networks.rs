@@ -227,7 +227,7 @@ impl Network {
     pub fn check(&self) -> Result<()> {
         let name = self.name.as_str();
         if BUILT_IN.iter().any(|(known, ..)| *known == name) || matches!(name, "default" | "container") {
-            return Err(Error::Conflict(format!("operation is not permitted on predefined {name} network")));
+            return Err(Error::Forbidden(format!("operation is not permitted on predefined {name} network")));
         }
         let is_whole = !name.is_empty() && name.trim() == name && !name.contains(char::is_control);
         if !is_whole || file_name(name).len() > 255 {
