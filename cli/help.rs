@@ -12,7 +12,9 @@ Options:
       --data-root string         Where images, containers and volumes are (SKIFF_ROOT; /var/lib/skiff)
       --run-root string          Where the state of running containers is (SKIFF_RUN; /run/skiff)
       --default-network string   The network of containers that name none (SKIFF_NETWORK; bridge)
-  -H, --host string              Talk to a daemon at unix://PATH (SKIFF_HOST, DOCKER_HOST) instead of none
+  -H, --host address             Talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST instead of none
+                                 (SKIFF_HOST, DOCKER_HOST)
+  -c, --context string           Talk to the daemon of this context (DOCKER_CONTEXT; see `skiff context`)
   -D, --debug                    Show the requests to the engine
   -v, --version                  Show the version and end
       --help                     Show this

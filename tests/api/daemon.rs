@@ -224,6 +224,16 @@ fn spawn(root: &std::path::Path) -> Child {
     }
 }
 
+/// Waits for something to become true.
+#[allow(dead_code, reason = "not every test that uses this file needs it")]
+pub fn until(what: &str, check: &mut dyn FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !check() {
+        assert!(std::time::Instant::now() < deadline, "timed out: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// Sends a signal to a process.
 pub fn signal(process: &Child, name: &str) {
     use rustix::process::{Pid, Signal, kill_process};

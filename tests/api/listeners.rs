@@ -13,10 +13,10 @@ use std::{
     },
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::daemon::{Daemon, signal};
+use crate::daemon::{Daemon, signal, until};
 
 const PING: &[u8] = b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n";
 
@@ -30,14 +30,6 @@ fn ping(mut stream: impl Read + Write) -> String {
 
 fn is_well(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nOK")
-}
-
-fn until(what: &str, check: &mut dyn FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !check() {
-        assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

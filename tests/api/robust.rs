@@ -4,18 +4,10 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::daemon::Daemon;
-
-fn until(what: &str, check: &mut dyn FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !check() {
-        assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::daemon::{Daemon, until};
 
 /// A connection with a request sent on it.
 fn asking(daemon: &Daemon, method: &str, target: &str) -> UnixStream {
