@@ -63,8 +63,9 @@ pub(super) fn run(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         attach.early = hijacked.early.to_vec();
         rustix::io::fcntl_dupfd_cloexec(hijacked.fd.as_fd(), 3).context("copy", "connection")
     });
-    // Who served a connection becomes a monitor, which neither a daemon nor its terminal has anything to say to.
+    // Who served a connection becomes a monitor like any other: neither a daemon nor its terminal has anything to say to it.
     let _ = rustix::process::setsid();
+    exchange.may_be_ended();
     match hijacked {
         Ok(_) if wanted.detach => {
             let _ = rustix::process::chdir("/");
