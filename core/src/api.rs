@@ -1,5 +1,6 @@
 //! The Docker Engine API over HTTP/1.1: bytes of a connection in, engine verbs called, answers out. Runs in the server
-//! child of a connection; [`client`] is the other end, in the command line.
+//! child of a connection; [`client`] is the other end, in the command line. [`Daemon`] is what has such children for whoever
+//! connects.
 //!
 //! ```text
 //! wire (socket + buffer) -> head, body -> target -> exchange -> route table -> handler (one file per resource) -> engine

@@ -12,7 +12,7 @@
 //! | [`process`] | settings -> a process with its rights, and its end |
 //! | [`events`] | what happens to containers, images, volumes -> the event log |
 //! | [`engine`] | the verbs: the only place that strings the stages together |
-//! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource |
+//! | [`api`] | the Docker Engine API: HTTP codec, routes, one file per resource; the daemon that serves it |
 //! | [`error`] [`file`] [`fork`] [`crew`] [`frame`] [`journal`] [`clock`] [`digest`] [`base64`] [`json`] [`sort`] [`nearest`] [`units`] [`glob`] | tools that know nothing of containers: the one error type, fd-relative files, the one fork, jobs side by side, framed streams, files of lines that rotate, times, names of content, bytes as text, JSON, order, misspelt words, amounts, patterns of names |
 #![no_std]
 #![forbid(unsafe_code)]

@@ -363,6 +363,11 @@ impl Shelf {
         }
     }
 
+    /// The directory that has those of running containers, by their ids.
+    pub fn run_root(&self) -> &OwnedFd {
+        &self.running
+    }
+
     /// The directory of a running container in the run root.
     ///
     /// # Errors

@@ -367,7 +367,7 @@ impl Engine {
     /// What a container that runs has on its networks.
     #[must_use]
     pub fn endpoints(&self, id: &str) -> Vec<Endpoint> {
-        self.shelf.run_directory(id).map_or_else(|_| Vec::new(), |run| join::endpoints_in(&run))
+        join::endpoints_at(self.shelf.run_root(), &format!("{id}/{}", Endpoint::FILE))
     }
 
     /// The address of who answers for the names of other containers, if somebody does.

@@ -43,7 +43,12 @@ impl Turn {
 
 /// The endpoints of the container whose directory in the run root this is.
 pub(super) fn endpoints_in(run_directory: &OwnedFd) -> Vec<Endpoint> {
-    let text = file::read(run_directory, Endpoint::FILE, ENDPOINTS_MAX).unwrap_or_default();
+    endpoints_at(run_directory, Endpoint::FILE)
+}
+
+/// The endpoints in the file of this path. It is never written to in place.
+pub(super) fn endpoints_at(directory: &OwnedFd, path: &str) -> Vec<Endpoint> {
+    let text = file::read_still(directory, path, ENDPOINTS_MAX).unwrap_or_default();
     crate::json::from_slice(&text).unwrap_or_default()
 }
 
