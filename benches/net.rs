@@ -6,7 +6,7 @@
 //!
 //! `cargo bench --bench net` as root. It runs in a network namespace of its own, and nothing of this host's network is
 //! touched. ROUNDS=200 starts, CONTAINERS=500 for `many`, RUNS=5 of each throughput, of 2 s, and of `names`; PARTS says which
-//! parts, with commas between. iperf3, nft and docker-proxy are used where they are there. All that was made is removed at
+//! parts, with commas between, ONLY which throughputs, by a word of their names. iperf3, nft and docker-proxy are used where they are there. All that was made is removed at
 //! the end, also if it fails or is interrupted.
 
 #[path = "net/forwarder.rs"]

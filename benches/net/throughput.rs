@@ -128,5 +128,7 @@ pub fn measure(ours: &Ours) {
     } else {
         println!("\npublished ports are left out: nft is not there");
     }
+    let only = std::env::var("ONLY").unwrap_or_default();
+    pairs.retain(|pair| pair.name.contains(&only));
     compare("Gbit/s", ["skiff", "by hand"], TARGET, &pairs);
 }
