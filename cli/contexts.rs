@@ -82,7 +82,7 @@ impl Contexts {
             "Metadata": metadata,
             "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": false}},
         });
-        let directory = file::make_host_directories(&self.directory(name)?, 0o755)?;
+        let directory = file::make_host_directories(&self.directory("meta", name)?, 0o755)?;
         file::replace(&directory, "meta.json", meta.to_string().as_bytes(), 0o644)
             .map_err(|errno| Failure::io("write", "meta.json", errno))
     }
@@ -108,8 +108,8 @@ impl Contexts {
     /// Removes one, and its certificates.
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
         self.find(name)?;
-        let meta = self.directory(name)?;
-        for path in [meta.clone(), meta.replace("/contexts/meta/", "/contexts/tls/")] {
+        for kind in ["meta", "tls"] {
+            let path = self.directory(kind, name)?;
             file::remove_tree(CWD, path.as_str()).map_err(|errno| Failure::io("remove", &path, errno))?;
         }
         Ok(())
@@ -120,8 +120,8 @@ impl Contexts {
         self.0.as_ref().ok_or_else(nowhere)
     }
 
-    fn directory(&self, name: &str) -> Result<String, Failure> {
-        Ok(format!("{}/contexts/meta/{}", self.root()?, hash(name)))
+    fn directory(&self, kind: &str, name: &str) -> Result<String, Failure> {
+        Ok(format!("{}/contexts/{kind}/{}", self.root()?, hash(name)))
     }
 
     /// `config.json`

@@ -62,7 +62,7 @@ fn address(
     if host.is_some() && context.is_some() {
         return Err(Failure::misuse("", "-H and --context both name an engine: one of them is enough"));
     }
-    if let (Some(host), _) = (host, context) {
+    if let Some(host) = host {
         return Ok(Some(host.into()));
     }
     let variable = || environment.filled("SKIFF_HOST").or_else(|| environment.filled("DOCKER_HOST"));

@@ -10,9 +10,11 @@ use core::{ffi::CStr, ptr};
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType},
 };
-use skiff_core::{Context, api::address::Ssh, fork};
+use skiff_core::{
+    api::{address::Ssh, wire},
+    fork,
+};
 use skiff_syscalls::{
     descriptor,
     exec::{self, Strings},
@@ -42,9 +44,7 @@ pub fn connect(to: &Ssh, environment: &Environment) -> Result<OwnedFd, Failure> 
         words: words.iter().map(|word| text(word)).collect(),
         environment: environment.to_strings().iter().map(|word| text(word)).collect(),
     };
-    let flags = SocketFlags::CLOEXEC;
-    let (near, far) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .context("open", "socket pair")?;
+    let (near, far) = wire::pair()?;
     let stderr = descriptor::standard()[2];
     fork::child(&[far.as_fd(), stderr], || {
         fork::plain_signals();

@@ -2,13 +2,8 @@
 //! machine.
 
 use argh::prelude::*;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    fd::AsFd,
-    io::Errno,
-    net::Shutdown,
-};
-use skiff_core::file;
+use rustix::{fd::AsFd, io::Errno, net::Shutdown};
+use skiff_core::{file, fork};
 use skiff_syscalls::descriptor;
 
 use super::{Context, Verb};
@@ -25,13 +20,7 @@ impl Verb for DialStdio {
         let mut input = Some(stdin);
         let mut part = vec![0; 64 << 10];
         loop {
-            let mut ready = vec![PollFd::new(&socket, PollFlags::IN)];
-            ready.extend(input.as_ref().map(|input| PollFd::new(input, PollFlags::IN)));
-            match poll(&mut ready, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Failure::io("wait for", "the engine", errno)),
-            }
-            let ready: Vec<bool> = ready.iter().map(|ready| !ready.revents().is_empty()).collect();
+            let ready = fork::heard(core::iter::once(socket.as_fd()).chain(input), None)?;
             if ready[0] {
                 match file::read_part(socket.as_fd(), &mut part) {
                     // The connection was reset: there is no more of it.

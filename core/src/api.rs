@@ -145,10 +145,16 @@ impl Daemon<'_> {
         let group = self.group.map(user::host_group).transpose()?;
         let mut listeners = Vec::new();
         for address in self.addresses {
+            let exposed = || {
+                let why = "whoever reaches it would be root here, and client certificates are not supported";
+                Error::Invalid(format!("listen on {address}: {why}"))
+                    .hint("ssh://HOST needs no port; --insecure-tcp listens all the same")
+            };
             let before = listeners.len();
             match address {
                 Address::Unix(path) => listeners.push(Listener::bind(path, group)?),
-                Address::Tcp(address) if self.insecure_tcp => listeners.push(Listener::network(*address)?),
+                Address::Tcp(_) if !self.insecure_tcp => return Err(exposed()),
+                Address::Tcp(address) => listeners.push(Listener::network(*address)?),
                 Address::Inherited(wanted) => {
                     for (at, name) in self.inherited.iter().enumerate() {
                         // As systemd counts: the first one behind the standard streams is 3.
@@ -156,7 +162,11 @@ impl Daemon<'_> {
                         if wanted.is_empty() || wanted == name || *wanted == format!("{number}") {
                             let socket =
                                 descriptor::inherited(number).context("take over descriptor", number)?;
-                            listeners.push(Listener::inherit(socket)?);
+                            let listener = Listener::inherit(socket)?;
+                            if listener.is_on_network() && !self.insecure_tcp {
+                                return Err(exposed());
+                            }
+                            listeners.push(listener);
                         }
                     }
                     if listeners.len() == before {
@@ -166,18 +176,9 @@ impl Daemon<'_> {
                         .hint("a socket unit of systemd's passes one"));
                     }
                 }
-                Address::Tcp(_) => {}
                 Address::Ssh(_) => {
                     return Err(Error::Invalid(format!("listen on {address}: that is for clients")));
                 }
-            }
-            if !self.insecure_tcp
-                && (matches!(address, Address::Tcp(_))
-                    || listeners[before..].iter().any(Listener::is_on_network))
-            {
-                let why = "whoever reaches it would be root here, and client certificates are not supported";
-                return Err(Error::Invalid(format!("listen on {address}: {why}"))
-                    .hint("ssh://HOST needs no port; --insecure-tcp listens all the same"));
             }
         }
         Ok(listeners)

@@ -115,7 +115,7 @@ fn start(
 
 /// Waits for whoever says something, and takes the results of those who are ready.
 fn turn(running: &mut Vec<Worker>, hear: &mut dyn FnMut(Heard<'_>) -> Result<()>) -> Result<()> {
-    let ready = fork::heard(running.iter().map(|worker| &worker.report), &TICK)?;
+    let ready = fork::heard(running.iter().map(|worker| worker.report.as_fd()), Some(&TICK))?;
     hear(Heard::Nothing)?;
     for at in (0..running.len()).rev().filter(|at| ready[*at]) {
         match running[at].listen()? {

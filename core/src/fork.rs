@@ -103,14 +103,18 @@ fn copy<T>(
     }
 }
 
-/// Which of these pipes have something to be read, or nobody at the other end any more, after waiting for the first one as
-/// long as that at most.
+/// Which of these have something to be read, or nobody at the other end any more, after waiting for the first one, as long
+/// as that at most.
 ///
 /// # Errors
 /// Of the kernel.
-pub fn heard<'a>(pipes: impl Iterator<Item = &'a OwnedFd>, patience: &Timespec) -> Result<Vec<bool>> {
-    let mut polled: Vec<PollFd<'_>> = pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
-    match poll(&mut polled, Some(patience)) {
+pub fn heard<'a>(
+    sources: impl Iterator<Item = BorrowedFd<'a>>,
+    patience: Option<&Timespec>,
+) -> Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> =
+        sources.map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)).collect();
+    match poll(&mut polled, patience) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(Error::os("wait for", "processes", errno)),
     }

@@ -71,10 +71,7 @@ pub(super) fn push(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
         Err(error) => return Err(error),
     };
     exchange.stream("application/json")?;
-    let mut json = Json::new();
-    json.open_object().key("errorDetail").open_object().key("message").string(&error).close_object();
-    json.key("error").string(&error).close_object().line_break();
-    exchange.chunk(&json.into_bytes())
+    exchange.chunk(&Json::error_line(&error, None).into_bytes())
 }
 
 fn no_registry(what: &str) -> Error {

@@ -1,12 +1,9 @@
-//! `POST /containers/{}/attach`, `GET /containers/{}/attach/ws` and `POST /containers/{}/resize`: the connection becomes the container's input and output,
-//! with what it has written before in front if that is asked for.
+//! `POST /containers/{}/attach`, `GET /containers/{}/attach/ws` and `POST /containers/{}/resize`: the connection becomes the
+//! container's input and output, with what it has written before in front if that is asked for.
 
 use alloc::{format, vec, vec::Vec};
 
-use rustix::{
-    fd::{AsFd, BorrowedFd},
-    net::{AddressFamily, SocketFlags, SocketType},
-};
+use rustix::fd::{AsFd, BorrowedFd};
 use skiff_syscalls::peer;
 
 use super::{
@@ -34,15 +31,13 @@ pub(super) fn attach(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
 /// `GET /containers/{}/attach/ws`: the same over a websocket, whose data is the stream as it is.
 pub(super) fn attach_websocket(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let wish = Wish::new(exchange, engine)?;
-    let agreed = websocket::accept(exchange)?;
-    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    let (near, far) = pair.context("open", "socket pair")?;
-    let (client, early) = (exchange.fd(), exchange.early());
+    let accepted = websocket::accept(exchange)?;
+    let (near, far) = wire::pair()?;
     // Who frames is not who waits for the container.
     let pump = fork::heir(
-        (near, client),
-        |(near, client)| vec![*client, near.as_fd()],
-        |(near, client)| websocket::pump(agreed, client, early, near.as_fd()).map_or(1, |()| 0),
+        (near, accepted),
+        |(near, accepted)| vec![accepted.connection.fd, near.as_fd()],
+        |(near, accepted)| websocket::pump(&accepted, near.as_fd()).map_or(1, |()| 0),
     )?;
     let attached = wish.attach(far.as_fd(), false, &[]);
     drop(far);
@@ -86,25 +81,12 @@ impl<'e> Wish<'e> {
         Ok(Wish { attachable, logs, stream, wanted })
     }
 
-    /// Waits a moment for the client to read the head of the answer. There are clients that read it with a buffer, and
-    /// then the stream without: they lose what has come into the buffer.
-    fn let_read(client: BorrowedFd<'_>) {
-        const STEP_NS: i64 = 200_000;
-        const STEPS_MAX: u32 = 50;
-        for _ in 0..STEPS_MAX {
-            if !peer::has_unread(client).unwrap_or(false) {
-                return;
-            }
-            clock::sleep(STEP_NS);
-        }
-    }
-
     /// Gives it to the client.
     fn attach(mut self, client: BorrowedFd<'_>, framed: bool, early: &[u8]) -> Result<()> {
         self.wanted.framed = framed;
         self.wanted.early = early.to_vec();
         if self.logs.is_some() {
-            Self::let_read(client);
+            let_read(client);
         }
         let mut read_on = |wanted: &mut Attach| {
             let Some(logs) = &mut self.logs else { return Ok(()) };
@@ -132,6 +114,19 @@ impl<'e> Wish<'e> {
             return Ok(());
         }
         self.attachable.attach(self.wanted, client, &mut read_on)
+    }
+}
+
+/// Waits a moment for the client to read the head of the answer. There are clients that read it with a buffer, and
+/// then the stream without: they lose what has come into the buffer.
+fn let_read(client: BorrowedFd<'_>) {
+    const STEP_NS: i64 = 200_000;
+    const STEPS_MAX: u32 = 50;
+    for _ in 0..STEPS_MAX {
+        if !peer::has_unread(client).unwrap_or(false) {
+            return;
+        }
+        clock::sleep(STEP_NS);
     }
 }
 

@@ -339,9 +339,6 @@ impl<'w> Exchange<'w> {
     /// # Errors
     /// EPIPE if the client is gone.
     pub fn hijack_with(&mut self, framed: bool, fields: &[(&str, &str)]) -> Result<Hijacked<'_>> {
-        // What stands in the body belongs to the request: what follows it is the stream's.
-        let mut rest = [0; 4096];
-        while self.read_body(&mut rest)? > 0 {}
         let kind = if framed && self.version >= ApiVersion(42) {
             "application/vnd.docker.multiplexed-stream"
         } else {
@@ -357,6 +354,22 @@ impl<'w> Exchange<'w> {
             let _ = write!(head, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n");
         }
         head.push_str(OWN_FIELDS);
+        self.take_over(head, fields)
+    }
+
+    /// Turns the connection into another protocol's, which these header fields agree on.
+    ///
+    /// # Errors
+    /// EPIPE if the client is gone.
+    pub fn upgrade(&mut self, fields: &[(&str, &str)]) -> Result<Hijacked<'_>> {
+        self.take_over("HTTP/1.1 101 Switching Protocols\r\n".into(), fields)
+    }
+
+    /// Ends HTTP on the connection with this head and these fields.
+    fn take_over(&mut self, mut head: String, fields: &[(&str, &str)]) -> Result<Hijacked<'_>> {
+        // What stands in the body belongs to the request: what follows it is the stream's.
+        let mut rest = [0; 4096];
+        while self.read_body(&mut rest)? > 0 {}
         for (name, value) in fields {
             let _ = write!(head, "{name}: {value}\r\n");
         }
@@ -364,25 +377,6 @@ impl<'w> Exchange<'w> {
         self.sent = Sent::Hijacked;
         self.wire.send(&[head.as_bytes()])?;
         Ok(Hijacked { fd: self.wire.fd(), early: self.wire.buffered() })
-    }
-
-    /// Turns the connection into another protocol's, which these header fields agree on.
-    ///
-    /// # Errors
-    /// EPIPE if the client is gone.
-    pub fn upgrade(&mut self, fields: &[(&str, &str)]) -> Result<()> {
-        let mut head = String::from("HTTP/1.1 101 Switching Protocols\r\n");
-        for (name, value) in fields {
-            let _ = write!(head, "{name}: {value}\r\n");
-        }
-        head.push_str("\r\n");
-        self.sent = Sent::Hijacked;
-        self.wire.send(&[head.as_bytes()])
-    }
-
-    /// What came behind the request already.
-    pub fn early(&self) -> &[u8] {
-        self.wire.buffered()
     }
 
     /// Ends the exchange with the handler's result; whether the connection can take another request.

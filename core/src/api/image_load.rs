@@ -35,11 +35,7 @@ fn answer(exchange: &mut Exchange<'_>, engine: &Engine, archive: Result<Archive>
     if !begun {
         exchange.stream("application/json")?;
     }
-    let text = error.to_string();
-    let mut json = Json::new();
-    json.open_object().key("errorDetail").open_object().key("message").string(&text).close_object();
-    json.key("error").string(&text).close_object().line_break();
-    exchange.chunk(&json.into_bytes())
+    exchange.chunk(&Json::error_line(&error.to_string(), None).into_bytes())
 }
 
 fn load_it(exchange: &mut Exchange<'_>, engine: &Engine, archive: Archive, begun: &mut bool) -> Result<()> {

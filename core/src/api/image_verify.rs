@@ -54,19 +54,15 @@ pub(super) fn verify(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()>
         }
         exchange.chunk(&json.into_bytes())
     });
-    let mut json = Json::new();
-    match verified {
+    let json = match verified {
         Err(error) if !begun => return Err(error),
-        Err(error) => {
-            let text = error.to_string();
-            json.open_object().key("errorDetail").open_object().key("message").string(&text).close_object();
-            json.key("error").string(&text);
-        }
+        Err(error) => Json::error_line(&error.to_string(), None),
         Ok(verified) => {
-            json.open_object().key("verified").value(&verified);
+            let mut json = Json::new();
+            json.open_object().key("verified").value(&verified).close_object().line_break();
+            json
         }
-    }
-    json.close_object().line_break();
+    };
     if !begun {
         exchange.stream("application/json")?;
     }

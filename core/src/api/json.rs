@@ -23,6 +23,18 @@ impl Json {
         Json { text: String::with_capacity(bytes.max(512)) }
     }
 
+    /// The line that says in a stream what went wrong, with a program's exit code if that is it.
+    pub fn error_line(message: &str, code: Option<i64>) -> Self {
+        let mut json = Json::new();
+        json.open_object().key("errorDetail").open_object();
+        if let Some(code) = code {
+            json.key("code").number(code);
+        }
+        json.key("message").string(message).close_object().key("error").string(message).close_object();
+        json.line_break();
+        json
+    }
+
     /// The text.
     pub fn into_bytes(self) -> alloc::vec::Vec<u8> {
         self.text.into_bytes()

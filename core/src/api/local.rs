@@ -1,13 +1,10 @@
 //! The server without a daemon: one connection, served by a child of the process that asks. Runs in the client up to
 //! the fork, then in the server child.
 
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    net::{AddressFamily, SocketFlags, SocketType},
-};
+use rustix::fd::{AsFd, OwnedFd};
 use skiff_syscalls::{processor::Processors, signal::SignalSet};
 
-use super::serve_connection;
+use super::{serve_connection, wire};
 use crate::{Context, Result, engine::Settings, fork};
 
 /// What the first request will be.
@@ -27,8 +24,7 @@ pub enum Expect {
 /// # Errors
 /// The kernel's, if there are no more processes or files.
 pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
-    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    let (near, far) = pair.context("open", "socket pair")?;
+    let (near, far) = wire::pair()?;
     let processors = Processors::own();
     let child = fork::child(&[far.as_fd()], || {
         let _ = rustix::process::setsid();

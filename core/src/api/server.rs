@@ -77,21 +77,10 @@ impl Server {
         tell: &mut dyn FnMut(News),
         serve: &mut dyn FnMut(OwnedFd, &Listener),
     ) -> Result<()> {
-        let mut ready = Vec::with_capacity(self.listeners.len());
         loop {
-            let has_signals = {
-                let mut polled = Vec::with_capacity(1 + self.listeners.len());
-                polled.push(PollFd::new(&self.signals, PollFlags::IN));
-                polled.extend(self.listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
-                match poll(&mut polled, None) {
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(errno) => return Err(errno).context("wait for", "connections"),
-                }
-                ready.clear();
-                ready.extend(polled[1..].iter().map(|polled| !polled.revents().is_empty()));
-                !polled[0].revents().is_empty()
-            };
-            if has_signals && self.signalled(tell)? {
+            let listeners = self.listeners.iter().map(AsFd::as_fd);
+            let ready = fork::heard(core::iter::once(self.signals.as_fd()).chain(listeners), None)?;
+            if ready[0] && self.signalled(tell)? {
                 tell(News::Ending);
                 self.listeners.clear();
                 let left = self.drain()?;
@@ -100,10 +89,8 @@ impl Server {
                 }
                 return Ok(());
             }
-            for (number, ready) in ready.iter().enumerate() {
-                if *ready {
-                    self.accept(number, serve);
-                }
+            for number in (0..self.listeners.len()).filter(|number| ready[1 + number]) {
+                self.accept(number, serve);
             }
         }
     }

@@ -5,16 +5,15 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    fd::BorrowedFd,
-    io::Errno,
-    net::Shutdown,
-};
+use rustix::{fd::BorrowedFd, io::Errno, net::Shutdown};
 use sha1::{Digest, Sha1};
 
-use super::{exchange::Exchange, target::ApiVersion, wire};
-use crate::{Context, Error, Result, base64, file};
+use super::{
+    exchange::{Exchange, Hijacked},
+    target::ApiVersion,
+    wire,
+};
+use crate::{Context, Error, Result, base64, file, fork};
 
 /// What a server proves with that it has understood (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -147,9 +146,11 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PONG: u8 = 10;
 
-/// What a handshake has agreed on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Agreed {
+/// A connection that carries frames.
+#[derive(Debug)]
+pub(super) struct Accepted<'a> {
+    /// With what the client has sent already.
+    pub connection: Hijacked<'a>,
     /// What the server's data is sent as.
     opcode: u8,
 }
@@ -158,7 +159,7 @@ pub(super) struct Agreed {
 ///
 /// # Errors
 /// [`Error::Invalid`] if it is none, else the kernel's.
-pub(super) fn accept(exchange: &mut Exchange<'_>) -> Result<Agreed> {
+pub(super) fn accept<'e>(exchange: &'e mut Exchange<'_>) -> Result<Accepted<'e>> {
     let bad = |why: &str| Err(Error::Invalid(format!("websocket: {why}")));
     let headers = exchange.headers();
     if !headers.has_word("upgrade", "websocket") || !headers.has_word("connection", "upgrade") {
@@ -175,22 +176,17 @@ pub(super) fn accept(exchange: &mut Exchange<'_>) -> Result<Agreed> {
     let proof = base64::encode(&proof);
     // Clients from before that expect text.
     let opcode = if exchange.version >= ApiVersion(28) { BINARY } else { TEXT };
-    exchange.upgrade(&[
+    let connection = exchange.upgrade(&[
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Accept", &proof),
     ])?;
-    Ok(Agreed { opcode })
+    Ok(Accepted { connection, opcode })
 }
 
-/// Carries a client's data to a stream and the stream's to the client, until one of them ends. `early` is what the client
-/// has sent already.
-pub(super) fn pump(
-    agreed: Agreed,
-    client: BorrowedFd<'_>,
-    early: &[u8],
-    stream: BorrowedFd<'_>,
-) -> Result<()> {
+/// Carries a client's data to a stream and the stream's to the client, until one of them ends.
+pub(super) fn pump(accepted: &Accepted<'_>, stream: BorrowedFd<'_>) -> Result<()> {
+    let Hijacked { fd: client, early } = accepted.connection;
     let mut decoder = Decoder::default();
     let (mut input, mut length) = (vec![0; PIECE + early.len()], early.len());
     input[..length].copy_from_slice(early);
@@ -208,26 +204,18 @@ pub(super) fn pump(
         };
         input.copy_within(used..length, 0);
         length -= used;
-        let mut sources = [
-            PollFd::from_borrowed_fd(client, PollFlags::IN),
-            PollFd::from_borrowed_fd(stream, PollFlags::IN),
-        ];
-        match poll(&mut sources, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).context("wait for", "a websocket"),
-        }
-        let [from_client, from_stream] = sources.map(|source| !source.revents().is_empty());
-        if from_stream {
+        let ready = fork::heard([client, stream].into_iter(), None)?;
+        if ready[1] {
             let count = file::read_part(stream, &mut data).context("read from", "a container")?;
             output.clear();
             if count == 0 {
                 // 1000: all is well.
                 return wire::send_all(client, &[&[0x80 | CLOSE, 2, 3, 232]]);
             }
-            put_head(agreed.opcode, count, &mut output);
+            put_head(accepted.opcode, count, &mut output);
             wire::send_all(client, &[&output, &data[..count]])?;
         }
-        if from_client {
+        if ready[0] {
             match file::read_part(client, &mut input[length..]) {
                 Ok(0) | Err(Errno::CONNRESET) => return Ok(()),
                 Ok(count) => length += count,

@@ -7,7 +7,7 @@ use alloc::{vec, vec::Vec};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::{Errno, IoSlice},
-    net::{SendAncillaryBuffer, SendFlags},
+    net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, socketpair},
 };
 
 use super::{
@@ -18,6 +18,15 @@ use crate::{Context, Error, Result, file};
 
 /// How much is read at once; larger reads go straight to their destination.
 const BUFFER_BYTES: usize = 16 << 10;
+
+/// Two sockets that are connected with each other.
+///
+/// # Errors
+/// The kernel's, if there are no more files.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .context("open", "socket pair")
+}
 
 /// A socket with a read buffer.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
+    io::Errno,
     pipe::{PipeFlags, pipe_with},
 };
 use skiff_syscalls::{
@@ -88,9 +89,9 @@ impl Apart {
         let lane = Lane::new().context("make", LANE)?;
         let (result, from_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
         let [full, free] = lane.kept_by_taker();
-        let keep = [full, free, rustix::fd::AsFd::as_fd(&from_child)];
+        let keep = [full, free, from_child.as_fd()];
         let child = child(&keep, || {
-            let hash = || -> Result<Digest, rustix::io::Errno> {
+            let hash = || -> Result<Digest, Errno> {
                 let (mut taker, mut hasher) = (lane.taker()?, Hasher::new());
                 while let Some(part) = taker.take()? {
                     hasher.update(part);

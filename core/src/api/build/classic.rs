@@ -91,15 +91,9 @@ impl Teller {
     /// The last line: the build has failed. What was held back comes before it.
     pub fn failed(&mut self, error: &Error) -> Vec<u8> {
         let text = error.to_string();
-        let mut json = Json::new();
-        json.open_object().key("errorDetail").open_object();
-        // Clients end with this code.
-        if let Some(code) = exit_code(&text) {
-            json.key("code").number(code);
-        }
-        json.key("message").string(&text).close_object().key("error").string(&text).close_object();
         let mut lines = core::mem::take(&mut self.held);
-        lines.extend(json.line_break().as_str().as_bytes());
+        // Clients end with the code.
+        lines.extend(Json::error_line(&text, exit_code(&text)).into_bytes());
         lines
     }
 

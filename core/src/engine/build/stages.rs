@@ -182,8 +182,8 @@ impl Site<'_> {
 
     /// Waits for whoever says something, and passes it on.
     fn turn(&mut self) -> Result<()> {
-        let reports = self.running.iter().map(|worker| &worker.report);
-        let ready = fork::heard(reports, &clock::timespec(clock::SECOND))?;
+        let reports = self.running.iter().map(|worker| worker.report.as_fd());
+        let ready = fork::heard(reports, Some(&clock::timespec(clock::SECOND)))?;
         if !ready.contains(&true) {
             (self.tell)(Event::Idle)?;
         }

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     fs::{FlockOperation, Mode, OFlags},
 };
 
@@ -224,7 +224,7 @@ impl Engine {
         let path = format!("/proc/{}/ns/net", state.pid);
         let namespace = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         // The number is its own as long as it has not ended; whoever disconnects it for that reason waits for us.
-        if fork::heard([&process].into_iter(), &clock::timespec(0))?.contains(&true) {
+        if fork::heard([process.as_fd()].into_iter(), Some(&clock::timespec(0)))?.contains(&true) {
             return Ok(None);
         }
         Ok(Some(Live { namespace: namespace.context("open", path)?, run_directory, _turn: turn }))
