@@ -20,6 +20,9 @@ use rustix::{
 
 use crate::{Context, Error, Result};
 
+/// Of each of two files that are compared.
+const COMPARE_BYTES: usize = 64 << 10;
+
 /// The working directory, for paths of this process's own user.
 pub use rustix::fs::CWD;
 
@@ -194,6 +197,46 @@ pub fn lock_directory(at: impl AsFd, path: impl Arg, how: FlockOperation) -> Res
 /// As read(2).
 pub fn read_part(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     retry_on_intr(|| rustix::io::read(&fd, &mut *buffer))
+}
+
+/// Appends what one read(2) gives to a buffer with room, again if a signal came between: 0 at the end.
+///
+/// # Errors
+/// As read(2).
+pub fn read_into(fd: impl AsFd, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+    retry_on_intr(|| rustix::io::read(&fd, rustix::buffer::spare_capacity(buffer)))
+}
+
+/// Whether two files of this size have the same content; `buffer` is any, to be used again. Where they are read stays
+/// where it is.
+///
+/// # Errors
+/// As pread(2).
+pub fn have_same_content(
+    one: impl AsFd,
+    other: impl AsFd,
+    size: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<bool, Errno> {
+    buffer.resize(2 * COMPARE_BYTES, 0);
+    let (a, b) = buffer.split_at_mut(COMPARE_BYTES);
+    let mut at = 0;
+    while at < size {
+        let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(COMPARE_BYTES);
+        let mut filled = 0;
+        let count = retry_on_intr(|| rustix::io::pread(&one, &mut a[..most], at))?;
+        while filled < count {
+            match retry_on_intr(|| rustix::io::pread(&other, &mut b[filled..count], at + filled as u64))? {
+                0 => return Ok(false),
+                more => filled += more,
+            }
+        }
+        if count == 0 || a[..count] != b[..count] {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
 }
 
 /// Everything that can be read from `fd`, at most `limit` bytes.

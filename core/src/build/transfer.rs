@@ -23,14 +23,17 @@ mod walk;
 
 use alloc::{format, string::String, vec::Vec};
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    fs::FileType,
+};
 
 pub use self::{
     hashes::Hashes,
-    place::{Copied, owner},
+    place::{Copied, Ground, owner},
     sum::{Line, changed},
 };
-use self::{mode::Change, walk::Item};
+use self::{mode::Change, sum::Sums, walk::Item};
 use crate::{Context, Result, dockerfile::ignore::Patterns};
 
 /// What a `COPY` or an `ADD` says, with its variables expanded.
@@ -105,6 +108,8 @@ pub struct Selection<'a> {
     request: &'a Request,
     chmod: Option<Change>,
     items: Vec<Item>,
+    /// The hashes of the items' files, once they are known.
+    sums: Vec<Sums>,
 }
 
 /// Finds what a request means. `ignore` is what is left out of the whole tree.
@@ -124,13 +129,19 @@ pub fn select<'a>(
         tree.find(source.as_bytes(), request, &mut items)?;
     }
     let root = root.try_clone_to_owned().context("duplicate", "root")?;
-    Ok(Selection { root, request, chmod, items })
+    Ok(Selection { root, request, chmod, items, sums: Vec::new() })
 }
 
 impl Selection<'_> {
     /// How many nodes there are.
     pub fn count(&self) -> usize {
         self.items.iter().map(|item| item.nodes.len()).sum::<usize>() + self.request.documents.len()
+    }
+
+    /// Bytes of content of the files that are selected.
+    pub fn size_bytes(&self) -> u64 {
+        let nodes = self.items.iter().flat_map(|item| &item.nodes);
+        nodes.filter(|node| node.facts.kind() == FileType::RegularFile).map(|node| node.facts.size).sum()
     }
 }
 

@@ -42,7 +42,7 @@ use crate::{
         config::{ARCHITECTURE, ImageConfig, RootFs},
         reference::Reference,
     },
-    store::{ImageRecord, Locked, Store},
+    store::{ImageRecord, Locked, Store, Writeback},
 };
 
 /// A Dockerfile.
@@ -88,6 +88,7 @@ struct Build<'a> {
     engine: &'a Engine,
     task: Task<'a>,
     hashes: &'a mut Hashes,
+    writeback: &'a mut Writeback,
     tell: &'a mut Tell<'a>,
     /// The number of the next step.
     next: Number,

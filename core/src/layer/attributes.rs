@@ -148,15 +148,31 @@ fn is_kept(name: &[u8]) -> bool {
 /// # Errors
 /// As flistxattr(2) and fgetxattr(2).
 pub fn kept(node: impl AsFd, buffer: &mut Vec<u8>) -> Result<Vec<Xattr>, Errno> {
+    kept_of(&node, names(&node, buffer)?)
+}
+
+/// The names of a node's extended attributes, each with a zero at its end; `buffer` is any, to be used again.
+///
+/// # Errors
+/// As flistxattr(2).
+pub fn names(node: impl AsFd, buffer: &mut Vec<u8>) -> Result<&[u8], Errno> {
     // Most nodes have none.
     match flistxattr_query(&node) {
-        Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
+        Ok(0) | Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(&[]),
         other => other?,
     };
     buffer.resize(XATTR_BYTES, 0);
     let count = flistxattr(&node, buffer.as_mut_slice())?;
+    Ok(&buffer[..count])
+}
+
+/// As [`kept`], of a node whose attributes have these names.
+///
+/// # Errors
+/// As fgetxattr(2).
+pub fn kept_of(node: impl AsFd, names: &[u8]) -> Result<Vec<Xattr>, Errno> {
     let mut all: Vec<Xattr> = Vec::new();
-    for name in buffer[..count].split(|byte| *byte == 0) {
+    for name in names.split(|byte| *byte == 0) {
         if is_kept(name) && !name.contains(&b'=') {
             let mut value = alloc::vec![0; XATTR_BYTES];
             match fgetxattr(&node, name, value.as_mut_slice()) {

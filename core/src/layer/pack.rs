@@ -35,8 +35,8 @@ pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 const BUFFER_BYTES: usize = 128 << 10;
 /// Marks a directory that hides the one below it.
 const OPAQUE: &str = "trusted.overlay.opaque";
-/// Of each of two files that are compared.
-const COMPARE_BYTES: usize = 32 << 10;
+/// Mark what overlayfs keeps elsewhere: it is not in the upper directory, so that a layer of it would lack it.
+const ELSEWHERE: [&str; 2] = ["trusted.overlay.redirect", "trusted.overlay.metacopy"];
 
 /// What the archive is for.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Pack<'a> {
     /// Where the first name of a file with several names stands.
     links: BTreeMap<(u64, u64), Vec<u8>>,
     xattrs: Vec<u8>,
+    /// Of two files that are compared.
+    compared: Vec<u8>,
     /// Directories on the way down that are as they were: they come into a layer with the first change in them.
     held: Vec<Entry>,
     /// No time is later.
@@ -91,6 +93,7 @@ impl<'a> Pack<'a> {
             out,
             links: BTreeMap::new(),
             xattrs: Vec::new(),
+            compared: Vec::new(),
             held: Vec::new(),
             latest: i64::MAX,
             left_out: Patterns::default(),
@@ -330,7 +333,7 @@ impl<'a> Pack<'a> {
         if let Form::Layer(_) = self.form {
             let hides =
                 shown_through(&mut directories, beneath, name).map_err(|errno| os("open", &prefix, errno))?;
-            directories.iter().try_for_each(|directory| self.check_whole(directory, &prefix))?;
+            directories[1..].iter().try_for_each(|directory| self.kept(directory, &prefix).map(drop))?;
             // It only means something where there is a directory to hide.
             if hides && lower.is_none() && self.tidies {
                 fremovexattr(&directories[0], OPAQUE).map_err(|errno| os("unmark", &prefix, errno))?;
@@ -380,13 +383,12 @@ impl<'a> Pack<'a> {
                 return Ok(false);
             }
             xattrs = self.kept(file, &path)?;
-            if let Form::Layer(_) = self.form {
-                self.check_whole(file, &path)?;
-            }
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
             if let Some(lower) = lower
                 && let Ok(old) = open(lower, name, OFlags::NONBLOCK)
                 && self.kept(&old, &path)? == xattrs
-                && have_same_content(file, &old).map_err(|errno| os("read", &path, errno))?
+                && file::have_same_content(file, &old, size, &mut self.compared)
+                    .map_err(|errno| os("read", &path, errno))?
             {
                 return self.leave(parent, name, AtFlags::empty()).map(|()| true);
             }
@@ -400,14 +402,14 @@ impl<'a> Pack<'a> {
         while left > 0 {
             self.flush(BUFFER_BYTES / 2)?;
             let begin = self.out.len();
-            let most = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
-            self.out.resize(begin + most, 0);
-            let count = file::read_part(&file, &mut self.out[begin..])
-                .map_err(|errno| os("read", &entry.path, errno))?;
-            // A file that has become shorter goes on with zeros: its length has been told.
-            let count = if count == 0 { most } else { count };
-            self.out.truncate(begin + count);
-            left -= count as u64;
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            match file::read_into(&file, &mut self.out).map_err(|errno| os("read", &entry.path, errno))? {
+                // A file that has become shorter goes on with zeros: its length has been told.
+                0 => self.out.resize(begin + most.min(BUFFER_BYTES), 0),
+                // One that has become longer does not.
+                count => self.out.truncate(begin + count.min(most)),
+            }
+            left -= (self.out.len() - begin) as u64;
         }
         emit::pad(entry.size, &mut self.out);
         Ok(true)
@@ -484,22 +486,17 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
+    /// The extended attributes that come into the archive.
     fn kept(&mut self, node: &OwnedFd, path: &[u8]) -> Result<Vec<Xattr>> {
-        attributes::kept(node, &mut self.xattrs)
-            .map_err(|errno| os("read extended attributes of", path, errno))
-    }
-
-    /// What overlayfs keeps elsewhere is not in the upper directory, so that a layer of it would lack it.
-    fn check_whole(&self, node: &OwnedFd, path: &[u8]) -> Result<()> {
-        for name in ["trusted.overlay.redirect", "trusted.overlay.metacopy"] {
-            if !matches!(fgetxattr(node, name, &mut [0_u8; 0]), Err(Errno::NODATA | Errno::OPNOTSUPP)) {
-                let path = path.escape_ascii();
-                return Err(Error::Unsupported(format!(
-                    "make layer: {path} has {name}, which is not supported"
-                )));
-            }
+        let failed = |errno| os("read extended attributes of", path, errno);
+        let names = attributes::names(node, &mut self.xattrs).map_err(failed)?;
+        if let Form::Layer(_) = self.form
+            && let Some(name) = names.split(|byte| *byte == 0).find(|name| is_elsewhere(name))
+        {
+            let (path, name) = (path.escape_ascii(), name.escape_ascii());
+            return Err(Error::Unsupported(format!("make layer: {path} has {name}, which is not supported")));
         }
-        Ok(())
+        attributes::kept_of(node, names).map_err(failed)
     }
 }
 
@@ -551,6 +548,10 @@ fn is_opaque(directory: &OwnedFd) -> bool {
     matches!(fgetxattr(directory, OPAQUE, &mut value), Ok(1) if &value == b"y")
 }
 
+fn is_elsewhere(xattr: &[u8]) -> bool {
+    ELSEWHERE.iter().any(|name| name.as_bytes() == xattr)
+}
+
 fn has_same_owner(new: &Stat, old: &Stat) -> bool {
     (new.st_mode, new.st_uid, new.st_gid) == (old.st_mode, old.st_uid, old.st_gid)
 }
@@ -558,29 +559,6 @@ fn has_same_owner(new: &Stat, old: &Stat) -> bool {
 fn is_same(new: &Stat, old: &Stat) -> bool {
     has_same_owner(new, old)
         && (new.st_size, new.st_mtime, new.st_mtime_nsec) == (old.st_size, old.st_mtime, old.st_mtime_nsec)
-}
-
-fn have_same_content(new: &OwnedFd, old: &OwnedFd) -> Result<bool, Errno> {
-    let mut buffers = vec![0; 2 * COMPARE_BYTES];
-    let (a, b) = buffers.split_at_mut(COMPARE_BYTES);
-    let mut at = 0;
-    loop {
-        let count = rustix::io::pread(new, &mut *a, at)?;
-        let mut filled = 0;
-        while filled < count {
-            match rustix::io::pread(old, &mut b[filled..count], at + filled as u64)? {
-                0 => return Ok(false),
-                more => filled += more,
-            }
-        }
-        if a[..count] != b[..count] {
-            return Ok(false);
-        }
-        if count == 0 {
-            return Ok(true);
-        }
-        at += count as u64;
-    }
 }
 
 fn os(operation: &'static str, path: &[u8], errno: Errno) -> Error {

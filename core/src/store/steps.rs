@@ -1,7 +1,11 @@
 //! What came of build steps, each under its key: a hash of everything that the step depends on. Their layers stay as long
 //! as they do.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, Timestamps};
@@ -18,6 +22,8 @@ use crate::{
 
 /// The directory of the data root.
 const CACHE: &str = "cache";
+/// What names of files there begin with that say which layer a line of a Dockerfile has come to.
+const LATEST: &str = "latest-";
 /// Longest record of a step, in bytes.
 const RECORD_LIMIT: usize = 1 << 20;
 
@@ -74,6 +80,14 @@ pub struct CachedStep {
     pub used: Time,
 }
 
+fn latest_name(line: &Digest) -> String {
+    format!("{LATEST}{}", line.hex().as_str())
+}
+
+fn latest(line: &Digest) -> String {
+    format!("{CACHE}/{}", latest_name(line))
+}
+
 fn path(key: &Digest) -> String {
     format!("{CACHE}/{}", key.hex().as_str())
 }
@@ -116,6 +130,35 @@ impl Store {
         steps.into_iter().max_by_key(|step| (step.used, step.record.created_ns)).map(|step| step.record)
     }
 
+    /// The layer that the line with this hash has come to when it was made last, if anybody knows and it is still there.
+    pub fn latest_layer(&self, line: &Digest) -> Option<DiffId> {
+        let text = file::read(&self.root, latest(line), 100).ok()?;
+        let layer = DiffId(Digest::parse(core::str::from_utf8(&text).ok()?).ok()?);
+        self.has_layer(&layer).then_some(layer)
+    }
+
+    /// Says so, for the next time. Nobody depends on it.
+    pub fn set_latest_layer(&self, line: &Digest, layer: &DiffId) {
+        if let Ok(cache) = file::directory(&self.root, CACHE) {
+            let _ = file::replace(&cache, latest_name(line).as_str(), layer.to_string().as_bytes(), 0o600);
+        }
+    }
+
+    /// Forgets which lines have come to layers that are not there any more.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn forget_latest(&self, _alone: &Locked) -> Result<()> {
+        for name in self.listed(CACHE)? {
+            let line = name.strip_prefix(LATEST).and_then(Digest::from_hex);
+            if line.is_some_and(|line| self.latest_layer(&line).is_none()) {
+                let path = format!("{CACHE}/{name}");
+                rustix::fs::unlinkat(&self.root, path.as_str(), AtFlags::empty()).context("remove", path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a step off the shelf. What only it needed goes with the next collection.
     ///
     /// # Errors
@@ -149,19 +192,26 @@ mod tests {
         file::subdirectory(tree.directory(), "tree", 0o755).unwrap();
         let (layer, key) = (DiffId(Digest::of(b"layer")), Digest::of(b"key"));
         let record = StepRecord { layer: Some(layer), instruction: "RUN x".into(), ..StepRecord::default() };
+        let line = Digest::of(b"line");
         assert_eq!(store.step(&locked, &key), None);
         let publication = store.publication(&locked).unwrap().layer(&layer, &tree, &LayerFacts::default());
         publication.unwrap().step(&key, &record).unwrap().commit().unwrap();
         assert_eq!(store.step(&locked, &key), Some(record.clone()));
         assert_eq!(store.steps().unwrap()[0].record, record);
+        assert_eq!(store.latest_layer(&line), None);
+        store.set_latest_layer(&line, &layer);
+        assert_eq!(store.latest_layer(&line), Some(layer));
         drop(locked);
         let alone = store.alone().unwrap();
         let mut removed = store.removal(&alone).unwrap();
         store.collect(&alone, &[], &mut removed).unwrap();
-        assert!(removed.layers.is_empty() && store.has_layer(&layer));
+        store.forget_latest(&alone).unwrap();
+        assert!(removed.layers.is_empty() && store.latest_layer(&line) == Some(layer));
         store.forget_step(&alone, &key, &mut removed).unwrap();
         store.collect(&alone, &[], &mut removed).unwrap();
         assert_eq!((removed.layers.as_slice(), store.has_layer(&layer)), (&[layer][..], false));
+        store.forget_latest(&alone).unwrap();
+        assert_eq!(store.listed(CACHE).unwrap(), [""; 0]);
         // Without its layer a step is worth nothing.
         let publication = store.publication(&alone).unwrap().step(&key, &record).unwrap();
         publication.commit().unwrap();

@@ -3,29 +3,37 @@
 //! The tree is this process's own: nobody else changes it meanwhile. Links in the destination are followed inside it; what is
 //! copied into a directory never follows any.
 
-use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, copy_file_range,
-        fstat, linkat, mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+        fstat, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
 
 use super::{
     Document, Selection, archive,
+    hashes::Hashes,
     source::{below, or_dot, split},
-    sum::{changed, escaped},
-    walk::{Item, Node, is_directory},
+    sum::{Sums, changed, escaped},
+    walk::{Facts, Item, Node, facts_of, is_directory},
 };
 use crate::{
     Context, Error, Result,
     clock::Time,
+    digest::Digest,
     file,
     layer::{
-        attributes::{self, Attributes, Maker},
+        attributes::{self, Attributes, Maker, Skipped},
         pax::Xattr,
         place::{self, Owner, Replace, Rules},
     },
@@ -41,24 +49,47 @@ pub struct Copied {
     pub changed: Option<Vec<u8>>,
 }
 
+/// Where a copy goes.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    /// The root of the tree, which is also where names of users are looked up.
+    pub tree: BorrowedFd<'a>,
+    /// If that is an overlay, its upper directory; otherwise the same. What has nothing below it is made there: one file
+    /// system less to go through, and one where files can get further names.
+    pub upper: BorrowedFd<'a>,
+    /// What the same copy has come to before, in a tree that nobody changes any more: a file that is the same again needs only
+    /// another name.
+    pub before: Option<BorrowedFd<'a>>,
+    /// Are told of the copies' hashes, unless the tree is going to change.
+    pub hashes: Option<&'a mut Hashes>,
+}
+
+impl<'a> Ground<'a> {
+    /// A tree that is no overlay.
+    pub fn plain(tree: BorrowedFd<'a>) -> Self {
+        Ground { tree, upper: tree, before: None, hashes: None }
+    }
+}
+
 impl Selection<'_> {
-    /// Copies all of it into the tree of `into`. Names of users are those of the image whose root is `users`.
+    /// Copies all of it.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what can't take the place of what is there, for users that are not known and archives that can't be
     /// read; [`Error::Conflict`] if something of it is gone; of the file system.
-    pub fn copy(&self, into: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<Copied> {
-        let owner = self.request.chown.as_deref().map(|wanted| owner(users, wanted)).transpose()?;
+    pub fn copy(&self, ground: Ground<'_>) -> Result<Copied> {
+        let owner = self.request.chown.as_deref().map(|wanted| owner(ground.tree, wanted)).transpose()?;
         let mut copier = Copier {
             selection: self,
-            into,
+            ground,
             owner,
+            named: BTreeSet::new(),
             buffer: Vec::new(),
             has_ranges: true,
             copied: Copied::default(),
         };
-        for item in &self.items {
-            copier.item(item)?;
+        for (number, item) in self.items.iter().enumerate() {
+            copier.item(item, self.sums.get(number))?;
         }
         for document in &self.request.documents {
             copier.document(document)?;
@@ -83,12 +114,26 @@ pub fn owner(users: BorrowedFd<'_>, wanted: &str) -> Result<(u32, u32)> {
 
 struct Copier<'a> {
     selection: &'a Selection<'a>,
-    into: BorrowedFd<'a>,
+    ground: Ground<'a>,
     owner: Option<(u32, u32)>,
+    /// The files of [`Ground::before`] that have got a name: two files don't become one.
+    named: BTreeSet<(u64, u64)>,
     buffer: Vec<u8>,
     /// The kernel can copy from the one file system to the other.
     has_ranges: bool,
     copied: Copied,
+}
+
+/// What is copied.
+#[derive(Clone, Copy)]
+struct Original<'a> {
+    node: &'a Node,
+    directory: &'a OwnedFd,
+    name: &'a [u8],
+    /// From the root of its tree.
+    path: &'a [u8],
+    /// The hash of its content and its extended attributes, if that is known.
+    sum: Option<&'a Digest>,
 }
 
 /// Where a node goes.
@@ -97,13 +142,24 @@ struct Place<'a> {
     name: &'a [u8],
     /// From the root of the tree.
     path: &'a [u8],
+    /// The directory is one in [`Ground::upper`] that has come with this copy.
+    is_new: bool,
+    /// What that directory was before.
+    before: Option<&'a OwnedFd>,
+}
+
+impl<'a> Place<'a> {
+    /// In a directory that may have been there before.
+    fn there(directory: &'a OwnedFd, name: &'a [u8], path: &'a [u8]) -> Self {
+        Place { directory, name, path, is_new: false, before: None }
+    }
 }
 
 /// The first name that a file with several has got.
 type Names = BTreeMap<(u64, u64), Vec<u8>>;
 
 impl Copier<'_> {
-    fn item(&mut self, item: &Item) -> Result<()> {
+    fn item(&mut self, item: &Item, sums: Option<&Sums>) -> Result<()> {
         let (target, there) = self.target()?;
         if item.is_directory() {
             match there {
@@ -111,7 +167,7 @@ impl Copier<'_> {
                 Some(there) if !is_directory(&there) => return Err(not_a_directory(&target)),
                 Some(_) => {}
             }
-            return self.children(item, &target);
+            return self.children(item, sums, &target, there.is_none());
         }
         let relative = item.path_of(b"");
         if self.selection.request.unpack && item.nodes[0].facts.kind() == FileType::RegularFile {
@@ -122,9 +178,15 @@ impl Copier<'_> {
         }
         let path = within(target, there, &item.name);
         let directory = self.make_directories(split(&path).0)?;
-        let place = Place { directory: &directory, name: split(&path).1, path: &path };
-        let from = self.open_directory(split(&relative).0)?;
-        self.node(&item.nodes[0], &from, split(&relative).1, &relative, &place, &mut Names::new())
+        let place = Place::there(&directory, split(&path).1, &path);
+        let original = Original {
+            node: &item.nodes[0],
+            directory: &self.open_directory(split(&relative).0)?,
+            name: split(&relative).1,
+            path: &relative,
+            sum: sums.and_then(|sums| sums.get(&0)),
+        };
+        self.node(&original, &place, &mut Names::new())
     }
 
     /// The destination without links, with the directories that have to be there, and what is there already.
@@ -134,7 +196,7 @@ impl Copier<'_> {
         let needed = if is_named { split(destination).0 } else { destination };
         drop(self.make_directories(needed)?);
         let target = self.follow(destination)?;
-        let there = match file::without_links(self.into, or_dot(&target), OFlags::PATH) {
+        let there = match file::without_links(self.ground.tree, or_dot(&target), OFlags::PATH) {
             Err(Errno::NOENT) => None,
             other => {
                 let node = other.map_err(|errno| os("open", &target, errno))?;
@@ -145,7 +207,7 @@ impl Copier<'_> {
     }
 
     fn follow(&self, path: &[u8]) -> Result<Vec<u8>> {
-        file::follow(self.into, path, &mut |_| Ok(())).map_err(|errno| os("open", path, errno))
+        file::follow(self.ground.tree, path, &mut |_| Ok(())).map_err(|errno| os("open", path, errno))
     }
 
     /// Makes a directory with all its parents, and opens it.
@@ -153,7 +215,7 @@ impl Copier<'_> {
         let path = self.follow(path)?;
         let open = |path: &[u8]| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            file::without_links(self.into, or_dot(path), flags)
+            file::without_links(self.ground.tree, or_dot(path), flags)
         };
         let mut here = match open(&path) {
             Err(Errno::NOENT) => open(b"").map_err(|errno| os("open", b"", errno))?,
@@ -180,29 +242,39 @@ impl Copier<'_> {
         Ok(here)
     }
 
-    /// Copies what is in a directory into one that is there.
-    fn children(&mut self, item: &Item, target: &[u8]) -> Result<()> {
+    /// Copies what is in a directory into one that is there, and may have come with this copy.
+    fn children(&mut self, item: &Item, sums: Option<&Sums>, target: &[u8], is_new: bool) -> Result<()> {
         let mut names = Names::new();
         let mut made = vec![true; item.nodes.len()];
-        let mut parent: Option<(u32, Vec<u8>, [OwnedFd; 2])> = None;
+        made[0] = is_new;
+        let mut parent: Option<(u32, Vec<u8>, [OwnedFd; 2], Option<OwnedFd>)> = None;
         for (at, node) in item.nodes.iter().enumerate().skip(1) {
             if parent.as_ref().is_none_or(|(number, ..)| *number != node.parent) {
                 let relative = item.relative(node.parent as usize);
                 let from = self.open_directory(&item.path_of(&relative))?;
-                let to = joined(target, &relative);
-                let flags = OFlags::PATH | OFlags::DIRECTORY;
-                let to = file::without_links(self.into, or_dot(&to), flags)
-                    .map_err(|errno| os("open", &to, errno))?;
-                parent = Some((node.parent, relative, [from, to]));
+                let path = joined(target, &relative);
+                let open = |root| file::without_links(root, or_dot(&path), OFlags::PATH | OFlags::DIRECTORY);
+                let to = open(self.root(made[node.parent as usize]));
+                let to = to.map_err(|errno| os("open", &path, errno))?;
+                let before = self.ground.before.and_then(|root| open(root).ok());
+                parent = Some((node.parent, relative, [from, to], before));
             }
-            let Some((_, relative, [from, to])) = &parent else { continue };
+            let Some((_, relative, [from, to], before)) = &parent else { continue };
             let path = joined(target, &below(relative, &node.name));
-            let place = Place { directory: to, name: &node.name, path: &path };
+            let is_new = made[node.parent as usize];
+            let place =
+                Place { directory: to, name: &node.name, path: &path, is_new, before: before.as_ref() };
             if node.facts.kind() == FileType::Directory {
                 made[at] = self.directory(&place)?;
             } else {
-                let source = item.path_of(&below(relative, &node.name));
-                self.node(node, from, &node.name, &source, &place, &mut names)?;
+                let original = Original {
+                    node,
+                    directory: from,
+                    name: &node.name,
+                    path: &item.path_of(&below(relative, &node.name)),
+                    sum: sums.and_then(|sums| sums.get(&(at as u32))),
+                };
+                self.node(&original, &place, &mut names)?;
             }
         }
         // When nothing changes their times any more. With --parents those that were there stay as they are.
@@ -211,7 +283,7 @@ impl Copier<'_> {
         for at in directories.filter(|at| item.nodes[*at].facts.kind() == FileType::Directory) {
             let (path, node) = (joined(target, &item.relative(at)), &item.nodes[at]);
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            let directory = file::without_links(self.into, path.as_slice(), flags)
+            let directory = file::without_links(self.ground.tree, path.as_slice(), flags)
                 .map_err(|errno| os("open", &path, errno))?;
             self.attributes(node, node.xattrs.clone()).apply(&directory, Maker::unknown(), escaped(&path))?;
         }
@@ -234,17 +306,12 @@ impl Copier<'_> {
         }
     }
 
-    /// Copies what is no directory, which has the name `name` in `from`, in the place of whatever but a directory is there.
-    fn node(
-        &mut self,
-        node: &Node,
-        from: &OwnedFd,
-        name: &[u8],
-        source: &[u8],
-        place: &Place<'_>,
-        names: &mut Names,
-    ) -> Result<()> {
-        self.clear(place)?;
+    /// Copies what is no directory, in the place of whatever but a directory is there.
+    fn node(&mut self, original: &Original<'_>, place: &Place<'_>, names: &mut Names) -> Result<()> {
+        let node = original.node;
+        if !place.is_new {
+            self.clear(place)?;
+        }
         let failed = |errno| os("create", place.path, errno);
         match node.facts.kind() {
             FileType::RegularFile => {
@@ -254,12 +321,13 @@ impl Copier<'_> {
                     }
                     names.insert(node.facts.identity, place.path.into());
                 }
-                return self.file(node, from, name, source, place);
+                return self.file(original, place);
             }
+            FileType::Symlink if self.name_again(original, place) => return Ok(()),
             FileType::Symlink => symlinkat(&*node.link, place.directory, place.name).map_err(failed)?,
             kind => {
                 if kind == FileType::CharacterDevice && node.facts.device == 0 {
-                    let path = escaped(source);
+                    let path = escaped(original.path);
                     return Err(Error::Invalid(format!("\"/{path}\" is a whiteout, which can't be copied")));
                 }
                 let mode = Mode::from_raw_mode(self.selection.mode_of(node) & 0o7777);
@@ -280,20 +348,18 @@ impl Copier<'_> {
     /// Another name of a file that was copied just now.
     fn link(&self, first: &[u8], place: &Place<'_>) -> Result<(), Errno> {
         let (directory, name) = split(first);
-        let directory = file::without_links(self.into, or_dot(directory), OFlags::PATH | OFlags::DIRECTORY)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let directory = file::without_links(self.root(place.is_new), or_dot(directory), flags)?;
         linkat(&directory, name, place.directory, place.name, AtFlags::empty())
     }
 
-    fn file(
-        &mut self,
-        node: &Node,
-        from: &OwnedFd,
-        name: &[u8],
-        source: &[u8],
-        place: &Place<'_>,
-    ) -> Result<()> {
+    fn file(&mut self, original: &Original<'_>, place: &Place<'_>) -> Result<()> {
+        if self.name_again(original, place) {
+            return Ok(());
+        }
+        let Original { node, directory, name, path: source, sum } = *original;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = match openat(from, name, flags, Mode::empty()) {
+        let opened = match openat(directory, name, flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(changed(source)),
             other => other.map_err(|errno| os("open", source, errno))?,
         };
@@ -306,10 +372,48 @@ impl Copier<'_> {
         self.content(&opened, &made, size).map_err(|errno| os("write", place.path, errno))?;
         let xattrs = attributes::kept(&opened, &mut self.buffer)
             .map_err(|errno| os("read extended attributes of", source, errno))?;
-        self.attributes(node, xattrs).apply(&made, Maker::unknown(), escaped(place.path))?;
+        let skipped = self.attributes(node, xattrs).apply(&made, Maker::unknown(), escaped(place.path))?;
         let after = fstat(&opened).map_err(|errno| os("stat", source, errno))?;
         self.note(node, &after, source);
+        // What overlayfs says of it is not what its upper directory does.
+        if let (Some(hashes), Some(sum), true) = (&mut self.ground.hashes, sum, place.is_new)
+            && node.facts.is_still(&after)
+            && skipped == Skipped::None
+            && let Ok(facts) = facts_of(made.as_fd())
+        {
+            hashes.put(&facts, *sum);
+        }
         Ok(())
+    }
+
+    /// Gives the file or the link that had this place before one more name, if what is to come there is known to be the
+    /// same. Whatever is against that is only a reason to copy it.
+    fn name_again(&mut self, original: &Original<'_>, place: &Place<'_>) -> bool {
+        let Original { node, sum, .. } = original;
+        let stat = |at| statat(at, place.name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Facts::of(&stat));
+        let (Some(before), true) = (place.before, place.is_new) else { return false };
+        let Ok(facts) = stat(before) else { return false };
+        let wanted = self.attributes(node, Vec::new());
+        let mtime = self.clamped(node.facts.mtime);
+        let Some(hashes) = &mut self.ground.hashes else { return false };
+        let is_same = facts.kind() == node.facts.kind()
+            && (facts.size, facts.mtime) == (node.facts.size, mtime)
+            && (facts.mode & 0o7777, facts.uid, facts.gid) == (wanted.mode, wanted.uid, wanted.gid)
+            && !self.named.contains(&facts.identity)
+            && match sum {
+                Some(sum) => hashes.find(&facts).as_ref() == Some(sum),
+                None => readlinkat(before, place.name, Vec::new())
+                    .is_ok_and(|link| link.to_bytes() == &*node.link),
+            };
+        if !is_same || linkat(before, place.name, place.directory, place.name, AtFlags::empty()).is_err() {
+            return false;
+        }
+        self.named.insert(facts.identity);
+        // That has changed the last of its times.
+        if let (Some(sum), Ok(facts)) = (sum, stat(place.directory)) {
+            hashes.put(&facts, **sum);
+        }
+        true
     }
 
     /// Removes what is there, if it is no directory.
@@ -365,7 +469,7 @@ impl Copier<'_> {
         let path = within(target, there, document.name.as_bytes());
         let (directory, name) = split(&path);
         let directory = self.make_directories(directory)?;
-        let place = Place { directory: &directory, name, path: &path };
+        let place = Place::there(&directory, name, &path);
         self.clear(&place)?;
         let made = self.create(&place)?;
         file::write_all(&made, &document.content).map_err(|errno| os("write", &path, errno))?;
@@ -388,12 +492,17 @@ impl Copier<'_> {
         rewound.map_err(|errno| os("seek", &source, errno))?;
         let owner = self.owner.map_or(Owner::Stated, |(uid, gid)| Owner::Given(uid, gid));
         let rules = Rules { replace: Replace::Anything, owner, rename: None };
-        let root = self.into.try_clone_to_owned().context("duplicate", "root")?;
+        let root = self.ground.tree.try_clone_to_owned().context("duplicate", "root")?;
         let mut read = |buffer: &mut [u8]| archive::read(opened.as_fd(), buffer);
         place::place(&mut read, root, target, &rules).map_err(|error| of_source(&source, error))?;
         let after = fstat(&opened).map_err(|errno| os("stat", &source, errno))?;
         self.note(&item.nodes[0], &after, &source);
         Ok(())
+    }
+
+    /// Where a place is looked up from.
+    fn root(&self, is_new: bool) -> BorrowedFd<'_> {
+        if is_new { self.ground.upper } else { self.ground.tree }
     }
 
     fn note(&mut self, node: &Node, after: &Stat, source: &[u8]) {

@@ -43,32 +43,18 @@ pub struct Line {
 }
 
 /// Hashes of the files of an item, by their numbers.
-type Sums = BTreeMap<u32, Digest>;
+pub(super) type Sums = BTreeMap<u32, Digest>;
 
 impl Selection<'_> {
-    /// The digest of all that is selected.
+    /// The digest of all that is selected, and what it is made of, where that is wanted.
     ///
     /// # Errors
     /// Of the file system: for a file that can't be read, or is not there any more.
-    pub fn digest(&self, hashes: &mut Hashes) -> Result<Digest> {
-        self.sum(hashes, None)
-    }
-
-    /// What the digest is made of.
-    ///
-    /// # Errors
-    /// As [`Selection::digest`].
-    pub fn listing(&self, hashes: &mut Hashes) -> Result<Vec<Line>> {
-        let mut lines = Vec::with_capacity(self.count());
-        self.sum(hashes, Some(&mut lines))?;
-        Ok(lines)
-    }
-
-    fn sum(&self, hashes: &mut Hashes, mut lines: Option<&mut Vec<Line>>) -> Result<Digest> {
-        let sums = self.sums(hashes)?;
+    pub fn digest(&mut self, hashes: &mut Hashes, mut lines: Option<&mut Vec<Line>>) -> Result<Digest> {
+        self.sums = self.sums(hashes)?;
         let mut all = Sum(Hasher::new());
         all.field(b"files 1");
-        for (item, sums) in self.items.iter().zip(&sums) {
+        for (item, sums) in self.items.iter().zip(&self.sums) {
             // A directory gives only what is in it.
             all.field(if item.is_directory() { b"in" } else { b"as" });
             all.field(if item.is_directory() { b"" } else { &item.name });

@@ -62,7 +62,7 @@ impl Scratch {
     fn copy(&self, ignore: &str, request: &Request) -> Result<Copied> {
         let (tree, image) = (self.at("tree"), self.at("image"));
         let ignore = Patterns::parse(ignore.as_bytes()).unwrap();
-        let copied = select(tree.as_fd(), Some(&ignore), request)?.copy(image.as_fd(), image.as_fd());
+        let copied = select(tree.as_fd(), Some(&ignore), request)?.copy(Ground::plain(image.as_fd()));
         assert_eq!(file::read(&self.outer, "canary", 100).unwrap(), b"alive");
         copied
     }
@@ -70,7 +70,7 @@ impl Scratch {
     fn digest(&self, request: &Request) -> Digest {
         let tree = self.at("tree");
         let mut hashes = self.hashes();
-        let digest = select(tree.as_fd(), None, request).unwrap().digest(&mut hashes).unwrap();
+        let digest = select(tree.as_fd(), None, request).unwrap().digest(&mut hashes, None).unwrap();
         hashes.save();
         digest
     }
@@ -553,12 +553,13 @@ fn a_file_is_read_again_only_if_it_changed_or_has_just_been_written() {
     // It is what is remembered that is taken.
     let mut hashes = scratch.hashes();
     let tree = scratch.at("tree");
-    let selection = select(tree.as_fd(), None, &request).unwrap();
+    let mut selection = select(tree.as_fd(), None, &request).unwrap();
     let facts = selection.items[0].nodes[1].facts;
     hashes.put(&facts, Digest::of(b"another"));
     hashes.save();
     assert_ne!(scratch.digest(&request), first);
-    let lines = selection.listing(&mut scratch.hashes()).unwrap();
+    let mut lines = Vec::new();
+    selection.digest(&mut scratch.hashes(), Some(&mut lines)).unwrap();
     let shown: Vec<_> = lines.iter().map(|line| (line.path.as_slice(), line.mode, line.hash)).collect();
     let (a, b) = (Digest::of(b"another"), Digest::of(b"2"));
     assert_eq!(shown, [(&b"a"[..], 0o100_644, Some(a)), (b"b", 0o100_644, Some(b))]);
@@ -577,7 +578,7 @@ fn a_change_between_the_digest_and_the_copy_is_told() {
     let (tree, image) = (scratch.at("tree"), scratch.at("image"));
     plant(&tree, "d/a=1 d/b=2");
     let request = request("d", "/n/");
-    let selection = select(tree.as_fd(), None, &request).unwrap();
+    let mut selection = select(tree.as_fd(), None, &request).unwrap();
     rustix::fs::unlinkat(&tree, "d/b", AtFlags::empty()).unwrap();
     plant(&tree, "d/b=3");
     let copied = selection.copy(image.as_fd(), image.as_fd()).unwrap();
@@ -587,7 +588,7 @@ fn a_change_between_the_digest_and_the_copy_is_told() {
     symlinkat("../../canary", &tree, "d/b").unwrap();
     let error = selection.copy(image.as_fd(), image.as_fd()).unwrap_err();
     assert_eq!(error.to_string(), "\"/d/b\" has changed while it was looked at");
-    assert!(selection.digest(&mut scratch.hashes()).is_err());
+    assert!(selection.digest(&mut scratch.hashes(), None).is_err());
     // The directory too.
     file::remove_tree(&tree, "d").unwrap();
     symlinkat("/etc", &tree, "d").unwrap();

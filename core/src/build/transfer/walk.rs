@@ -88,8 +88,9 @@ impl Facts {
     /// Whether it is the same file, unchanged.
     pub fn is_still(&self, stat: &Stat) -> bool {
         let now = Facts::of(stat);
-        // Another name elsewhere changes no content, but changes the last of these times.
-        now == Facts { links: now.links, ..*self }
+        // Another name elsewhere changes no content, but the last of these times.
+        let ctime = if now.links == self.links { self.ctime } else { now.ctime };
+        now == Facts { links: now.links, ctime, ..*self }
     }
 }
 

@@ -111,9 +111,9 @@ impl<'a> Build<'a> {
             if mount.kind == MountKind::Bind || is_cache && !mount.from.is_empty() {
                 let (tree, ignore) = self.mount_tree(stage, line, mount)?;
                 let request = content_of(mount, ignore.is_none());
-                let selection = transfer::select(tree.as_fd(), ignore, &request)
+                let mut selection = transfer::select(tree.as_fd(), ignore, &request)
                     .map_err(|error| self.wrong(line, error.to_string()))?;
-                let digest = selection.digest(self.hashes)?;
+                let digest = selection.digest(self.hashes, None)?;
                 key.add("mounted files", digest.to_string().as_bytes());
                 if is_cache {
                     // What begins with other files is another cache.
@@ -291,7 +291,7 @@ impl<'a> Build<'a> {
             let request = content_of(mount, true);
             let selection = transfer::select(tree.as_fd(), None, &request)
                 .map_err(|error| self.wrong(line, error.to_string()))?;
-            if let Some(path) = selection.copy(made.as_fd(), made.as_fd())?.changed {
+            if let Some(path) = selection.copy(transfer::Ground::plain(made.as_fd()))?.changed {
                 return Err(transfer::changed(&path));
             }
             let path = request.sources[0].as_str();

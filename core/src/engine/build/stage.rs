@@ -19,11 +19,11 @@ use crate::{
         plan::{self, Base},
         progress::{Event, Number},
         state::{State, join},
-        transfer::{self, Document, Request},
+        transfer::{self, Document, Ground, Request},
     },
     clock::{self, Time},
     container::{config::Config, record::HOST_IMAGE},
-    digest::{DiffId, Digest},
+    digest::{DiffId, Digest, Hasher},
     dockerfile::{
         Instruction, Line, Source, Stage,
         command::{Command, Transfer},
@@ -310,6 +310,7 @@ impl<'a> Build<'a> {
                 let bench = Bench::new(engine, layers)?;
                 make(self, begun.number, done, &bench)?;
                 let (fresh, record) = made(bench.layer(engine, self.epoch())?);
+                self.writeback.came(record.size_bytes);
                 let took_ns = clock::monotonic() - begun.at;
                 let record = StepRecord { instruction: instruction.into(), inputs, files, took_ns, ..record };
                 self.shelve(&engine.store.share()?, &key, &record, fresh.as_ref())?;
@@ -419,32 +420,66 @@ impl<'a> Build<'a> {
             let users = Bench::new(self.engine, &done.state.layers)?.lower()?;
             request.number_owner(users.as_fd()).map_err(|error| self.wrong(line, error.to_string()))?;
         }
-        let selection = transfer::select(tree.as_fd(), ignore, &request)
+        let mut selection = transfer::select(tree.as_fd(), ignore, &request)
             .map_err(|error| self.wrong(line, error.to_string()))?;
         let layers = if apart { &[][..] } else { &done.state.layers };
         let mut key = self.key("copy", layers);
         request.describe(&mut |name, value| key.add(name, value));
-        let digest = selection.digest(self.hashes).map_err(|error| self.wrong(line, error.to_string()))?;
+        let mut listing = Vec::new();
+        let lines = (selection.count() <= FILES_KEPT).then_some(&mut listing);
+        let digest =
+            selection.digest(self.hashes, lines).map_err(|error| self.wrong(line, error.to_string()))?;
         key.add("files", digest.to_string().as_bytes());
-        if selection.count() <= FILES_KEPT {
-            let listing = selection.listing(self.hashes)?;
-            key.files.extend(listing.into_iter().map(|line| StepFile {
-                path: String::from_utf8_lossy(&line.path).into_owned(),
-                mode: line.mode,
-                hash: line.hash.map(|hash| hash.hex().short().into()).unwrap_or_default(),
-            }));
-        }
+        key.files.extend(listing.into_iter().map(|line| StepFile {
+            path: String::from_utf8_lossy(&line.path).into_owned(),
+            mode: line.mode,
+            hash: line.hash.map(|hash| hash.hex().short().into()).unwrap_or_default(),
+        }));
         let created_by = format!("{} # buildkit", line.text);
-        let copy = |_: &mut Self, _, _: &mut Done, bench: &Bench| {
+        let identity = self.identity(stage, line);
+        let store = &self.engine.store;
+        let copy = |build: &mut Self, _, _: &mut Done, bench: &Bench| {
+            let upper = bench.upper()?;
             // Without a view, nothing in a layer of its own says that a directory is new and hides what it is laid on.
-            let view = if apart { bench.upper()? } else { bench.view()? };
-            match selection.copy(view.as_fd(), view.as_fd())?.changed {
+            let view = if apart { None } else { Some(bench.view()?) };
+            // What is made now is the layer, if it becomes one and no time in it has to change for that.
+            let stays = !bench.is_on_host() && build.epoch().is_none();
+            let before = store.latest_layer(&identity).filter(|_| stays);
+            let before = before.and_then(|layer| store.open_layers(&[layer]).ok());
+            let ground = Ground {
+                tree: view.as_ref().unwrap_or(&upper).as_fd(),
+                upper: upper.as_fd(),
+                before: before.as_ref().and_then(|layers| layers.first()).map(AsFd::as_fd),
+                hashes: stays.then_some(&mut *build.hashes),
+            };
+            let copied = selection.copy(ground)?;
+            build.writeback.came(selection.size_bytes());
+            match copied.changed {
                 None => Ok(()),
                 // Its key would mean something else.
                 Some(path) => Err(transfer::changed(&path)),
             }
         };
-        self.step(stage, done, Work { begun, key, created_by, apart }, copy)
+        let layers = done.state.layers.len();
+        self.step(stage, done, Work { begun, key, created_by, apart }, copy)?;
+        if let Some(layer) = done.state.layers.get(layers) {
+            store.set_latest_layer(&identity, layer);
+        }
+        Ok(())
+    }
+
+    /// By which a line is known from one build of the same thing to the next.
+    fn identity(&self, stage: usize, line: &Line<'_>) -> Digest {
+        let Task { file, options, .. } = self.task;
+        let mut identity = Hasher::new();
+        let mut add = |text: &str| {
+            identity.update(&(text.len() as u64).to_le_bytes());
+            identity.update(text.as_bytes());
+        };
+        add(&line.text);
+        add(file.stages[stage].name.unwrap_or_default());
+        options.tags.iter().for_each(|tag| add(tag));
+        identity.finish()
     }
 
     fn request(

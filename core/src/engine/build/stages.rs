@@ -29,6 +29,7 @@ use crate::{
     container::record::HOST_IMAGE,
     digest::Digest,
     file, fork,
+    store::Writeback,
 };
 
 const EVENT: u8 = b'e';
@@ -49,6 +50,7 @@ struct Site<'a> {
     task: Task<'a>,
     tell: &'a mut Tell<'a>,
     hashes: Hashes,
+    writeback: Writeback,
     kept: Kept,
     /// The stages that are finished.
     done: BTreeMap<usize, Done>,
@@ -81,9 +83,9 @@ impl Engine {
         target: usize,
         tell: &'a mut Tell<'a>,
     ) -> Result<State> {
-        let hashes = Hashes::load(&self.data);
-        let (kept, done) = (Kept::new(), BTreeMap::new());
-        let mut site = Site { engine: self, task, tell, hashes, kept, done, running: Vec::new(), next: 0 };
+        let (hashes, writeback) = (Hashes::load(&self.data), self.store.writeback()?);
+        let (kept, done, running) = (Kept::new(), BTreeMap::new(), Vec::new());
+        let mut site = Site { engine: self, task, tell, hashes, writeback, kept, done, running, next: 0 };
         let built = site.build(stages);
         // Those who are still at work notice that nobody listens.
         let children: Vec<fork::Child> = site.running.drain(..).map(|worker| worker.child).collect();
@@ -133,8 +135,8 @@ impl Site<'_> {
 
     /// The beginning of work in this process.
     fn begin(&mut self) -> Build<'_> {
-        let Site { engine, task, hashes, kept, tell, done, next, .. } = self;
-        Build { engine, task: *task, hashes, kept, tell: &mut **tell, next: *next, done }
+        let Site { engine, task, hashes, writeback, kept, tell, done, next, .. } = self;
+        Build { engine, task: *task, hashes, writeback, kept, tell: &mut **tell, next: *next, done }
     }
 
     /// Builds a stage in this process.
@@ -159,11 +161,12 @@ impl Site<'_> {
         keep.push(reporter.as_fd());
         let build = |kept: &mut Kept| -> Result<State> {
             let engine = engine.again()?;
-            let mut hashes = Hashes::load(&engine.data);
+            let (mut hashes, mut writeback) = (Hashes::load(&engine.data), engine.store.writeback()?);
             let tell: &mut Tell<'_> = &mut |event| send(&reporter, EVENT, &json(&event));
-            let mut build = Build { engine: &engine, task, hashes: &mut hashes, kept, tell, next: 0, done };
+            let (hashes, writeback) = (&mut hashes, &mut writeback);
+            let mut build = Build { engine: &engine, task, hashes, writeback, kept, tell, next: 0, done };
             let built = build.stage(stage, base, host.as_ref().map(Bench::held_twice).transpose()?);
-            hashes.save();
+            build.hashes.save();
             built.map(|done| done.state)
         };
         let child = fork::child(&keep, || {
