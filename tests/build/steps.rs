@@ -1,6 +1,6 @@
 //! What the steps do: the cache, the mounts of `RUN`, stages, this machine as a stage, the cache's size.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use crate::{
     build, cached, context,
@@ -176,6 +176,78 @@ fn a_layer_may_be_there_twice() {
     let layers: Vec<&str> = layers.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(layers[1], layers[3], "{layers:?}");
     assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/both", "/a"]), "a\nb\na\n");
+}
+
+#[test]
+fn unchanged_files_of_a_copy_are_on_the_disk_once_and_its_layer_is_as_if_they_were_not() {
+    let scratch = with_box(&[]);
+    let path = context(
+        &scratch,
+        &[
+            ("Dockerfile", "FROM box\nRUN mkdir /there\nCOPY . /app/\nCOPY d /there/\n"),
+            ("d/same", "same\n"),
+            ("d/changes", "old\n"),
+            ("d/deep/also", "also\n"),
+        ],
+    );
+    std::os::unix::fs::symlink("same", path.join("d/link")).unwrap();
+    let built = |scratch: &Scratch| {
+        let (code, id, error) = build(scratch, &["-q", "-t", "it"]);
+        assert_eq!(code, 0, "{error}");
+        let layers = scratch.text(&["inspect", "-f", "{{json .RootFS.Layers}}", id.trim()]);
+        (id.trim().to_string(), serde_json::from_str::<Vec<String>>(&layers).unwrap())
+    };
+    let file = |layer: &str, path: &str| {
+        let tree = scratch.path("data").join("layers").join(layer.trim_start_matches("sha256:")).join("tree");
+        fs::symlink_metadata(tree.join(path)).unwrap()
+    };
+    let (first, old) = built(&scratch);
+    fs::write(path.join("d/changes"), "new\n").unwrap();
+    let (_, new) = built(&scratch);
+    let [(old_app, old_there), (app, there)] =
+        [&old, &new].map(|layers| (&layers[layers.len() - 2], &layers[layers.len() - 1]));
+    let inodes = |path: &str| (file(old_app, path).ino(), file(app, path).ino());
+    for path in ["app/d/same", "app/d/deep/also", "app/d/link", "app/Dockerfile"] {
+        assert!(inodes(path).0 == inodes(path).1, "{path}");
+    }
+    assert!(inodes("app/d/changes").0 != inodes("app/d/changes").1);
+    let inodes = |path: &str| (file(old_there, path).ino(), file(there, path).ino());
+    assert!(inodes("there/deep/also").0 == inodes("there/deep/also").1);
+    let read = |image: &str| {
+        scratch.text(&["run", "--rm", image, "sh", "-c", "cat /app/d/* 2>/dev/null; cat /there/deep/also"])
+    };
+    assert_eq!(
+        (read("it"), read(&first)),
+        ("new\nsame\nsame\nalso\n".into(), "old\nsame\nsame\nalso\n".into())
+    );
+    // What a container does to such a file is its own.
+    scratch.text(&[
+        "run",
+        "--rm",
+        "it",
+        "sh",
+        "-c",
+        "echo more >> /app/d/same; busybox chmod 0 /app/d/deep/also",
+    ]);
+    assert_eq!(read("it"), read("it"));
+    assert_eq!(read(&first), "old\nsame\nsame\nalso\n");
+    scratch.text(&["image", "verify"]);
+    // Somewhere where it was never built before it is the same.
+    let elsewhere = with_box(&[]);
+    let copied = elsewhere.path("context");
+    assert!(Command::new("cp").arg("-a").arg(&path).arg(&copied).status().unwrap().success());
+    assert_eq!(built(&elsewhere).1[new.len() - 2..], new[new.len() - 2..]);
+    // The first one can go.
+    scratch.text(&["rmi", &first]);
+    scratch.text(&["builder", "prune", "-af"]);
+    assert_eq!(read("it"), "new\nsame\nsame\nalso\n");
+    let left: Vec<_> =
+        fs::read_dir(scratch.path("data/cache")).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert_eq!(
+        left.iter().filter(|name| name.to_string_lossy().starts_with("latest-")).count(),
+        2,
+        "{left:?}"
+    );
 }
 
 #[test]

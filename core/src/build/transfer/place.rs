@@ -25,7 +25,7 @@ use super::{
     hashes::Hashes,
     source::{below, or_dot, split},
     sum::{Sums, changed, escaped},
-    walk::{Facts, Item, Node, facts_of, is_directory},
+    walk::{Facts, Item, Node, is_directory},
 };
 use crate::{
     Context, Error, Result,
@@ -148,6 +148,17 @@ struct Place<'a> {
     before: Option<&'a OwnedFd>,
 }
 
+/// A directory that is copied, open on all sides.
+struct Parent {
+    number: u32,
+    /// From the item on.
+    relative: Vec<u8>,
+    from: OwnedFd,
+    to: OwnedFd,
+    /// What it was before.
+    before: Option<OwnedFd>,
+}
+
 impl<'a> Place<'a> {
     /// In a directory that may have been there before.
     fn there(directory: &'a OwnedFd, name: &'a [u8], path: &'a [u8]) -> Self {
@@ -160,14 +171,14 @@ type Names = BTreeMap<(u64, u64), Vec<u8>>;
 
 impl Copier<'_> {
     fn item(&mut self, item: &Item, sums: Option<&Sums>) -> Result<()> {
-        let (target, there) = self.target()?;
+        let (target, there, mut is_new) = self.target()?;
         if item.is_directory() {
             match there {
-                None => drop(self.make_directories(&target)?),
+                None => (_, is_new) = self.make_directories(&target)?,
                 Some(there) if !is_directory(&there) => return Err(not_a_directory(&target)),
                 Some(_) => {}
             }
-            return self.children(item, sums, &target, there.is_none());
+            return self.children(item, sums, &target, is_new);
         }
         let relative = item.path_of(b"");
         if self.selection.request.unpack && item.nodes[0].facts.kind() == FileType::RegularFile {
@@ -177,7 +188,7 @@ impl Copier<'_> {
             }
         }
         let path = within(target, there, &item.name);
-        let directory = self.make_directories(split(&path).0)?;
+        let (directory, _) = self.make_directories(split(&path).0)?;
         let place = Place::there(&directory, split(&path).1, &path);
         let original = Original {
             node: &item.nodes[0],
@@ -189,12 +200,13 @@ impl Copier<'_> {
         self.node(&original, &place, &mut Names::new())
     }
 
-    /// The destination without links, with the directories that have to be there, and what is there already.
-    fn target(&self) -> Result<(Vec<u8>, Option<Stat>)> {
+    /// The destination without links, with the directories that have to be there, what is there then, and whether it is one
+    /// of these.
+    fn target(&self) -> Result<(Vec<u8>, Option<Stat>, bool)> {
         let destination = self.selection.request.destination.as_bytes();
         let is_named = !destination.ends_with(b"/") && !destination.ends_with(b"/.");
         let needed = if is_named { split(destination).0 } else { destination };
-        drop(self.make_directories(needed)?);
+        let (_, is_new) = self.make_directories(needed)?;
         let target = self.follow(destination)?;
         let there = match file::without_links(self.ground.tree, or_dot(&target), OFlags::PATH) {
             Err(Errno::NOENT) => None,
@@ -203,15 +215,15 @@ impl Copier<'_> {
                 Some(fstat(&node).map_err(|errno| os("stat", &target, errno))?)
             }
         };
-        Ok((target, there))
+        Ok((target, there, is_new && !is_named))
     }
 
     fn follow(&self, path: &[u8]) -> Result<Vec<u8>> {
         file::follow(self.ground.tree, path, &mut |_| Ok(())).map_err(|errno| os("open", path, errno))
     }
 
-    /// Makes a directory with all its parents, and opens it.
-    fn make_directories(&self, path: &[u8]) -> Result<OwnedFd> {
+    /// Makes a directory with all its parents, and opens it. Tells whether it was not there.
+    fn make_directories(&self, path: &[u8]) -> Result<(OwnedFd, bool)> {
         let path = self.follow(path)?;
         let open = |path: &[u8]| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -219,7 +231,11 @@ impl Copier<'_> {
         };
         let mut here = match open(&path) {
             Err(Errno::NOENT) => open(b"").map_err(|errno| os("open", b"", errno))?,
-            other => return other.map_err(|errno| os("create directory", &path, errno)),
+            other => {
+                return other
+                    .map(|there| (there, false))
+                    .map_err(|errno| os("create directory", &path, errno));
+            }
         };
         let (uid, gid) = self.owner.unwrap_or((0, 0));
         let times = self.selection.request.epoch.map(|epoch| stamps(self.clamped((epoch, 0))));
@@ -239,7 +255,7 @@ impl Copier<'_> {
             };
             done = next;
         }
-        Ok(here)
+        Ok((here, true))
     }
 
     /// Copies what is in a directory into one that is there, and may have come with this copy.
@@ -247,9 +263,9 @@ impl Copier<'_> {
         let mut names = Names::new();
         let mut made = vec![true; item.nodes.len()];
         made[0] = is_new;
-        let mut parent: Option<(u32, Vec<u8>, [OwnedFd; 2], Option<OwnedFd>)> = None;
+        let mut parent: Option<Parent> = None;
         for (at, node) in item.nodes.iter().enumerate().skip(1) {
-            if parent.as_ref().is_none_or(|(number, ..)| *number != node.parent) {
+            if parent.as_ref().is_none_or(|parent| parent.number != node.parent) {
                 let relative = item.relative(node.parent as usize);
                 let from = self.open_directory(&item.path_of(&relative))?;
                 let path = joined(target, &relative);
@@ -257,9 +273,9 @@ impl Copier<'_> {
                 let to = open(self.root(made[node.parent as usize]));
                 let to = to.map_err(|errno| os("open", &path, errno))?;
                 let before = self.ground.before.and_then(|root| open(root).ok());
-                parent = Some((node.parent, relative, [from, to], before));
+                parent = Some(Parent { number: node.parent, relative, from, to, before });
             }
-            let Some((_, relative, [from, to], before)) = &parent else { continue };
+            let Some(Parent { relative, from, to, before, .. }) = &parent else { continue };
             let path = joined(target, &below(relative, &node.name));
             let is_new = made[node.parent as usize];
             let place =
@@ -317,7 +333,9 @@ impl Copier<'_> {
             FileType::RegularFile => {
                 if node.facts.links > 1 {
                     if let Some(first) = names.get(&node.facts.identity) {
-                        return self.link(first, place).map_err(failed);
+                        self.link(first, place).map_err(failed)?;
+                        self.remember(original, place);
+                        return Ok(());
                     }
                     names.insert(node.facts.identity, place.path.into());
                 }
@@ -357,7 +375,7 @@ impl Copier<'_> {
         if self.name_again(original, place) {
             return Ok(());
         }
-        let Original { node, directory, name, path: source, sum } = *original;
+        let Original { node, directory, name, path: source, .. } = *original;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = match openat(directory, name, flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(changed(source)),
@@ -375,13 +393,8 @@ impl Copier<'_> {
         let skipped = self.attributes(node, xattrs).apply(&made, Maker::unknown(), escaped(place.path))?;
         let after = fstat(&opened).map_err(|errno| os("stat", source, errno))?;
         self.note(node, &after, source);
-        // What overlayfs says of it is not what its upper directory does.
-        if let (Some(hashes), Some(sum), true) = (&mut self.ground.hashes, sum, place.is_new)
-            && node.facts.is_still(&after)
-            && skipped == Skipped::None
-            && let Ok(facts) = facts_of(made.as_fd())
-        {
-            hashes.put(&facts, *sum);
+        if node.facts.is_still(&after) && skipped == Skipped::None {
+            self.remember(original, place);
         }
         Ok(())
     }
@@ -390,9 +403,9 @@ impl Copier<'_> {
     /// same. Whatever is against that is only a reason to copy it.
     fn name_again(&mut self, original: &Original<'_>, place: &Place<'_>) -> bool {
         let Original { node, sum, .. } = original;
-        let stat = |at| statat(at, place.name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Facts::of(&stat));
         let (Some(before), true) = (place.before, place.is_new) else { return false };
-        let Ok(facts) = stat(before) else { return false };
+        let Ok(stat) = statat(before, place.name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+        let facts = Facts::of(&stat);
         let wanted = self.attributes(node, Vec::new());
         let mtime = self.clamped(node.facts.mtime);
         let Some(hashes) = &mut self.ground.hashes else { return false };
@@ -409,11 +422,18 @@ impl Copier<'_> {
             return false;
         }
         self.named.insert(facts.identity);
-        // That has changed the last of its times.
-        if let (Some(sum), Ok(facts)) = (sum, stat(place.directory)) {
-            hashes.put(&facts, **sum);
-        }
+        self.remember(original, place);
         true
+    }
+
+    /// Tells the hash of a file that has just been made, or got one more name, which has changed the last of its times.
+    fn remember(&mut self, original: &Original<'_>, place: &Place<'_>) {
+        // What overlayfs says of it is not what its upper directory does.
+        if let (Some(hashes), Some(sum), true) = (&mut self.ground.hashes, original.sum, place.is_new)
+            && let Ok(stat) = statat(place.directory, place.name, AtFlags::SYMLINK_NOFOLLOW)
+        {
+            hashes.put(&Facts::of(&stat), *sum);
+        }
     }
 
     /// Removes what is there, if it is no directory.
@@ -465,10 +485,10 @@ impl Copier<'_> {
     }
 
     fn document(&mut self, document: &Document) -> Result<()> {
-        let (target, there) = self.target()?;
+        let (target, there, _) = self.target()?;
         let path = within(target, there, document.name.as_bytes());
         let (directory, name) = split(&path);
-        let directory = self.make_directories(directory)?;
+        let (directory, _) = self.make_directories(directory)?;
         let place = Place::there(&directory, name, &path);
         self.clear(&place)?;
         let made = self.create(&place)?;

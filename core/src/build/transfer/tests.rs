@@ -581,18 +581,70 @@ fn a_change_between_the_digest_and_the_copy_is_told() {
     let mut selection = select(tree.as_fd(), None, &request).unwrap();
     rustix::fs::unlinkat(&tree, "d/b", AtFlags::empty()).unwrap();
     plant(&tree, "d/b=3");
-    let copied = selection.copy(image.as_fd(), image.as_fd()).unwrap();
+    let copied = selection.copy(Ground::plain(image.as_fd())).unwrap();
     assert_eq!(copied.changed.as_deref(), Some(&b"d/b"[..]));
     // Something that leads elsewhere in its place is not followed.
     rustix::fs::unlinkat(&tree, "d/b", AtFlags::empty()).unwrap();
     symlinkat("../../canary", &tree, "d/b").unwrap();
-    let error = selection.copy(image.as_fd(), image.as_fd()).unwrap_err();
+    let error = selection.copy(Ground::plain(image.as_fd())).unwrap_err();
     assert_eq!(error.to_string(), "\"/d/b\" has changed while it was looked at");
     assert!(selection.digest(&mut scratch.hashes(), None).is_err());
     // The directory too.
     file::remove_tree(&tree, "d").unwrap();
     symlinkat("/etc", &tree, "d").unwrap();
-    assert!(matches!(selection.copy(image.as_fd(), image.as_fd()), Err(Error::Conflict(_))));
+    assert!(matches!(selection.copy(Ground::plain(image.as_fd())), Err(Error::Conflict(_))));
+}
+
+#[test]
+fn what_is_the_same_as_the_last_time_only_gets_another_name() {
+    let Some(scratch) = Scratch::new("before") else { return };
+    let tree = scratch.at("tree");
+    plant(&tree, "d/s/a=1 d/s/b=2 d/s/c=3 d/s/l>a d/s/m>a d/e/f=6 d/top=7");
+    rustix::fs::linkat(&tree, "d/s/a", &tree, "d/s/x", AtFlags::empty()).unwrap();
+    let request = request("d", "/n/");
+    let copy = |into: &str, before: Option<BorrowedFd<'_>>| {
+        let (made, mut hashes) = (scratch.clean(into), scratch.hashes());
+        let mut selection = select(tree.as_fd(), None, &request).unwrap();
+        selection.digest(&mut hashes, None).unwrap();
+        let ground = Ground { before, hashes: Some(&mut hashes), ..Ground::plain(made.as_fd()) };
+        assert_eq!(selection.copy(ground), Ok(Copied::default()));
+        hashes.save();
+        made
+    };
+    let inode = |tree: &OwnedFd, path: &str| statat(tree, path, AtFlags::SYMLINK_NOFOLLOW).unwrap().st_ino;
+    let one = copy("one", None);
+    assert_eq!(inode(&one, "n/s/a"), inode(&one, "n/s/x"));
+    for path in ["d/s/b", "d/s/m", "d/s/x"] {
+        rustix::fs::unlinkat(&tree, path, AtFlags::empty()).unwrap();
+    }
+    // Of the same size and age, and two files that were one.
+    plant(&tree, "d/s/b=5 d/s/m>b d/s/x=1");
+    chmodat(&tree, "d/s/c", Mode::from_raw_mode(0o600), AtFlags::empty()).unwrap();
+    let two = copy("two", Some(one.as_fd()));
+    assert_eq!(
+        seen(&two),
+        "n/ n/e/ n/e/f=6 n/s/ n/s/a=1 n/s/b=5 n/s/c=3@600 n/s/l>a n/s/m>b n/s/x=1 n/top=7"
+    );
+    let is_same = |path: &str| inode(&one, path) == inode(&two, path);
+    assert!(["n/s/a", "n/s/l", "n/e/f", "n/top"].iter().all(|path| is_same(path)));
+    assert!(!["n/s/b", "n/s/c", "n/s/m", "n/s/x"].iter().any(|path| is_same(path)));
+    // It is known what the names are of, and what nobody has seen being written is not trusted.
+    rustix::fs::unlinkat(&two, "n/e/f", AtFlags::empty()).unwrap();
+    plant(&two, "n/e/f=8");
+    let three = copy("three", Some(two.as_fd()));
+    assert_eq!(inode(&three, "n/s/a"), inode(&two, "n/s/a"));
+    assert_eq!(file::read(&three, "n/e/f", 10).unwrap(), b"6");
+    // In a directory that was there, nothing is linked.
+    let at = scratch.clean("four");
+    plant(&at, "n/s/");
+    let mut hashes = scratch.hashes();
+    let mut selection = select(tree.as_fd(), None, &request).unwrap();
+    selection.digest(&mut hashes, None).unwrap();
+    let before = Some(three.as_fd());
+    let ground = Ground { before, hashes: Some(&mut hashes), ..Ground::plain(at.as_fd()) };
+    selection.copy(ground).unwrap();
+    assert_ne!(inode(&at, "n/s/a"), inode(&three, "n/s/a"));
+    assert_eq!(inode(&at, "n/e/f"), inode(&three, "n/e/f"));
 }
 
 #[test]
