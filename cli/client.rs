@@ -21,6 +21,7 @@ use skiff_core::{
         local::{self, Expect},
         pick,
         target::percent_encode,
+        tls,
     },
     file,
 };
@@ -208,13 +209,20 @@ impl Client {
 
     fn connect(&self, expect: Expect) -> Result<Connection, Failure> {
         match &self.host {
-            Host::At(Address::Ssh(to)) => Ok(Connection::new(ssh::connect(to, &self.environment)?)),
-            Host::At(address) => match client::connect(address) {
-                Ok(socket) => Ok(Connection::new(socket)),
-                Err(error) => {
-                    Err(Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed"))
-                }
-            },
+            Host::At(Address::Ssh(to), _) => Ok(Connection::new(ssh::connect(to, &self.environment)?)),
+            Host::At(address, certificates) => {
+                let socket = client::connect(address).map_err(|error| {
+                    Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed")
+                })?;
+                let socket = match (address, certificates) {
+                    (Address::Tcp(to), Some(certificates)) => {
+                        let complain = |error: &skiff_core::Error| output::complain(&format!("{error}"));
+                        tls::connect(socket, to.ip(), certificates, &complain)?
+                    }
+                    _ => socket,
+                };
+                Ok(Connection::new(socket))
+            }
             Host::Unknown(why) => Err(why.clone()),
             Host::Local(settings) => Ok(Connection::new(local::spawn(settings, expect)?)),
         }

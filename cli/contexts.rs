@@ -9,12 +9,13 @@ use alloc::{
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use skiff_core::{
+    api::tls::Certificates,
     digest::Digest,
     file::{self, CWD},
     sort,
 };
 
-use crate::{environment::Environment, failure::Failure, files, host::no_encryption};
+use crate::{environment::Environment, failure::Failure, files};
 
 /// The name of what is used without a context: an engine of this command's own.
 pub const DEFAULT: &str = "default";
@@ -27,8 +28,8 @@ pub struct Contexts(Option<String>);
 pub struct Stored {
     /// The file as it is.
     pub meta: Value,
-    /// Whether there are certificates beside it.
-    pub has_certificates: bool,
+    /// What stands beside it, if anything does.
+    pub certificates: Option<Certificates>,
 }
 
 impl Contexts {
@@ -67,8 +68,14 @@ impl Contexts {
         Ok(all)
     }
 
-    /// Adds one.
-    pub fn create(&self, name: &str, description: &str, host: &str) -> Result<(), Failure> {
+    /// Adds one. Its certificates are copied.
+    pub fn create(
+        &self,
+        name: &str,
+        description: &str,
+        host: &str,
+        certificates: Option<&Certificates>,
+    ) -> Result<(), Failure> {
         check_name(name)?;
         if self.find(name).is_ok() {
             return Err(Failure::new(format!("context {name}: it exists already")));
@@ -82,6 +89,15 @@ impl Contexts {
             "Metadata": metadata,
             "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": false}},
         });
+        if let Some(from) = certificates {
+            let to = format!("{}/docker", self.directory("tls", name)?);
+            let directory = file::make_host_directories(&to, 0o700)?;
+            for (path, kind) in [(&from.authority, "ca"), (&from.own, "cert"), (&from.key, "key")] {
+                let pem = files::read(path).map_err(|errno| Failure::io("read", path, errno))?;
+                file::replace(&directory, &format!("{kind}.pem"), &pem, 0o600)
+                    .map_err(|errno| Failure::io("write", &format!("{to}/{kind}.pem"), errno))?;
+            }
+        }
         let directory = file::make_host_directories(&self.directory("meta", name)?, 0o755)?;
         file::replace(&directory, "meta.json", meta.to_string().as_bytes(), 0o644)
             .map_err(|errno| Failure::io("write", "meta.json", errno))
@@ -137,8 +153,9 @@ impl Contexts {
 
     fn read(&self, root: &str, hash: &str) -> Result<Option<Stored>, Failure> {
         let meta = read_json(&format!("{root}/contexts/meta/{hash}/meta.json"))?;
-        let certificates = format!("{root}/contexts/tls/{hash}/docker");
-        Ok(meta.map(|meta| Stored { meta, has_certificates: files::open(&certificates).is_ok() }))
+        let directory = format!("{root}/contexts/tls/{hash}/docker");
+        let certificates = files::open(&directory).is_ok().then(|| Certificates::in_directory(&directory));
+        Ok(meta.map(|meta| Stored { meta, certificates }))
     }
 }
 
@@ -160,8 +177,11 @@ impl Stored {
 
     /// Where the engine is, if it can be reached.
     pub fn usable_host(&self) -> Result<String, Failure> {
-        match self.has_certificates {
-            true => Err(no_encryption(&format!("context {} has certificates", self.name()))),
+        match self.meta["Endpoints"]["docker"]["SkipTLSVerify"] == true {
+            true => Err(Failure::new(format!(
+                "context {}: it does not look at the engine's certificate, which is not supported",
+                self.name()
+            ))),
             false => Ok(self.host().into()),
         }
     }

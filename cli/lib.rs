@@ -67,6 +67,18 @@ struct Program {
     /// talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST
     #[argh(option, short = 'H', arg_name = "address")]
     host: Option<String>,
+    /// on the network, ask the daemon for its certificate and show one
+    #[argh(switch)]
+    tlsverify: bool,
+    /// who vouches for the daemon
+    #[argh(option, arg_name = "path")]
+    tlscacert: Option<String>,
+    /// the certificate to show
+    #[argh(option, arg_name = "path")]
+    tlscert: Option<String>,
+    /// its key
+    #[argh(option, arg_name = "path")]
+    tlskey: Option<String>,
     /// talk to the daemon of this context
     #[argh(option, short = 'c', arg_name = "string")]
     context: Option<String>,
@@ -166,7 +178,13 @@ fn command(program: &Program, words: &[String], environment: Environment) -> Out
         run_root: setting(&program.run_root, "SKIFF_RUN", Engine::RUN_ROOT),
         default_network: setting(&program.default_network, "SKIFF_NETWORK", BRIDGE),
     };
-    let host = Host::find(program.host.as_deref(), program.context.as_deref(), &environment, &settings);
+    let encrypted = program.tlsverify || environment.filled("DOCKER_TLS_VERIFY").is_some();
+    let Program { tlscacert, tlscert, tlskey, .. } = program;
+    let certificates = encrypted.then(|| {
+        host::certificates(tlscacert.as_deref(), tlscert.as_deref(), tlskey.as_deref(), &environment)
+    });
+    let (host, context) = (program.host.as_deref(), program.context.as_deref());
+    let host = Host::find(host, context, certificates, &environment, &settings);
     let client = Client::new(host, environment.clone(), program.debug);
     let context = Context { client, called, host: program.host.clone(), environment, settings };
     (entry.start)(&context, &normal)

@@ -2,7 +2,7 @@
 
 use argh::prelude::*;
 use serde_json::{Value, json};
-use skiff_core::api::address::Address;
+use skiff_core::api::{address::Address, tls::Certificates};
 
 use super::{Context, Verb, each};
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 /// make a context: a name for an engine
 #[derive(FromArgs, ArgsInfo)]
 pub struct Create {
-    /// where the engine is: host=unix:///PATH, tcp://... or ssh://...
-    #[argh(option, arg_name = "host=ADDRESS")]
+    /// where the engine is: host=unix:///PATH, tcp://... or ssh://..., and ca=, cert= and key= with paths of certificates for tcp
+    #[argh(option, arg_name = "host=ADDRESS[,ca=PATH,cert=PATH,key=PATH]")]
     docker: String,
     /// what to tell about it
     #[argh(option, arg_name = "string", default = "String::new()")]
@@ -70,16 +70,30 @@ pub struct Remove {
 
 impl Verb for Create {
     fn run(self, context: &Context) -> Outcome {
-        let host = self.docker.split(',').find_map(|part| part.strip_prefix("host="));
-        let Some(host) = host.filter(|_| !self.docker.contains(',')) else {
-            let what = format!(
-                "invalid --docker {}: it is host=ADDRESS; certificates are not supported",
-                self.docker
-            );
-            return Err(Failure::misuse(&context.called, &what));
+        let bad = |why: &str| {
+            Err(Failure::misuse(&context.called, &format!("invalid --docker {}: {why}", self.docker)))
         };
+        let [mut host, mut authority, mut own, mut key] = [None; 4];
+        for part in self.docker.split(',') {
+            match part.split_once('=') {
+                Some(("host", value)) => host = Some(value),
+                Some(("ca", value)) => authority = Some(value),
+                Some(("cert", value)) => own = Some(value),
+                Some(("key", value)) => key = Some(value),
+                _ => return bad("it is host=ADDRESS[,ca=PATH,cert=PATH,key=PATH]"),
+            }
+        }
+        let certificates = match (authority, own, key) {
+            (None, None, None) => None,
+            (Some(authority), Some(own), Some(key)) => {
+                Some(Certificates { authority: authority.into(), own: own.into(), key: key.into() })
+            }
+            _ => return bad("ca, cert and key belong together"),
+        };
+        let Some(host) = host else { return bad("it says no host") };
         Address::parse(host).map_err(|error| Failure::misuse(&context.called, &format!("{error}")))?;
-        Contexts::new(&context.environment).create(&self.name, &self.description, host)?;
+        let contexts = Contexts::new(&context.environment);
+        contexts.create(&self.name, &self.description, host, certificates.as_ref())?;
         output::line(&self.name)?;
         output::note(&format!("Successfully created context \"{}\"\n", self.name));
         Ok(0)
@@ -101,7 +115,7 @@ fn own() -> Stored {
         "Metadata": {"Description": "an engine of the command's own, no daemon"},
         "Endpoints": {},
     });
-    Stored { meta, has_certificates: false }
+    Stored { meta, certificates: None }
 }
 
 impl Verb for List {

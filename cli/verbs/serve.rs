@@ -7,7 +7,7 @@ use super::{Context, Verb};
 use crate::{
     environment::Environment,
     failure::{Failure, Outcome},
-    output,
+    host, output,
 };
 
 /// serve the Docker Engine API
@@ -19,6 +19,18 @@ pub struct Serve {
     /// group that the sockets belong to
     #[argh(option, short = 'G', arg_name = "name|number")]
     group: Option<String>,
+    /// on the network, serve only those who show a certificate of the authority's
+    #[argh(switch)]
+    tlsverify: bool,
+    /// who vouches for the clients (default: ca.pem in $DOCKER_CERT_PATH or ~/.docker)
+    #[argh(option, arg_name = "path")]
+    tlscacert: Option<String>,
+    /// the daemon's certificate (default: cert.pem there)
+    #[argh(option, arg_name = "path")]
+    tlscert: Option<String>,
+    /// its key (default: key.pem there)
+    #[argh(option, arg_name = "path")]
+    tlskey: Option<String>,
     /// listen on the network without protection: whoever reaches the port is root
     #[argh(switch)]
     insecure_tcp: bool,
@@ -29,11 +41,21 @@ pub struct Serve {
 
 impl Verb for Serve {
     fn run(self, context: &Context) -> Outcome {
+        let misuse = |message: &str| Failure::misuse("serve", message);
+        let files = [&self.tlscacert, &self.tlscert, &self.tlskey].map(Option::as_deref);
+        if !self.tlsverify && files.iter().any(Option::is_some) {
+            return Err(misuse("--tlscacert, --tlscert and --tlskey are for --tlsverify"));
+        }
+        if self.tlsverify && self.insecure_tcp {
+            return Err(misuse("--tlsverify and --insecure-tcp contradict each other"));
+        }
+        let [authority, own, key] = files;
+        let certificates =
+            self.tlsverify.then(|| host::certificates(authority, own, key, &context.environment));
         let mut addresses = Vec::new();
         for address in self.host.iter().chain(&context.host) {
-            addresses.push(
-                Address::parse(address).map_err(|error| Failure::misuse("serve", &format!("{error}")))?,
-            );
+            let address = Address::parse_for(address, self.tlsverify);
+            addresses.push(address.map_err(|error| misuse(&format!("{error}")))?);
         }
         if addresses.is_empty() {
             addresses.push(Address::Unix(format!("{}/skiff.sock", context.settings.run_root)));
@@ -42,6 +64,7 @@ impl Verb for Serve {
             addresses: &addresses,
             group: self.group.as_deref(),
             insecure_tcp: self.insecure_tcp,
+            certificates: certificates.as_ref(),
             restore: self.restore,
             inherited: &inherited(&context.environment),
             notify: context.environment.filled("NOTIFY_SOCKET"),

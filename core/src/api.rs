@@ -45,6 +45,7 @@ mod stats;
 mod system;
 mod table;
 pub mod target;
+pub mod tls;
 mod volume;
 pub mod websocket;
 pub mod wire;
@@ -57,6 +58,7 @@ use rustix::fd::OwnedFd;
 use server::{News, Server, listener::Listener, notify};
 use skiff_syscalls::descriptor;
 use target::ApiVersion;
+use tls::Certificates;
 
 use crate::{
     Context, Error, Result,
@@ -93,8 +95,10 @@ pub struct Daemon<'a> {
     pub addresses: &'a [Address],
     /// The group that its sockets belong to, by name or number.
     pub group: Option<&'a str>,
-    /// Whether it may listen on the network, where nothing protects it.
+    /// Whether it may listen on the network with nothing to protect it.
     pub insecure_tcp: bool,
+    /// What it knows those by who come from the network, and is known by.
+    pub certificates: Option<&'a Certificates>,
     /// Whether containers whose restart policy says so are started.
     pub restore: bool,
     /// The names of the sockets that this process was started with.
@@ -113,12 +117,16 @@ impl Daemon<'_> {
         // Signals are its own before it can be seen: who sees it may ask it to end.
         let mut server = Server::new()?;
         for listener in self.listeners()? {
-            if listener.is_on_network() {
+            if listener.is_on_network() && self.certificates.is_none() {
                 say(
                     "WARNING: who can send packets to this address is root here, and nobody is asked who they are",
                 );
             }
-            say(&format!("listening on {}", listener.address()));
+            let who = match self.certificates.filter(|_| listener.is_on_network()) {
+                Some(_) => ", for those who have a certificate",
+                None => "",
+            };
+            say(&format!("listening on {}{who}", listener.address()));
             server.add(listener);
         }
         engine.sweep();
@@ -134,26 +142,52 @@ impl Daemon<'_> {
             News::Ending => self.notify(notify::STOPPING),
             News::Left(count) => say(&format!("{count} requests are still at work and go on")),
         };
-        server.run(&mut tell, &mut |connection, listener| match listener.admit(&connection) {
+        server.run(&mut tell, &mut |connection, listener| match self.admit(connection, listener, say) {
             // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-            Ok(()) => serve_connection(connection, settings, Expect::Anything),
-            Err(error) => connection::converse(connection, &mut |_| Err(error.clone())),
+            Ok(connection) => serve_connection(connection, settings, Expect::Anything),
+            Err((Some(connection), error)) => connection::converse(connection, &mut |_| Err(error.clone())),
+            Err((None, error)) => say(&format!("{error}")),
         })
+    }
+
+    /// The connection that HTTP is spoken on, if whoever has connected may use the engine; otherwise why not, and the
+    /// connection if it can be told there.
+    fn admit(
+        &self,
+        connection: OwnedFd,
+        listener: &Listener,
+        say: &dyn Fn(&str),
+    ) -> Result<OwnedFd, (Option<OwnedFd>, Error)> {
+        match self.certificates.filter(|_| listener.is_on_network()) {
+            Some(certificates) => {
+                let peer = server::listener::peer_of(&connection);
+                let complain = |error: &Error| say(&format!("{peer}: {error}"));
+                tls::accept(connection, certificates, &complain).map_err(|error| (None, error))
+            }
+            None => match listener.admit(&connection) {
+                Ok(()) => Ok(connection),
+                Err(error) => Err((Some(connection), error)),
+            },
+        }
     }
 
     fn listeners(&self) -> Result<Vec<Listener>> {
         let group = self.group.map(user::host_group).transpose()?;
+        // What is wrong with them is said now, and not to whoever connects first.
+        self.certificates.map(tls::check).transpose()?;
+        let protected = self.insecure_tcp || self.certificates.is_some();
         let mut listeners = Vec::new();
         for address in self.addresses {
             let exposed = || {
-                let why = "whoever reaches it would be root here, and client certificates are not supported";
-                Error::Invalid(format!("listen on {address}: {why}"))
-                    .hint("ssh://HOST needs no port; --insecure-tcp listens all the same")
+                let why = "whoever reaches it would be root here";
+                Error::Invalid(format!("listen on {address}: {why}")).hint(
+                    "--tlsverify asks for a certificate, ssh://HOST needs no port; --insecure-tcp listens all the same",
+                )
             };
             let before = listeners.len();
             match address {
                 Address::Unix(path) => listeners.push(Listener::bind(path, group)?),
-                Address::Tcp(_) if !self.insecure_tcp => return Err(exposed()),
+                Address::Tcp(_) if !protected => return Err(exposed()),
                 Address::Tcp(address) => listeners.push(Listener::network(*address)?),
                 Address::Inherited(wanted) => {
                     for (at, name) in self.inherited.iter().enumerate() {
@@ -163,7 +197,7 @@ impl Daemon<'_> {
                             let socket =
                                 descriptor::inherited(number).context("take over descriptor", number)?;
                             let listener = Listener::inherit(socket)?;
-                            if listener.is_on_network() && !self.insecure_tcp {
+                            if listener.is_on_network() && !protected {
                                 return Err(exposed());
                             }
                             listeners.push(listener);

@@ -5,6 +5,7 @@ mod daemon;
 mod hosts;
 mod listeners;
 mod robust;
+mod tls;
 
 use daemon::{Daemon, has_docker};
 

@@ -10,13 +10,15 @@ use crate::{Error, Result};
 
 /// The port of engines on the network that don't say another one.
 const TCP_PORT: u16 = 2375;
+/// The same, where the connection is encrypted.
+const TLS_PORT: u16 = 2376;
 
 /// A place where an engine listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// `unix:///PATH`: a socket in the file system.
     Unix(String),
-    /// `tcp://ADDRESS[:PORT]`, without encryption.
+    /// `tcp://ADDRESS[:PORT]`
     Tcp(SocketAddr),
     /// `fd://[NAME]`: sockets that whoever starts the daemon has opened; all of them, or those with this name or number.
     Inherited(String),
@@ -39,6 +41,15 @@ impl Address {
     /// # Errors
     /// [`Error::Invalid`] for what is none.
     pub fn parse(text: &str) -> Result<Self> {
+        Address::parse_for(text, false)
+    }
+
+    /// Reads an address of the network whose connections are encrypted or not, or any other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is none.
+    pub fn parse_for(text: &str, encrypted: bool) -> Result<Self> {
+        let port = if encrypted { TLS_PORT } else { TCP_PORT };
         let bad = |why: &str| Error::Invalid(format!("host {text}: {why}"));
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(bad("it is unix:///PATH, tcp://ADDRESS:PORT, ssh://[USER@]HOST or fd://[NAME]"));
@@ -46,7 +57,7 @@ impl Address {
         match scheme {
             "unix" if rest.starts_with('/') && !rest.ends_with('/') => Ok(Address::Unix(rest.into())),
             "unix" => Err(bad("the absolute path of a socket follows, as in unix:///run/skiff.sock")),
-            "tcp" => match parse_tcp(rest.strip_suffix('/').unwrap_or(rest)) {
+            "tcp" => match parse_tcp(rest.strip_suffix('/').unwrap_or(rest), port) {
                 Some(address) => Ok(Address::Tcp(address)),
                 None => Err(bad("an IP address and a port follow, as in tcp://127.0.0.1:2375")),
             },
@@ -60,7 +71,7 @@ impl Address {
     }
 }
 
-fn parse_tcp(text: &str) -> Option<SocketAddr> {
+fn parse_tcp(text: &str, port: u16) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
@@ -69,7 +80,7 @@ fn parse_tcp(text: &str) -> Option<SocketAddr> {
         _ => text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok(),
     };
     if let Some(address) = address(text) {
-        return Some(SocketAddr::new(address, TCP_PORT));
+        return Some(SocketAddr::new(address, port));
     }
     let (name, port) = text.rsplit_once(':')?;
     Some(SocketAddr::new(address(name)?, port.parse().ok()?))
@@ -126,6 +137,11 @@ mod tests {
             ("ssh://me@[fe80::1]", "ssh://me@[fe80::1]"),
         ] {
             assert_eq!(Address::parse(text).unwrap().to_string(), written);
+        }
+        for (text, written) in
+            [("tcp://[::1]", "tcp://[::1]:2376"), ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375")]
+        {
+            assert_eq!(Address::parse_for(text, true).unwrap().to_string(), written);
         }
     }
 

@@ -236,6 +236,13 @@ impl Drop for Listener {
     }
 }
 
+/// Who has connected from the network, for display.
+pub fn peer_of(connection: &OwnedFd) -> String {
+    let address = rustix::net::getpeername(connection).ok().flatten();
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    address.map_or_else(|| "somebody who has gone".into(), |address| address.to_string())
+}
+
 fn identity(path: &str) -> Result<(u64, u64), Errno> {
     let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok((stat.st_dev, stat.st_ino))
