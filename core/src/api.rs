@@ -56,7 +56,7 @@ use address::Address;
 use local::Expect;
 use rustix::fd::OwnedFd;
 use server::{News, Server, listener::Listener, notify};
-use skiff_syscalls::descriptor;
+use skiff_syscalls::{descriptor, text};
 use target::ApiVersion;
 use tls::Certificates;
 
@@ -135,6 +135,8 @@ impl Daemon<'_> {
         }
         drop(engine);
         self.notify(notify::READY);
+        // Waiting for connections takes little of it.
+        text::unmap();
         let mut tell = |news| match news {
             News::HangUp => {
                 say("SIGHUP: nothing to read again, all settings are in the flags and the environment")
