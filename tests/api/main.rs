@@ -85,6 +85,7 @@ fn what_skiff_has_none_of_is_answered_as_docker_does_without() {
         ("POST", "/plugins/pull?remote=x", 501, "plugin: plugins are not supported"),
         ("GET", "/images/search?term=x", 501, "search x: registries are not supported yet"),
         ("GET", "/distribution/a/b:1/json", 501, "look up a/b:1: registries are not supported yet"),
+        ("POST", "/build/cancel", 400, "build ID not provided"),
         ("POST", "/session", 501, "build: BuildKit's sessions are not supported"),
         ("POST", "/grpc", 501, "build: BuildKit's sessions are not supported"),
         ("GET", "/containers/x/checkpoints", 404, "No such container: x"),
@@ -94,6 +95,9 @@ fn what_skiff_has_none_of_is_answered_as_docker_does_without() {
         assert_eq!((reply.status, said.lines().next().unwrap()), (status, message), "{method} {target}");
     }
     assert_eq!(daemon.http("GET", "/plugins", "").body, "[]");
+    assert_eq!(daemon.http("POST", "/build/cancel?id=x", "").status, 204);
+    let options = daemon.http("OPTIONS", "/v1.41/no/such/thing", "");
+    assert_eq!((options.status, options.body.as_str()), (200, ""));
     let login = daemon.http("POST", "/auth", "{\"username\": \"u\", \"password\": \"p\"}");
     assert_eq!((login.status, &login.json()["Status"]), (200, &"Login Succeeded".into()));
     if has_docker() {

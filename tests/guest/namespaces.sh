@@ -1,9 +1,10 @@
 # User and time namespaces on Debian's kernel: its overlayfs wants layers that are mounted somewhere, its tmpfs has no
 # id-mapped mounts, and a process that borrows memory enters its time namespace too early.
+# The last command's engine may still be putting things away when it is over.
 disk=/tmp/skiff-disk
 export SKIFF_ROOT=$disk/data SKIFF_RUN=/run/skiff-test
 mkdir $disk
-trap 'skiff rm -f one >/dev/null 2>&1; umount $disk; rm -rf $disk /tmp/skiff-tree /run/skiff-test /etc/subuid /etc/subgid' EXIT
+trap 'skiff rm -f one >/dev/null 2>&1; umount $disk || { sleep 3; umount $disk; }; rm -rf $disk /tmp/skiff-tree /run/skiff-test /etc/subuid /etc/subgid' EXIT
 mke2fs /dev/vda >/dev/null 2>&1
 mount -t ext4 /dev/vda $disk
 same() { test "$1" = "$2" || { echo "found '$1', not '$2': $3"; exit 1; }; }

@@ -40,6 +40,14 @@ pub(super) fn new_plugin(_: &mut Exchange<'_>, _: &Engine) -> Result<()> {
     Err(Error::Unsupported("plugin: plugins are not supported".into()))
 }
 
+/// `POST /build/cancel`: only builds of BuildKit's have an id, so that what is cancelled has ended.
+pub(super) fn cancel_build(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    match exchange.query.text("id")? {
+        None | Some("") => Err(Error::Invalid("build ID not provided".into())),
+        Some(_) => exchange.reply_empty(204),
+    }
+}
+
 /// `POST /auth`: nobody is asked whether they are right; the client keeps the words.
 pub(super) fn login(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
     exchange.json::<serde::de::IgnoredAny>()?;

@@ -22,6 +22,7 @@ pub enum Method {
     Post,
     Put,
     Delete,
+    Options,
     /// Anything else; no route has it.
     Other,
 }
@@ -35,7 +36,8 @@ impl Method {
             Method::Post => "POST",
             Method::Put => "PUT",
             Method::Delete => "DELETE",
-            Method::Other => "OPTIONS",
+            Method::Options => "OPTIONS",
+            Method::Other => "OTHER",
         }
     }
 
@@ -46,6 +48,7 @@ impl Method {
             "POST" => Method::Post,
             "PUT" => Method::Put,
             "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
             _ => Method::Other,
         }
     }

@@ -30,6 +30,11 @@ pub(super) fn ping(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
     exchange.reply_with(200, &fields, b"OK")
 }
 
+/// `OPTIONS` of anything, as Docker's engine whether it is there or not.
+pub(super) fn options(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
+    exchange.reply_empty(200)
+}
+
 /// `GET /version`
 pub(super) fn version(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
     let host = Host::look();

@@ -2,7 +2,7 @@
 
 use super::{
     absent, archive, attach, build, changes, commit, container_list, create, disk_usage, events, exec,
-    head::Method::{self, Delete, Get, Head, Post, Put},
+    head::Method::{self, Delete, Get, Head, Options, Post, Put},
     image_change, image_list, image_load, image_save, image_verify, inspect, lifecycle, logs, network,
     route::Route,
     run, stats, system,
@@ -25,6 +25,7 @@ const fn whatever(pattern: &'static str, handler: Handler) -> Route<Engine> {
 
 /// All routes; the first that fits answers.
 pub(super) const ROUTES: &[Route<Engine>] = &[
+    always(Options, "{**}", system::options),
     always(Get, "_ping", system::ping),
     always(Head, "_ping", system::ping),
     always(Get, "version", system::version),
@@ -63,6 +64,7 @@ pub(super) const ROUTES: &[Route<Engine>] = &[
     always(Post, "build", build::from_archive),
     always(Post, "skiff/build", build::from_directory),
     always(Post, "build/prune", disk_usage::prune_build_cache),
+    always(Post, "build/cancel", absent::cancel_build),
     always(Delete, "containers/{}", lifecycle::remove),
     always(Delete, "containers/{}/{}", lifecycle::remove_link),
     always(Get, "images/json", image_list::list),
