@@ -77,6 +77,21 @@ fn following_goes_on_to_the_end_of_the_container() {
 }
 
 #[test]
+fn following_ends_well_with_a_container_that_is_removed() {
+    let scratch = Scratch::new();
+    for round in 0..30 {
+        scratch.text(&["run", "-d", "--name", "one", "host", "sh", "-c", "echo line; sleep 1000"]);
+        let mut follower = scratch.skiff(&["logs", "-f", "one"]);
+        let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = [0; 5];
+        follower.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+        scratch.text(&["rm", "-f", "one"]);
+        let ended = follower.wait_with_output().unwrap();
+        assert!(ended.status.success() && ended.stdout.is_empty(), "round {round}: {ended:?}");
+    }
+}
+
+#[test]
 fn following_ends_with_a_container_whose_monitor_was_killed() {
     let scratch = Scratch::new();
     let id = scratch.text(&["run", "-d", "--name", "one", "host", "sh", "-c", "echo first; exec sleep 1000"]);

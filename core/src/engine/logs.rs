@@ -3,6 +3,7 @@
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::{AsFd, BorrowedFd, OwnedFd},
+    io::Errno,
 };
 
 use super::{Engine, wait};
@@ -88,7 +89,17 @@ impl Logs<'_> {
                 Err(error) => Err(error),
             }
         };
-        self.reader.follow(self.container.directory.as_fd(), &others, &mut stopped, sink)
+        let directory = self.container.directory.as_fd();
+        let followed = self.reader.follow(directory, &others, &mut stopped, &mut *sink);
+        match followed {
+            // The container was removed, and its files with it: this is the end, too.
+            Err(Error::Os { errno: Errno::NOENT, .. })
+                if matches!(shelf.written_state(id), Err(Error::NotFound(_))) =>
+            {
+                sink(None)
+            }
+            other => other,
+        }
     }
 }
 
