@@ -93,10 +93,12 @@ while chunk := wire.recv(4096):
 kind, length = struct.unpack('>BxxxL', data[:8])
 assert (kind, data[8:8 + length]) == (1, b'through\n'), data
 assert api.exec_inspect(made)['ExitCode'] == 0
-made = api.exec_create(one.id, 'sh -c "stty size; tty"', tty=True)['Id']
+resized = 'n=0; until [ "$(stty size)" = "30 90" ] || [ $n = 200 ]; do n=$((n+1)); sleep 0.05; done; stty size; tty'
+made = api.exec_create(one.id, ['sh', '-c', resized], tty=True)['Id']
 wire = api.exec_start(made, tty=True, stream=True)
 api.exec_resize(made, 30, 90)
-assert b'/dev/pts/' in b''.join(wire)
+told = b''.join(wire)
+assert b'30 90' in told and b'/dev/pts/' in told, told
 # Attached, with its own stdin.
 two = client.containers.create('box', 'sh -c "read x; echo got $x; read y; echo and $y >&2"', stdin_open=True, name='two')
 wire = api.attach_socket(two.id, {'stdin': 1, 'stdout': 1, 'stderr': 1, 'stream': 1})
