@@ -23,7 +23,7 @@ use crate::{
     },
     clock::{self, Time},
     container::{config::Config, record::HOST_IMAGE},
-    digest::{DiffId, Digest, Hasher},
+    digest::{DiffId, Digest},
     dockerfile::{
         Instruction, Line, Source, Stage,
         command::{Command, Transfer},
@@ -438,7 +438,9 @@ impl<'a> Build<'a> {
         let created_by = format!("{} # buildkit", line.text);
         let identity = self.identity(stage, line);
         let store = &self.engine.store;
+        let mut is_made = false;
         let copy = |build: &mut Self, _, _: &mut Done, bench: &Bench| {
+            is_made = true;
             let upper = bench.upper()?;
             // Without a view, nothing in a layer of its own says that a directory is new and hides what it is laid on.
             let view = if apart { None } else { Some(bench.view()?) };
@@ -462,7 +464,7 @@ impl<'a> Build<'a> {
         };
         let layers = done.state.layers.len();
         self.step(stage, done, Work { begun, key, created_by, apart }, copy)?;
-        if let Some(layer) = done.state.layers.get(layers) {
+        if let Some(layer) = done.state.layers.get(layers).filter(|_| is_made) {
             store.set_latest_layer(&identity, layer);
         }
         Ok(())
@@ -471,15 +473,11 @@ impl<'a> Build<'a> {
     /// By which a line is known from one build of the same thing to the next.
     fn identity(&self, stage: usize, line: &Line<'_>) -> Digest {
         let Task { file, options, .. } = self.task;
-        let mut identity = Hasher::new();
-        let mut add = |text: &str| {
-            identity.update(&(text.len() as u64).to_le_bytes());
-            identity.update(text.as_bytes());
-        };
-        add(&line.text);
-        add(file.stages[stage].name.unwrap_or_default());
-        options.tags.iter().for_each(|tag| add(tag));
-        identity.finish()
+        let mut identity = Key::new("line");
+        identity.add("text", line.text.as_bytes());
+        identity.add("stage", file.stages[stage].name.unwrap_or_default().as_bytes());
+        options.tags.iter().for_each(|tag| identity.add("tag", tag.as_bytes()));
+        identity.finish().key
     }
 
     fn request(
