@@ -35,8 +35,7 @@ pub struct Stored {
 impl Contexts {
     /// Those of whoever has this environment.
     pub fn new(environment: &Environment) -> Self {
-        let home = || environment.filled("HOME").map(|home| format!("{home}/.docker"));
-        Contexts(environment.filled("DOCKER_CONFIG").map(String::from).or_else(home))
+        Contexts(directory(environment))
     }
 
     /// The name of the one that is used if nothing is said.
@@ -185,6 +184,12 @@ impl Stored {
             false => Ok(self.host().into()),
         }
     }
+}
+
+/// Where docker keeps what is somebody's own.
+pub fn directory(environment: &Environment) -> Option<String> {
+    let home = || environment.filled("HOME").map(|home| format!("{home}/.docker"));
+    environment.filled("DOCKER_CONFIG").map(String::from).or_else(home)
 }
 
 /// As docker does.

@@ -55,10 +55,9 @@ pub fn certificates(
     key: Option<&str>,
     environment: &Environment,
 ) -> Certificates {
-    let directory = || environment.filled("DOCKER_CERT_PATH").or_else(|| environment.filled("DOCKER_CONFIG"));
-    let usual = directory()
-        .map_or_else(|| format!("{}/.docker", environment.filled("HOME").unwrap_or_default()), String::from);
-    let usual = Certificates::in_directory(&usual);
+    let directory = environment.filled("DOCKER_CERT_PATH").map(String::from);
+    let directory = directory.or_else(|| contexts::directory(environment));
+    let usual = Certificates::in_directory(directory.as_deref().unwrap_or("/.docker"));
     Certificates {
         authority: authority.map_or(usual.authority, String::from),
         own: own.map_or(usual.own, String::from),

@@ -55,7 +55,11 @@ use alloc::{format, string::String, vec::Vec};
 use address::Address;
 use local::Expect;
 use rustix::fd::OwnedFd;
-use server::{News, Server, listener::Listener, notify};
+use server::{
+    News, Server,
+    listener::{self, Listener},
+    notify,
+};
 use skiff_syscalls::{descriptor, text};
 use target::ApiVersion;
 use tls::Certificates;
@@ -117,15 +121,15 @@ impl Daemon<'_> {
         // Signals are its own before it can be seen: who sees it may ask it to end.
         let mut server = Server::new()?;
         for listener in self.listeners()? {
-            if listener.is_on_network() && self.certificates.is_none() {
-                say(
-                    "WARNING: who can send packets to this address is root here, and nobody is asked who they are",
-                );
+            let mut who = "";
+            if listener.is_on_network() {
+                match self.certificates {
+                    Some(_) => who = ", for those who have a certificate",
+                    None => say(
+                        "WARNING: who can send packets to this address is root here, and nobody is asked who they are",
+                    ),
+                }
             }
-            let who = match self.certificates.filter(|_| listener.is_on_network()) {
-                Some(_) => ", for those who have a certificate",
-                None => "",
-            };
             say(&format!("listening on {}{who}", listener.address()));
             server.add(listener);
         }
@@ -144,33 +148,23 @@ impl Daemon<'_> {
             News::Ending => self.notify(notify::STOPPING),
             News::Left(count) => say(&format!("{count} requests are still at work and go on")),
         };
-        server.run(&mut tell, &mut |connection, listener| match self.admit(connection, listener, say) {
-            // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-            Ok(connection) => serve_connection(connection, settings, Expect::Anything),
-            Err((Some(connection), error)) => connection::converse(connection, &mut |_| Err(error.clone())),
-            Err((None, error)) => say(&format!("{error}")),
-        })
-    }
-
-    /// The connection that HTTP is spoken on, if whoever has connected may use the engine; otherwise why not, and the
-    /// connection if it can be told there.
-    fn admit(
-        &self,
-        connection: OwnedFd,
-        listener: &Listener,
-        say: &dyn Fn(&str),
-    ) -> Result<OwnedFd, (Option<OwnedFd>, Error)> {
-        match self.certificates.filter(|_| listener.is_on_network()) {
-            Some(certificates) => {
-                let peer = server::listener::peer_of(&connection);
-                let complain = |error: &Error| say(&format!("{peer}: {error}"));
-                tls::accept(connection, certificates, &complain).map_err(|error| (None, error))
+        server.run(&mut tell, &mut |connection, listener| {
+            if let Err(error) = listener.admit(&connection) {
+                return connection::converse(connection, &mut |_| Err(error.clone()));
             }
-            None => match listener.admit(&connection) {
-                Ok(()) => Ok(connection),
-                Err(error) => Err((Some(connection), error)),
-            },
-        }
+            let plain = match self.certificates.filter(|_| listener.is_on_network()) {
+                Some(certificates) => {
+                    let peer = listener::peer_of(&connection);
+                    tls::accept(connection, certificates, &|error| say(&format!("{peer}: {error}")))
+                }
+                None => Ok(connection),
+            };
+            match plain {
+                // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
+                Ok(connection) => serve_connection(connection, settings, Expect::Anything),
+                Err(error) => say(&format!("{error}")),
+            }
+        })
     }
 
     fn listeners(&self) -> Result<Vec<Listener>> {

@@ -7,16 +7,14 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::daemon::{Daemon, has_docker};
+use crate::{
+    daemon::{Daemon, has_docker},
+    said,
+};
 
 fn error(output: &Output) -> String {
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A daemon with a container, to tell it from others, and `skiff` without its roots.

@@ -7,7 +7,15 @@ mod listeners;
 mod robust;
 mod tls;
 
+use std::process::Output;
+
 use daemon::{Daemon, has_docker};
+
+/// What a command has printed; it has to succeed.
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
 
 #[test]
 fn a_ping_says_what_clients_look_for() {

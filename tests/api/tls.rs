@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use crate::daemon::{Daemon, signal};
+use crate::{
+    daemon::{Daemon, signal},
+    said,
+};
 
 /// A daemon that listens with certificates, and others' certificates beside it.
 struct Secured {
@@ -130,11 +133,6 @@ impl Drop for Secured {
         let ended = self.process.wait().unwrap();
         assert!(std::thread::panicking() || ended.code() == Some(0), "{ended:?}");
     }
-}
-
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 fn error(output: &Output) -> String {

@@ -1,6 +1,7 @@
 //! Records of TLS on one side, plain bytes on the other, and a process that does nothing else.
 
 use alloc::{format, vec::Vec};
+use core::ops::Deref;
 
 use rustix::{
     buffer::spare_capacity,
@@ -13,7 +14,8 @@ use rustls::{
     client::{ClientConnectionData, UnbufferedClientConnection},
     server::{ServerConnectionData, UnbufferedServerConnection},
     unbuffered::{
-        AppDataRecord, ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+        AppDataRecord, ConnectionState, EncodeError, EncryptError, InsufficientSizeError,
+        UnbufferedConnectionCommon, UnbufferedStatus,
     },
 };
 
@@ -32,13 +34,10 @@ const LINGER_NS: i64 = clock::SECOND;
 /// How long whoever connects may take to say who they are.
 const HANDSHAKE_NS: i64 = 30 * clock::SECOND;
 
-/// Both sides of TLS.
-pub(super) trait Side {
+/// Both sides of TLS: what each has under a name of its own.
+pub(super) trait Side: Deref<Target = UnbufferedConnectionCommon<<Self as Side>::Data>> {
     type Data;
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
-    fn is_handshaking(&self) -> bool;
-    /// Something is waiting to be encoded.
-    fn wants_write(&self) -> bool;
 }
 
 impl Side for UnbufferedServerConnection {
@@ -47,14 +46,6 @@ impl Side for UnbufferedServerConnection {
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
     }
-
-    fn is_handshaking(&self) -> bool {
-        (**self).is_handshaking()
-    }
-
-    fn wants_write(&self) -> bool {
-        (**self).wants_write()
-    }
 }
 
 impl Side for UnbufferedClientConnection {
@@ -62,14 +53,6 @@ impl Side for UnbufferedClientConnection {
 
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
-    }
-
-    fn is_handshaking(&self) -> bool {
-        (**self).is_handshaking()
-    }
-
-    fn wants_write(&self) -> bool {
-        (**self).wants_write()
     }
 }
 
