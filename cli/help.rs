@@ -14,6 +14,10 @@ Options:
       --default-network string   The network of containers that name none (SKIFF_NETWORK; bridge)
   -H, --host address             Talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST instead of none
                                  (SKIFF_HOST, DOCKER_HOST)
+      --tlsverify                On the network, ask the daemon for its certificate and show one (DOCKER_TLS_VERIFY)
+      --tlscacert path           Who vouches for the daemon (ca.pem in DOCKER_CERT_PATH or ~/.docker)
+      --tlscert path             The certificate to show (cert.pem there)
+      --tlskey path              Its key (key.pem there)
   -c, --context string           Talk to the daemon of this context (DOCKER_CONTEXT; see `skiff context`)
   -D, --debug                    Show the requests to the engine
   -v, --version                  Show the version and end
