@@ -82,8 +82,6 @@ fn serve_connection(fd: OwnedFd, settings: &Settings, expect: Expect) {
         Ok(engine) => {
             if let Some(Ok(unborn)) = conceived {
                 engine.foresee(unborn);
-                // While the kernel makes it.
-                skiff_syscalls::text::map_all();
             }
             connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
             engine.forget_ahead();

@@ -79,7 +79,7 @@ pub struct Making<'a> {
 
 impl Making<'_> {
     /// The directory, which will have another name.
-    pub fn directory(&self) -> &OwnedFd {
+    fn directory(&self) -> &OwnedFd {
         self.directory.as_ref().expect("it is there until the container is")
     }
 
@@ -132,16 +132,18 @@ impl Shelf {
         })
     }
 
-    /// Makes the directory of a new container, which nobody sees until it is [added](Making::add).
+    /// Makes the directory of a new container, which nobody sees until it is [finished](Making::finish). `begin` is called
+    /// with it at once.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn make(&self, id: &str) -> Result<Making<'_>> {
+    pub fn make(&self, id: &str, begin: impl FnOnce(&OwnedFd)) -> Result<Making<'_>> {
         let name = making(id);
         rustix::fs::mkdirat(&self.containers, name.as_str(), Mode::from_raw_mode(0o710))
             .context("create directory", format_args!("containers/{name}"))?;
         let make = || {
             let directory = file::directory(&self.containers, name.as_str()).context("open", &name)?;
+            begin(&directory);
             let record =
                 file::create(&directory, "record.json", &[], 0o600).context("create", "record.json")?;
             descriptor::lock(record.as_fd()).context("lock", "record.json")?;
@@ -155,7 +157,7 @@ impl Shelf {
     /// Makes a container and adds it.
     #[cfg(test)]
     pub fn add(&self, record: &Record) -> Result<Container> {
-        let making = self.make(&record.id)?;
+        let making = self.make(&record.id, |_| {})?;
         making.claim(&record.name)?;
         making.finish(record.clone())
     }

@@ -106,8 +106,7 @@ impl Engine {
     pub fn shelve(&self, draft: Draft, begin: impl FnOnce(&Record, &OwnedFd)) -> Result<Container> {
         let Draft { mut record, volumes, found } = draft;
         let add = || {
-            let making = self.shelf.make(&record.id)?;
-            begin(&record, making.directory());
+            let making = self.shelf.make(&record.id, |directory| begin(&record, directory))?;
             if record.name.is_empty() {
                 record.name = generated_name(&making)?;
             } else {

@@ -23,7 +23,8 @@ use crate::{
 pub struct Prepared {
     pub(super) unborn: Unborn,
     pub(super) group: Group,
-    pub(super) nodes: Vec<Node>,
+    host: Host,
+    limits: Limits,
     /// What its root file system is made of, if that was opened.
     pub(super) root: Option<Root>,
 }
@@ -44,6 +45,26 @@ impl Prepared {
         drop(self.unborn);
         end_group(&self.group);
     }
+
+    /// Puts the limits of its group in force. What comes with it are the host's devices that it gets.
+    ///
+    /// # Errors
+    /// A limit that the kernel does not take.
+    pub(super) fn restrict(self) -> Result<(Unborn, Group, Vec<Node>)> {
+        let Prepared { unborn, group, host, limits: Limits { plan, devices }, root: _ } = self;
+        let restricted = group.apply(&plan).and_then(|()| match &devices.rules {
+            Some(rules) => group.restrict_devices(&host, rules),
+            None => Ok(()),
+        });
+        match restricted {
+            Ok(()) => Ok((unborn, group, devices.nodes)),
+            Err(error) => {
+                drop(unborn);
+                end_group(&group);
+                Err(error)
+            }
+        }
+    }
 }
 
 /// The file in a run directory that says where the group is of a container without a record, if it is not in the usual
@@ -61,16 +82,8 @@ impl Engine {
         let unborn = launch::conceive(&record.host, self.joined(record)?)?;
         let parent = record.host.cgroup_parent.as_str();
         let group = Group::create(&host, parent, &record.id, limits.controllers(), Controllers::ACCOUNTING)?;
-        match limits.restrict(&host, &group) {
-            Ok(()) => {
-                unborn.enter(group.directory());
-                Ok(Prepared { unborn, group, nodes: limits.devices.nodes, root: None })
-            }
-            Err(error) => {
-                end_group(&group);
-                Err(error)
-            }
-        }
+        unborn.enter(group.directory());
+        Ok(Prepared { unborn, group, host, limits, root: None })
     }
 
     /// Has the root file system mounted of a container that is being made in this directory. What goes wrong is tried
@@ -101,12 +114,11 @@ impl Engine {
                 let adopt = || {
                     let limits = Limits::of(record, &host)?;
                     group.require(&host, "", limits.controllers())?;
-                    limits.restrict(&host, &group)?;
-                    Ok(limits.devices.nodes)
+                    Ok(limits)
                 };
-                let nodes = adopt();
-                let prepared = match nodes {
-                    Ok(nodes) => Ok(Prepared { unborn, group, nodes, root: None }),
+                let limits = adopt();
+                let prepared = match limits {
+                    Ok(limits) => Ok(Prepared { unborn, group, host, limits, root: None }),
                     Err(error) => {
                         drop(unborn);
                         end_group(&group);
@@ -183,6 +195,7 @@ impl Engine {
 }
 
 /// What holds for all processes of a container together.
+#[derive(Debug)]
 struct Limits {
     devices: Devices,
     plan: Vec<limits::Write>,
@@ -199,15 +212,6 @@ impl Limits {
     /// What the group needs for them.
     fn controllers(&self) -> Controllers {
         self.plan.iter().map(|write| write.controller).fold(Controllers::empty(), |all, one| all | one)
-    }
-
-    /// Puts them in force.
-    fn restrict(&self, host: &Host, group: &Group) -> Result<()> {
-        group.apply(&self.plan)?;
-        match &self.devices.rules {
-            Some(rules) => group.restrict_devices(host, rules),
-            None => Ok(()),
-        }
     }
 }
 

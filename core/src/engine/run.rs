@@ -41,7 +41,7 @@ impl Engine {
         root: &Root,
         prepared: Prepared,
     ) -> Result<(Running, Option<Connection>)> {
-        let Prepared { mut unborn, group, nodes, root: _ } = prepared;
+        let (mut unborn, group, nodes) = prepared.restrict()?;
         let start = || -> Result<(Started, Option<Connection>)> {
             let connection = self.connect(&container.record, lock, &mut unborn)?;
             let endpoints = connection.as_ref().map_or(&[][..], |one| &one.endpoints);

@@ -203,6 +203,24 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     let own_score = oom_score();
     let oom_score_differs = own_score != Some(host.oom_score_adj);
     let space = launch.unborn.endow(host)?;
+    let rights = rights(host)?;
+    let (made, pts) = match (launch.unborn.birth.standard(), &space) {
+        (Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }), _) => {
+            let made = Made {
+                proc: Some(proc),
+                sys: Some(sys),
+                cgroup: Some(cgroup),
+                dev: Some(dev),
+                shm: Some(shm),
+                mqueue: Some(mqueue),
+            };
+            (Some(made), pts)
+        }
+        (None, None) => (None, standard::devpts(standard::TTY).context("mount devpts for", "/dev/pts")?),
+        (None, Some(space)) => (None, space.devpts()?),
+    };
+    let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
+    // Whoever mounts it may not be done yet: all that can be done without it comes before.
     let root = match &space {
         None => match launch.unborn.birth.mounted() {
             Ok(root) => root,
@@ -221,23 +239,7 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
             .context("create working directory", working_directory)?;
     }
 
-    let Unborn { mut birth, namespaces: namespaces_made, mut joined, root: _ } = launch.unborn;
-    let (made, pts) = match (birth.standard(), &space) {
-        (Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }), _) => {
-            let made = Made {
-                proc: Some(proc),
-                sys: Some(sys),
-                cgroup: Some(cgroup),
-                dev: Some(dev),
-                shm: Some(shm),
-                mqueue: Some(mqueue),
-            };
-            (Some(made), pts)
-        }
-        (None, None) => (None, standard::devpts(standard::TTY).context("mount devpts for", "/dev/pts")?),
-        (None, Some(space)) => (None, space.devpts()?),
-    };
-    let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
+    let Unborn { birth, namespaces: namespaces_made, mut joined, root: _ } = launch.unborn;
     let uid = user.identity.uid();
     streams.give_to(space.as_ref().map_or(uid, |space| space.host_user(uid)));
 
@@ -291,10 +293,11 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     }
     steps.push(Step::Keyring);
     steps.push(Step::WorkingDirectory(c_path(working_directory)?));
+    steps.push(Step::Roam);
     // The filter is in force from here on: nothing is done behind this that a profile could forbid.
     steps.push(Step::Clean);
     let changes_user = user.identity.is_another();
-    steps.push(Step::Become(user.identity.clone(), rights(host)?));
+    steps.push(Step::Become(user.identity.clone(), rights));
     if changes_user {
         // It dies with the monitor since its birth; becoming somebody else has ended that.
         steps.push(Step::DieWithParent(monitor()?));

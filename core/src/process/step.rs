@@ -23,7 +23,9 @@ use rustix::{
 use skiff_syscalls::{
     clone, descriptor, keyring,
     mount::{self, MountAttributes, Propagation, Reach, set_attributes},
-    namespace, working_directory,
+    namespace,
+    processor::Processors,
+    working_directory,
 };
 
 use super::rights::{Failed, Identity, Rights};
@@ -128,6 +130,8 @@ pub enum Step {
     Become(Identity, Rights),
     /// Die with the parent; the descriptor is the parent's pidfd.
     DieWithParent(OwnedFd),
+    /// Run on every processor that the engine was given.
+    Roam,
     /// Default signal actions, nothing blocked, no other descriptors after execve.
     Clean,
 }
@@ -156,6 +160,7 @@ impl Step {
             Step::Stdio(_) => ("redirect standard streams", b""),
             Step::Limit(..) => ("set resource limit", b""),
             Step::Keyring => ("create session keyring", b""),
+            Step::Roam => ("use processors", b""),
             Step::WorkingDirectory(path) => ("change directory to", path.as_bytes()),
             Step::Become(..) => ("change identity", b""),
             Step::DieWithParent(_) => ("set parent death signal", b""),
@@ -279,6 +284,10 @@ impl<'a> Progress<'a> {
             }
             Step::Become(identity, rights) => rights.apply(identity).map_err(|failed| failed.errno),
             Step::DieWithParent(parent) => clone::die_with(parent.as_fd()),
+            Step::Roam => {
+                Processors::own().roam();
+                Ok(())
+            }
             Step::Clean => {
                 fork::plain_signals();
                 descriptor::close_on_exec_from(3)

@@ -205,7 +205,7 @@ impl Birth {
     }
 
     /// Lets the child run `child`, and waits until it has executed a program or has exited. What it writes to memory is
-    /// seen here.
+    /// seen here. It keeps away from this process's processor until it [roams](Processors::roam).
     ///
     /// # Errors
     /// Of clone3: EPERM, ENOSPC, ENOMEM, EAGAIN; of the interface: EPERM.
@@ -216,6 +216,8 @@ impl Birth {
         let pidfd = self.pidfd().ok_or(Stillborn::Clone(Errno::CHILD))?;
         let shared = self.shared();
         shared.closure.store(closure as usize, Ordering::Relaxed);
+        // This process has a processor to wait on, which nobody is to be driven from when it is woken.
+        shared.processors.move_away(pid);
         set(&shared.order, RUN);
         wait_until_zero(&shared.borrowed);
         match shared.loopback.load(Ordering::Relaxed) {
