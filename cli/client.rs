@@ -211,13 +211,17 @@ impl Client {
         match &self.host {
             Host::At(Address::Ssh(to), _) => Ok(Connection::new(ssh::connect(to, &self.environment)?)),
             Host::At(address, certificates) => {
-                let socket = client::connect(address).map_err(|error| {
-                    Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed")
+                let socket = client::connect(address).map_err(|error| match error {
+                    // The machine itself was not found.
+                    skiff_core::Error::NotFound(_) => error.into(),
+                    error => {
+                        Failure::from(error).hint("`skiff serve` starts a daemon; without -H none is needed")
+                    }
                 })?;
-                let socket = match (address, certificates) {
-                    (Address::Tcp(to), Some(certificates)) => {
+                let socket = match (address.host(), certificates) {
+                    (Some(host), Some(certificates)) => {
                         let complain = |error: &skiff_core::Error| output::complain(&format!("{error}"));
-                        tls::connect(socket, to.ip(), certificates, &complain)?
+                        tls::connect(socket, &host, certificates, &complain)?
                     }
                     _ => socket,
                 };

@@ -12,7 +12,7 @@ Options:
       --data-root string         Where images, containers and volumes are (SKIFF_ROOT; /var/lib/skiff)
       --run-root string          Where the state of running containers is (SKIFF_RUN; /run/skiff)
       --default-network string   The network of containers that name none (SKIFF_NETWORK; bridge)
-  -H, --host address             Talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST instead of none
+  -H, --host address             Talk to a daemon at unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST instead of none
                                  (SKIFF_HOST, DOCKER_HOST)
       --tlsverify                On the network, ask the daemon for its certificate and show one (DOCKER_TLS_VERIFY)
       --tlscacert path           Who vouches for the daemon (ca.pem in DOCKER_CERT_PATH or ~/.docker)

@@ -64,7 +64,7 @@ struct Program {
     /// the network of containers that name none
     #[argh(option, arg_name = "string")]
     default_network: Option<String>,
-    /// talk to a daemon at unix:///PATH, tcp://ADDRESS:PORT or ssh://[USER@]HOST
+    /// talk to a daemon at unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST
     #[argh(option, short = 'H', arg_name = "address")]
     host: Option<String>,
     /// on the network, ask the daemon for its certificate and show one

@@ -207,6 +207,11 @@ impl Daemon<'_> {
                 Address::Ssh(_) => {
                     return Err(Error::Invalid(format!("listen on {address}: that is for clients")));
                 }
+                Address::Named(..) => {
+                    let why = "that is for clients, as a name may mean several addresses";
+                    return Err(Error::Invalid(format!("listen on {address}: {why}"))
+                        .hint("say the address, as in tcp://192.0.2.1:2376; 0.0.0.0 is all of them"));
+                }
             }
         }
         Ok(listeners)

@@ -6,7 +6,7 @@ use skiff_core::net::dns::{
     Code, DATAGRAM_MIN, MESSAGE_MAX, answer,
     kind::{A, AAAA, ANY, OPT, PTR},
     query::Query,
-    reverse,
+    records, reverse,
 };
 
 /// The first two bytes say how many addresses are answered and how long the answer may be; then the question, which begins
@@ -58,6 +58,8 @@ pub fn dns(data: &[u8]) {
         IpAddr::V6(address) => *record == (AAAA, &address.octets()),
     }));
     assert_eq!(found.len() < all.len(), answer[2] & 2 != 0, "what is left out is said to be");
+    let told = found.iter().filter(|(kind, _)| *kind == query.kind).count();
+    assert_eq!(records::addresses(&query, &answer).len(), told);
 
     let answer = written(&|to| answer::name(&query, &name, limit, to));
     let read_name = read(&query, &answer);
@@ -76,6 +78,10 @@ pub fn dns(data: &[u8]) {
     let fitting = [&message[..2], &[0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0], query.question, behind].concat();
     assert!(query.answer(&fitting).is_some());
     for said in [other, &fitting] {
+        let told = records::addresses(&query, said);
+        assert!(
+            told.len() * 12 <= said.len() && told.iter().all(|address| answer::is_asked(&query, *address))
+        );
         let passed = written(&|to| answer::pass_on(&query, said, limit, to));
         assert_eq!(passed[..2], message[..2]);
         if query.answer(said).is_some() {

@@ -65,7 +65,7 @@ impl Secured {
             "server",
             Some("ca"),
             RSA,
-            "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
+            "subjectAltName=DNS:engine.test,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
         );
         let client = "extendedKeyUsage=clientAuth\n";
         certificate(&docker, "client", Some("ca"), RSA, client);
@@ -231,6 +231,31 @@ fn who_has_a_certificate_uses_it_and_nobody_else_does() {
         let _ = stream.read_to_end(&mut Vec::new());
     }
     assert_eq!(said(&secured.skiff(&verified).output().unwrap()), "linux\n");
+}
+
+#[test]
+fn an_engine_is_found_by_its_name_which_its_certificate_has_to_have() {
+    let secured = Secured::start();
+    let (hosts, servers) = (secured.home.join("hosts"), secured.home.join("resolv.conf"));
+    fs::write(&hosts, "192.0.2.1 nobody.test\n127.0.0.1 engine.test other.test\n").unwrap();
+    fs::write(&servers, "").unwrap();
+    // In a mount namespace with other files in /etc.
+    let ask = |host: &str| {
+        let port = secured.address.rsplit(':').next().unwrap();
+        let skiff = secured.skiff(&["--tlsverify", "-H", &format!("tcp://{host}:{port}"), "version"]);
+        let mut command = Command::new("unshare");
+        let script = "mount --bind $0 /etc/hosts && mount --bind $1 /etc/resolv.conf && shift && exec \"$@\"";
+        command.args(["-m", "sh", "-c", script]).args([&hosts, &servers]);
+        command.arg(skiff.get_program()).args(skiff.get_args());
+        command.envs(skiff.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["-f", "{{.Server.Os}}"]).output().unwrap()
+    };
+    assert_eq!(said(&ask("engine.test")), "linux\n");
+    assert_eq!(said(&ask("Engine.Test.")), "linux\n");
+    let told = error(&ask("other.test"));
+    assert!(told.contains("invalid peer certificate") && told.contains("NotValidForName"), "{told}");
+    let told = error(&ask("unknown.test"));
+    assert_eq!(told, "skiff: host unknown.test: no name server answers: 127.0.0.1\n");
 }
 
 #[test]

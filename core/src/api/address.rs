@@ -20,6 +20,8 @@ pub enum Address {
     Unix(String),
     /// `tcp://ADDRESS[:PORT]`
     Tcp(SocketAddr),
+    /// `tcp://NAME[:PORT]`: on a machine that is known by name.
+    Named(String, u16),
     /// `fd://[NAME]`: sockets that whoever starts the daemon has opened; all of them, or those with this name or number.
     Inherited(String),
     /// `ssh://[USER@]HOST[:PORT]`: an engine on another machine.
@@ -57,10 +59,8 @@ impl Address {
         match scheme {
             "unix" if rest.starts_with('/') && !rest.ends_with('/') => Ok(Address::Unix(rest.into())),
             "unix" => Err(bad("the absolute path of a socket follows, as in unix:///run/skiff.sock")),
-            "tcp" => match parse_tcp(rest.strip_suffix('/').unwrap_or(rest), port) {
-                Some(address) => Ok(Address::Tcp(address)),
-                None => Err(bad("an IP address and a port follow, as in tcp://127.0.0.1:2375")),
-            },
+            "tcp" => parse_tcp(rest.strip_suffix('/').unwrap_or(rest), port)
+                .ok_or_else(|| bad("an IP address or a name, and a port follow, as in tcp://127.0.0.1:2375")),
             "fd" => Ok(Address::Inherited(if rest == "*" { "" } else { rest }.into())),
             "ssh" => match parse_ssh(rest.strip_suffix('/').unwrap_or(rest)) {
                 Some(ssh) => Ok(Address::Ssh(ssh)),
@@ -71,19 +71,45 @@ impl Address {
     }
 }
 
-fn parse_tcp(text: &str, port: u16) -> Option<SocketAddr> {
+impl Address {
+    /// The machine on the network that it is on, by its address or its name.
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Address::Tcp(address) => Some(format!("{}", address.ip())),
+            Address::Named(name, _) => Some(name.strip_suffix('.').unwrap_or(name).into()),
+            _ => None,
+        }
+    }
+}
+
+fn parse_tcp(text: &str, port: u16) -> Option<Address> {
     if let Ok(address) = text.parse() {
-        return Some(address);
+        return Some(Address::Tcp(address));
     }
     let address = |text: &str| match text {
         "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         _ => text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok(),
     };
-    if let Some(address) = address(text) {
-        return Some(SocketAddr::new(address, port));
+    let (name, port) = match (address(text), text.rsplit_once(':')) {
+        (None, Some((name, port))) => (name, port.parse().ok()?),
+        _ => (text, port),
+    };
+    match address(name) {
+        Some(address) => Some(Address::Tcp(SocketAddr::new(address, port))),
+        None => is_host_name(name).then(|| Address::Named(name.into(), port)),
     }
-    let (name, port) = text.rsplit_once(':')?;
-    Some(SocketAddr::new(address(name)?, port.parse().ok()?))
+}
+
+/// Letters, digits, dashes and underscores between dots. What ends with a number would be a bad IPv4 address.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A host that began with a dash would be an option of ssh's.
@@ -106,6 +132,7 @@ impl fmt::Display for Address {
         match self {
             Address::Unix(path) => write!(f, "unix://{path}"),
             Address::Tcp(address) => write!(f, "tcp://{address}"),
+            Address::Named(name, port) => write!(f, "tcp://{name}:{port}"),
             Address::Inherited(name) => write!(f, "fd://{name}"),
             Address::Ssh(Ssh { destination, port: None }) => write!(f, "ssh://{destination}"),
             Address::Ssh(Ssh { destination, port: Some(port) }) => write!(f, "ssh://{destination}:{port}"),
@@ -129,6 +156,8 @@ mod tests {
             ("tcp://localhost", "tcp://127.0.0.1:2375"),
             ("tcp://[::1]:80", "tcp://[::1]:80"),
             ("tcp://[::1]", "tcp://[::1]:2375"),
+            ("tcp://build-1.example.org:80", "tcp://build-1.example.org:80"),
+            ("tcp://build_1", "tcp://build_1:2375"),
             ("fd://", "fd://"),
             ("fd://*", "fd://"),
             ("fd://api.socket", "fd://api.socket"),
@@ -153,8 +182,13 @@ mod tests {
             ("unix://run/skiff.sock", "the absolute path"),
             ("unix:///run/", "the absolute path"),
             ("tcp://:2375", "an IP address"),
-            ("tcp://example.org:2375", "an IP address"),
+            ("tcp://", "an IP address"),
             ("tcp://127.0.0.1:99999", "an IP address"),
+            ("tcp://127.0.0.256:80", "an IP address"),
+            ("tcp://example..org:80", "an IP address"),
+            ("tcp://-v:80", "an IP address"),
+            ("tcp://me@example.org:80", "an IP address"),
+            ("tcp://::1:80x", "an IP address"),
             ("npipe:////./pipe/docker_engine", "npipe is none of"),
             ("ssh://", "[USER@]HOST[:PORT]"),
             ("ssh://-oProxyCommand=x", "[USER@]HOST[:PORT]"),

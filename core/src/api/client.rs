@@ -1,7 +1,7 @@
 //! The client's end of a connection: requests out, responses in. Used by the command line and by tests.
 
 use alloc::{format, string::String, vec::Vec};
-use core::fmt::Write;
+use core::{fmt::Write, net::SocketAddr};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -17,7 +17,7 @@ use super::{
     target::{Plus, percent_decode},
     wire::Wire,
 };
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, net::lookup};
 
 /// Connects to a server that listens there.
 ///
@@ -41,6 +41,16 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
             // Requests are sent whole: nothing is gained by holding them back.
             set_tcp_nodelay(&socket, true).context("set up", "socket")?;
             Ok(socket)
+        }
+        Address::Named(name, port) => {
+            let mut last = None;
+            for found in lookup::addresses(name)? {
+                match connect(&Address::Tcp(SocketAddr::new(found, *port))) {
+                    Ok(socket) => return Ok(socket),
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(last.expect("a name that is found has an address"))
         }
         Address::Inherited(_) | Address::Ssh(_) => {
             Err(Error::Unsupported(format!("connect to {address}: that is no socket's address")))

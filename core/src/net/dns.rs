@@ -1,5 +1,6 @@
 //! The messages of the domain name system (RFC 1035), as far as a responder needs them: [`query`] turns the bytes of a
-//! question into a value, [`answer`] writes what is answered, [`reverse`] finds the address in a name. All pure.
+//! question into a value, [`answer`] writes what is answered, [`records`] reads what another server has answered, [`reverse`]
+//! finds the address in a name. All pure.
 //!
 //! ```text
 //! 0   id
@@ -13,7 +14,10 @@
 
 pub mod answer;
 pub mod query;
+pub mod records;
 pub mod reverse;
+
+use alloc::vec::Vec;
 
 /// Where name servers listen.
 pub const PORT: u16 = 53;
@@ -118,6 +122,20 @@ fn end_of_name(bytes: &[u8], start: usize) -> Option<usize> {
             return Some(at);
         }
     }
+}
+
+/// A name of labels with dots in between, as messages have it.
+pub(super) fn labels(text: &str) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(text.len() + 2);
+    for label in text.split('.') {
+        if label.is_empty() || label.len() > LABEL_MAX {
+            return None;
+        }
+        name.push(label.len() as u8);
+        name.extend(label.as_bytes());
+    }
+    name.push(0);
+    (name.len() <= NAME_MAX).then_some(name)
 }
 
 /// Whether two questions are the same but for the case of their names (RFC 4343).

@@ -1,7 +1,7 @@
 //! Files in PEM form -> who may connect, and to whom.
 
-use alloc::{format, sync::Arc, vec::Vec};
-use core::{fmt::Display, net::IpAddr, time::Duration};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::{fmt::Display, time::Duration};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -11,7 +11,7 @@ use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::UnbufferedClientConnection,
     crypto::ring,
-    pki_types::{self, CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::{UnbufferedServerConnection, WebPkiClientVerifier},
     time_provider::TimeProvider,
 };
@@ -53,21 +53,19 @@ pub fn accept(
     })
 }
 
-/// As [`accept`], for a connection to the engine at an address, which has to be one that its certificate is for.
+/// As [`accept`], for a connection to the engine on a host, by its address or its name, which has to be one that its
+/// certificate is for.
 ///
 /// # Errors
 /// What is wrong with the files, or with the other side.
 pub fn connect(
     connection: OwnedFd,
-    address: IpAddr,
+    host: &str,
     certificates: &Certificates,
     complain: &dyn Fn(&Error),
 ) -> Result<OwnedFd> {
-    let name = match address {
-        IpAddr::V4(address) => pki_types::IpAddr::V4(address.octets().into()),
-        IpAddr::V6(address) => pki_types::IpAddr::V6(address.segments().into()),
-    };
-    let name = ServerName::IpAddress(name);
+    let name = ServerName::try_from(String::from(host))
+        .map_err(|_| Error::Invalid(format!("{host} is no name that a certificate can have")))?;
     let tls = UnbufferedClientConnection::new(certificates.client()?, name).map_err(failed)?;
     let mut carrier = Carrier::new(tls, connection.as_fd());
     carrier.handshake()?;

@@ -1,7 +1,5 @@
 //! What is said where TLS is not built in.
 
-use core::net::IpAddr;
-
 use rustix::fd::OwnedFd;
 
 use super::Certificates;
@@ -31,6 +29,6 @@ pub fn accept(_: OwnedFd, _: &Certificates, _: &dyn Fn(&Error)) -> Result<OwnedF
 ///
 /// # Errors
 /// [`Error::Unsupported`]
-pub fn connect(_: OwnedFd, _: IpAddr, _: &Certificates, _: &dyn Fn(&Error)) -> Result<OwnedFd> {
+pub fn connect(_: OwnedFd, _: &str, _: &Certificates, _: &dyn Fn(&Error)) -> Result<OwnedFd> {
     missing()
 }

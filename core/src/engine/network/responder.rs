@@ -29,10 +29,10 @@ use super::{
 use crate::{
     Context, Error, Result,
     engine::Engine,
-    file::{self, CWD},
-    fork,
+    file, fork,
     net::{
         dns::PORT,
+        lookup,
         responder::{self, Names},
         table::{Forward, Transaction, Transport},
     },
@@ -41,8 +41,6 @@ use crate::{
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-/// Most of resolv.conf that is read.
-const SERVERS_MAX: usize = 1 << 16;
 
 impl Engine {
     /// Has somebody answer for the names on a network. Its leases are locked, and there is one.
@@ -287,7 +285,7 @@ impl Names for Known<'_> {
             return Vec::new();
         }
         let asked = self.of(asker).find_map(|(_, lease)| lease).map_or(&[][..], |lease| &lease.servers);
-        let all = if asked.is_empty() { own_servers() } else { asked.to_vec() };
+        let all = if asked.is_empty() { lookup::Settings::own().servers } else { asked.to_vec() };
         all.into_iter()
             .filter(|server| *server != self.gateway)
             .map(|server| SocketAddr::new(server, PORT))
@@ -323,16 +321,4 @@ impl Names for Known<'_> {
         }
         false
     }
-}
-
-/// The name servers of this host.
-fn own_servers() -> Vec<IpAddr> {
-    let text = file::read(CWD, "/etc/resolv.conf", SERVERS_MAX).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let server = |line: &str| {
-        let mut words = line.split_ascii_whitespace();
-        words.next().filter(|word| *word == "nameserver")?;
-        words.next()?.parse().ok()
-    };
-    text.lines().filter_map(server).collect()
 }

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::{
-    Code, Flags, HEADER, LABEL_MAX, NAME_MAX, OPT_LENGTH,
+    Code, Flags, HEADER, OPT_LENGTH,
     kind::{A, AAAA, ANY, PTR},
-    number,
+    labels, number,
     query::{Query, Refusal},
 };
 
@@ -125,20 +125,6 @@ impl<'a, 'b> Answer<'a, 'b> {
             edns.answer().write(self.code, self.to);
         }
     }
-}
-
-/// A name of labels with dots in between, as messages have it.
-fn labels(text: &str) -> Option<Vec<u8>> {
-    let mut name = Vec::with_capacity(text.len() + 2);
-    for label in text.split('.') {
-        if label.is_empty() || label.len() > LABEL_MAX {
-            return None;
-        }
-        name.push(label.len() as u8);
-        name.extend(label.as_bytes());
-    }
-    name.push(0);
-    (name.len() <= NAME_MAX).then_some(name)
 }
 
 #[cfg(test)]
