@@ -9,7 +9,7 @@ use std::{
 use crate::{
     build, context, ended,
     pack::Tar,
-    support::{until, with_box},
+    support::{Terminal, until, with_box},
 };
 
 #[test]
@@ -51,6 +51,26 @@ fn an_image_is_built_named_and_run() {
     let metadata: serde_json::Value = serde_json::from_slice(&fs::read(metadata).unwrap()).unwrap();
     assert_eq!(metadata["containerimage.config.digest"], id);
     assert_eq!(metadata["image.name"], "docker.io/library/one:latest,docker.io/library/two:x");
+}
+
+#[test]
+fn on_a_terminal_the_running_step_is_drawn_again_and_again() {
+    let scratch = with_box(&[]);
+    let path = context(&scratch, &[("Dockerfile", "FROM box\nRUN echo shown; sleep 2.5\nRUN true\n")]);
+    let terminal = Terminal::new(24, 60);
+    let mut build = terminal.spawn(scratch.skiff(&["build", "-t", "new", path.to_str().unwrap()]));
+    let text = terminal.rest();
+    assert!(build.wait().unwrap().success(), "{text}");
+    // Ten in a second are meant; the engine has something to say once in a second.
+    let frames = text.matches("[+] Building ").count();
+    assert!(frames > 6, "{frames}: {text}");
+    let lines =
+        ["[2/3] RUN echo shown; sleep 2.5 ", "=> => # ", " shown\x1b[K", "(3/3) FINISHED", "naming to "];
+    assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+    // No line is as wide as the window, and each frame is drawn over the one before.
+    let (drawn, last) = text.rsplit_once("\x1b[J").unwrap();
+    assert!(drawn.contains("\x1b[3A\r") && drawn.split("\r\n").all(|line| line.len() < 60 + 12), "{text}");
+    assert!(!last.contains('\x1b') && last.starts_with("[+] Building "), "{last}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `COPY --link`: what is copied is a layer of its own, whatever it is laid on.
+//! `COPY --link` and `ADD --link`: what is copied is a layer of its own, whatever it is laid on.
 
 use std::fs;
 
@@ -68,6 +68,31 @@ fn a_layer_made_anew_depends_on_nothing_below_it() {
     let (code, id, error) = build(&scratch, &["-q"]);
     assert_eq!(code, 0, "{error}");
     assert_eq!(scratch.text(&["run", "--rm", id.trim(), "ls", "/data"]), "f\nseed\n");
+}
+
+#[test]
+fn an_archive_is_unpacked_into_a_layer_of_its_own() {
+    let scratch = with_box(&[]);
+    let path = context(&scratch, &[("d/bin/tool", "one\n"), ("d/l/f", "two\n")]);
+    let tar = |words: &[&str]| {
+        let status = std::process::Command::new("tar").args(words).current_dir(&path).status().unwrap();
+        assert!(status.success(), "{words:?}");
+    };
+    tar(&["-czf", "a.tar.gz", "-C", "d", "."]);
+    fs::remove_dir_all(path.join("d")).unwrap();
+    let made = ["FROM scratch", "FROM box\nRUN mkdir -m 700 /x && echo below > /x/old && ln -s /data /x/l"];
+    let made = made.map(|base| {
+        fs::write(path.join("Dockerfile"), format!("{base}\nADD --link --chown=7:8 a.tar.gz /x/\n")).unwrap();
+        let (code, id, error) = build(&scratch, &["-q"]);
+        assert_eq!(code, 0, "{error}");
+        id
+    });
+    let [alone, on_box] = made.each_ref().map(|id| layers(&scratch, id));
+    assert_eq!(alone.last(), on_box.last(), "it is from the cache on whatever it is laid");
+    // The link on the way is replaced by the archive's directory; what was beside it is still there.
+    let script = "cd /x; cat old bin/tool l/f; ls /data; stat -c %u:%g bin/tool";
+    let run = scratch.text(&["run", "--rm", made[1].trim(), "sh", "-c", script]);
+    assert_eq!(run, "below\none\ntwo\nseed\n7:8\n");
 }
 
 #[test]

@@ -90,6 +90,18 @@ impl BodyDecoder {
         }
     }
 
+    /// Whether something of the body, or its end, stands in this input: whoever reads it does not have to wait for more.
+    pub fn is_at_hand(&self, input: &[u8]) -> bool {
+        let mut ahead = self.clone();
+        for at in 0..input.len() {
+            // What is wrong with it is at hand, too.
+            if ahead.is_complete() || ahead.plain_bytes_ahead() > 0 || ahead.step(&input[at..=at]).is_err() {
+                return true;
+            }
+        }
+        ahead.is_complete()
+    }
+
     /// Says that the connection has ended.
     ///
     /// # Errors
@@ -239,6 +251,31 @@ mod tests {
         assert_eq!(found, [Some("1: 2"), Some("3"), None, None]);
         let endless = [b"0\r\n".as_slice(), &b"A: b\r\n".repeat(5000)].concat();
         assert!(decode(Framing::Chunked, &[&endless]).is_err());
+    }
+
+    #[test]
+    fn what_can_be_read_at_once_is_known_before() {
+        let text = b"3\r\nabc\r\n0\r\n\r\nnext";
+        // How much has been decoded, how much more there is.
+        let at_hand = |decoded: usize, there: usize| {
+            let mut decoder = BodyDecoder::new(Framing::Chunked);
+            let mut rest = &text[..decoded];
+            while !rest.is_empty() {
+                rest = &rest[decoder.step(rest).unwrap().consumed..];
+            }
+            decoder.is_at_hand(&text[decoded..there])
+        };
+        assert!(!at_hand(0, 3) && at_hand(0, 4) && at_hand(3, 4) && at_hand(5, 6));
+        // Behind the data is no more of it, but perhaps the end.
+        assert!(!at_hand(6, 6) && !at_hand(6, 8) && !at_hand(6, 12) && at_hand(6, 13) && at_hand(13, 13));
+        assert!(BodyDecoder::new(Framing::Chunked).is_at_hand(b"x"), "an error is at hand");
+        let [fixed, open] = [Framing::Length(1), Framing::UntilClose].map(BodyDecoder::new);
+        assert!(
+            !fixed.is_at_hand(b"")
+                && fixed.is_at_hand(b"x")
+                && !open.is_at_hand(b"")
+                && open.is_at_hand(b"x")
+        );
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] for something that is no response, ECONNRESET if the server is gone.
     pub fn response(&mut self) -> Result<ResponseHead> {
-        if !self.has_buffered() {
+        if self.wire.buffered().is_empty() {
             // Who waits in read is woken when the server takes the request, too, for nothing.
             let mut answer = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
             let _ = poll(&mut answer, None);
@@ -176,9 +176,9 @@ impl Client {
         self.wire.fd()
     }
 
-    /// Whether a read would not have to wait for the socket.
+    /// Whether a read of the body would not have to wait for the socket.
     pub fn has_buffered(&self) -> bool {
-        !self.wire.buffered().is_empty()
+        self.body.is_at_hand(self.wire.buffered())
     }
 
     /// The socket of a hijacked connection, and the bytes that already came behind the response's head.
