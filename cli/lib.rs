@@ -194,7 +194,26 @@ fn find(called: &str) -> Option<&'static Entry> {
     VERBS.iter().find(|entry| entry.names.split('|').any(|name| name == called))
 }
 
+/// Commands of docker's that people type here: why they are missing, and what to do instead.
+const MISSING: [(&[&str], &str, &str); 4] = [
+    (
+        &["pull", "push", "login", "logout", "search", "manifest", "image pull", "image push"],
+        "registries are not supported yet",
+        "`skiff load` takes what docker, podman and skopeo save, `skiff import` a root file system, `skiff save` gives back",
+    ),
+    (
+        &["swarm", "service", "stack", "node", "secret", "config"],
+        "there is no swarm",
+        "skiff runs containers on one machine",
+    ),
+    (&["compose"], "it is a program of its own", "docker-compose works with `skiff serve`"),
+    (&["buildx"], "it is a program of its own", "`skiff build` does what docker buildx build does"),
+];
+
 fn unknown_command(called: &str) -> Failure {
+    if let Some((_, why, hint)) = MISSING.iter().find(|(names, ..)| names.contains(&called)) {
+        return Failure::new(format!("{called}: {why}")).hint(hint);
+    }
     let group = called.rsplit_once(' ').map(|(group, _)| group);
     let names = VERBS.iter().flat_map(|entry| entry.names.split('|'));
     let names = names.filter(|name| name.rsplit_once(' ').map(|(group, _)| group) == group);

@@ -42,7 +42,14 @@ fn a_slip_of_the_finger_gets_one_line_with_what_was_meant() {
         (&["rename", "a"], 1, "'skiff rename' requires 2 arguments"),
         (&["ps", "-f", "nonsense"], 1, "invalid filter 'nonsense'"),
         (&["--dta-root", "x", "ps"], 125, "unknown flag: --dta-root (did you mean --data-root?)"),
-        (&["-H", "tcp://there:1", "ps"], 125, "host tcp://there:1: an IP address and a port follow"),
+        (
+            &["-H", "tcp://there:x", "ps"],
+            125,
+            "host tcp://there:x: an IP address or a name, and a port follow",
+        ),
+        (&["pull", "alpine"], 1, "pull: registries are not supported yet"),
+        (&["image", "push", "x"], 1, "image push: registries are not supported yet"),
+        (&["swarm", "init"], 1, "swarm: there is no swarm"),
         (
             &["-H", "unix:///nonexistent", "ps"],
             1,
