@@ -14,7 +14,7 @@ fi
 
 # Other people's engines and clients, for the exchange of images and the API.
 if [ "$(id -u)" = 0 ]; then
-    for tool in nftables:nft iproute2:ip iptables:iptables curl:curl openssl:openssl podman buildah skopeo umoci zstd xz-utils:xz attr:setfattr docker.io:dockerd docker.io:docker docker-compose; do
+    for tool in nftables:nft iproute2:ip iptables:iptables curl:curl openssl:openssl podman buildah skopeo umoci zstd xz-utils:xz attr:setfattr docker.io:dockerd docker.io:docker docker-compose systemd:systemctl procps:ps; do
         command -v "${tool#*:}" >/dev/null || want="$want ${tool%%:*}"
     done
     /usr/bin/python3 -c 'import docker' 2>/dev/null || want="$want python3-docker"
