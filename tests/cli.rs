@@ -202,3 +202,26 @@ fn lists_and_settings_read_as_dockers() {
     assert!(named.starts_with("data,") && named.matches(',').count() == 2, "{named}");
     scratch.text(&["rm", "-v", "one"]);
 }
+
+#[test]
+fn who_is_not_root_hears_what_to_do() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.text(&["ps", "-q"]), "");
+    // Where everybody may execute it.
+    let (binary, run) = (scratch.path("skiff"), scratch.path("run"));
+    std::fs::copy(env!("CARGO_BIN_EXE_skiff"), &binary).unwrap();
+    let mut command = std::process::Command::new(binary);
+    command
+        .args(["ps"])
+        .env("SKIFF_ROOT", scratch.path("data"))
+        .env("SKIFF_RUN", &run)
+        .env("HOME", "/nowhere");
+    let output = std::os::unix::process::CommandExt::uid(&mut command, 65534).output().unwrap();
+    let expected = format!(
+        "skiff: use {} and {}: permission denied\n\
+         hint: containers are root's: sudo, or -H unix://{1}/skiff.sock for a daemon\n",
+        scratch.path("data").display(),
+        run.display()
+    );
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
+}

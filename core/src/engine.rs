@@ -42,13 +42,13 @@ pub mod volume;
 pub mod wait;
 mod within;
 
-use alloc::string::String;
+use alloc::{format, string::String};
 use core::cell::RefCell;
 
-use rustix::fd::OwnedFd;
+use rustix::{fd::OwnedFd, io::Errno};
 
 use crate::{
-    Result,
+    Error, Result,
     container::shelf::Shelf,
     events::Events,
     file,
@@ -100,8 +100,16 @@ impl Engine {
     /// # Errors
     /// Of the file system.
     pub fn with(settings: &Settings) -> Result<Engine> {
-        let default_network = settings.default_network.clone();
-        Ok(Engine { default_network, ..Engine::open(&settings.data_root, &settings.run_root)? })
+        let Settings { data_root, run_root, default_network } = settings;
+        let opened = Engine::open(data_root, run_root).map_err(|error| match error {
+            Error::Os { errno: Errno::ACCESS | Errno::PERM, .. } if !rustix::process::geteuid().is_root() => {
+                let hint =
+                    format!("containers are root's: sudo, or -H unix://{run_root}/skiff.sock for a daemon");
+                Error::Forbidden(format!("use {data_root} and {run_root}: permission denied")).hint(&hint)
+            }
+            other => other,
+        })?;
+        Ok(Engine { default_network: default_network.clone(), ..opened })
     }
 
     /// Opens the same roots once more, for a process of its own.

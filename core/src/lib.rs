@@ -6,7 +6,7 @@
 //! | [`image`] | bytes -> names, configs |
 //! | [`dockerfile`] | the text of a Dockerfile -> typed instructions |
 //! | [`store`] | the shelves: layers, blobs, images, names |
-//! | [`net`] | interfaces, addresses, rules -> netlink messages; what answers for names, what carries ports |
+//! | [`net`] | interfaces, addresses, rules -> netlink messages; what answers for names and asks for them, what carries ports |
 //! | [`container`] | requests and files -> a container's settings, record and state |
 //! | [`build`] | a Dockerfile and a context -> steps, their keys, the files that they copy |
 //! | [`process`] | settings -> a process with its rights, and its end |
