@@ -55,11 +55,10 @@ fn a_reader_that_went_away_ends_the_command_quietly() {
 
 #[test]
 fn arguments_and_environment_arrive() {
-    let output = Command::new(SKIFF).arg("ps").env("DOCKER_HOST", "tcp://there").output().unwrap();
+    let output = Command::new(SKIFF).arg("ps").env("DOCKER_HOST", "tcp://there:x").output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("host tcp://there: an IP address and a port follow")
-    );
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("host tcp://there:x: an IP address or a name, and a port follow"), "{told}");
     let bad = Command::new("sh").args(["-c", "exec \"$0\" \"$(printf 'a\\377')\"", SKIFF]).output().unwrap();
     assert_eq!(bad.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&bad.stderr).contains("is not UTF-8 text"), "{bad:?}");

@@ -56,7 +56,7 @@ impl Far {
 fn a_host_that_is_none_is_refused_with_the_reason() {
     let far = Far::new();
     for (address, words) in [
-        ("tcp://example.org:1", "an IP address and a port"),
+        ("tcp://there:x", "an IP address or a name, and a port"),
         ("http://x", "http is none of"),
         ("fd://", "that is for `skiff serve`"),
         ("unix:///nowhere/sock", "ENOENT"),
