@@ -194,11 +194,14 @@ fn find(called: &str) -> Option<&'static Entry> {
     VERBS.iter().find(|entry| entry.names.split('|').any(|name| name == called))
 }
 
+/// What is missing most.
+const NO_REGISTRIES: &str = "registries are not supported yet";
+
 /// Commands of docker's that people type here: why they are missing, and what to do instead.
 const MISSING: [(&[&str], &str, &str); 4] = [
     (
         &["pull", "push", "login", "logout", "search", "manifest", "image pull", "image push"],
-        "registries are not supported yet",
+        NO_REGISTRIES,
         "`skiff load` takes what docker, podman and skopeo save, `skiff import` a root file system, `skiff save` gives back",
     ),
     (

@@ -87,7 +87,7 @@ impl Export {
             Some("docker") if destination.is_empty() => Kind::Image,
             Some("docker") => Kind::Archive("docker"),
             Some("image") => Kind::Image,
-            Some("registry") => return Err(refused("registries are not supported yet".into())),
+            Some("registry") => return Err(refused(crate::NO_REGISTRIES.into())),
             Some("cacheonly") => return Err(refused("cacheonly: the result is always an image".into())),
             Some(other) => {
                 let kinds = "it is local, tar, oci, docker or image";

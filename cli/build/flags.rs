@@ -17,7 +17,6 @@ use crate::{
 };
 
 const ATTESTATIONS: &str = "attestations are not made";
-const REGISTRY: &str = "registries are not supported yet";
 const BUILDERS: &str = "there is one builder, this machine";
 
 /// All flags, by name.
@@ -68,7 +67,7 @@ pub static FLAGS: &[FlagInfo<'static>] = &[
     one("--progress", "form", "auto, plain, tty, quiet or rawjson; default auto"),
     refused_unless_false("--provenance", ATTESTATIONS),
     refused_switch("--pull", None, "registries are not supported yet: images are those in the store"),
-    refused_switch("--push", None, REGISTRY),
+    refused_switch("--push", None, crate::NO_REGISTRIES),
     switch("--quiet", Some('q'), "print only the image's id"),
     one("--rm", "bool", "remove intermediate containers; there are none"),
     refused_unless_false("--sbom", ATTESTATIONS),

@@ -69,9 +69,7 @@ impl Address {
             _ => Err(bad(&format!("{scheme} is none of unix, tcp, ssh and fd"))),
         }
     }
-}
 
-impl Address {
     /// The machine on the network that it is on, by its address or its name.
     pub fn host(&self) -> Option<String> {
         match self {

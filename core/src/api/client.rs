@@ -17,7 +17,10 @@ use super::{
     target::{Plus, percent_decode},
     wire::Wire,
 };
-use crate::{Context, Error, Result, net::lookup};
+use crate::{
+    Context, Error, Result,
+    net::{family_of, lookup},
+};
 
 /// Connects to a server that listens there.
 ///
@@ -36,7 +39,7 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
             Ok(socket)
         }
         Address::Tcp(to) => {
-            let socket = open(if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+            let socket = open(family_of(*to))?;
             rustix::net::connect(&socket, to).context("connect to", address)?;
             // Requests are sent whole: nothing is gained by holding them back.
             set_tcp_nodelay(&socket, true).context("set up", "socket")?;

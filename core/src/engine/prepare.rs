@@ -51,16 +51,15 @@ impl Prepared {
     /// # Errors
     /// A limit that the kernel does not take.
     pub(super) fn restrict(self) -> Result<(Unborn, Group, Vec<Node>)> {
-        let Prepared { unborn, group, host, limits: Limits { plan, devices }, root: _ } = self;
-        let restricted = group.apply(&plan).and_then(|()| match &devices.rules {
-            Some(rules) => group.restrict_devices(&host, rules),
+        let Limits { plan, devices } = &self.limits;
+        let restricted = self.group.apply(plan).and_then(|()| match &devices.rules {
+            Some(rules) => self.group.restrict_devices(&self.host, rules),
             None => Ok(()),
         });
         match restricted {
-            Ok(()) => Ok((unborn, group, devices.nodes)),
+            Ok(()) => Ok((self.unborn, self.group, self.limits.devices.nodes)),
             Err(error) => {
-                drop(unborn);
-                end_group(&group);
+                self.abandon();
                 Err(error)
             }
         }

@@ -111,16 +111,21 @@ fn number(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// Where the name that begins at a place ends, if it is whole and makes no reference.
 fn end_of_name(bytes: &[u8], start: usize) -> Option<usize> {
+    match end_of_labels(bytes, start)? {
+        (at, 0) => Some(at + 1).filter(|end| end - start <= NAME_MAX),
+        _ => None,
+    }
+}
+
+/// Where the labels that begin at a place end, and what stands there in place of the length of one more.
+fn end_of_labels(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
     let mut at = start;
     loop {
-        let length = usize::from(*bytes.get(at)?);
-        at += 1 + length;
-        if length > LABEL_MAX || at - start > NAME_MAX {
-            return None;
+        let length = *bytes.get(at)?;
+        if length == 0 || usize::from(length) > LABEL_MAX {
+            return Some((at, length));
         }
-        if length == 0 {
-            return Some(at);
-        }
+        at += 1 + usize::from(length);
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::{Errno, ioctl_fionbio},
-    net::{AddressFamily, SocketAddr},
+    net::SocketAddr,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
@@ -41,10 +41,6 @@ const LAST_TURNS: usize = 16;
 const EVENTS: usize = 256;
 /// More than any datagram has.
 const DATAGRAM_MAX: usize = 64 << 10;
-
-fn family_of(address: SocketAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
-}
 
 /// A port of this host whose traffic goes to a container.
 #[derive(Debug)]

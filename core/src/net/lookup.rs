@@ -14,16 +14,19 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::OwnedFd,
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with},
+    net::{RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with},
     rand::{GetRandomFlags, getrandom},
 };
 
-use super::dns::{
-    Code, DATAGRAM_MAX, Flags, INTERNET, PORT,
-    kind::{A, AAAA},
-    labels,
-    query::{Edns, Query},
-    records,
+use super::{
+    dns::{
+        Code, DATAGRAM_MAX, Flags, INTERNET, PORT,
+        kind::{A, AAAA},
+        labels,
+        query::{Edns, Query},
+        records,
+    },
+    family_of,
 };
 use crate::{
     Error, Result, clock,
@@ -144,11 +147,8 @@ fn ask(name: &str, kind: u16, servers: &[SocketAddr]) -> Result<Option<Vec<IpAdd
     question.extend(kind.to_be_bytes());
     question.extend(INTERNET.to_be_bytes());
     for server in (0..ROUNDS).flat_map(|_| servers) {
-        let mut id = [0; 2];
-        // Two bytes are given whole, once the kernel has any.
-        let _ = getrandom(&mut id, GetRandomFlags::empty());
         let query = Query {
-            id: u16::from_be_bytes(id),
+            id: new_number().map_err(drop)?,
             flags: Flags::RECURSION_DESIRED,
             question: &question,
             name: None,
@@ -156,7 +156,7 @@ fn ask(name: &str, kind: u16, servers: &[SocketAddr]) -> Result<Option<Vec<IpAdd
             class: INTERNET,
             edns: Some(Edns { datagram_bytes: DATAGRAM_MAX as u16, version: 0, signatures: false }),
         };
-        match exchange(&query, server) {
+        match exchange(&query, *server) {
             Ok((message, Code::DONE)) => return Ok(Some(records::addresses(&query, &message))),
             Ok((_, Code::NO_NAME)) => return Ok(None),
             // Another one may know better.
@@ -166,19 +166,38 @@ fn ask(name: &str, kind: u16, servers: &[SocketAddr]) -> Result<Option<Vec<IpAdd
     Err(())
 }
 
+/// A number for a question that nobody can guess.
+///
+/// # Errors
+/// Of the kernel, which has none.
+pub(super) fn new_number() -> Result<u16, Errno> {
+    let mut bytes = [0; 2];
+    // Two bytes are given whole, once the kernel has any.
+    getrandom(&mut bytes, GetRandomFlags::empty())?;
+    Ok(u16::from_be_bytes(bytes))
+}
+
+/// Sends a question over UDP; the socket takes what that server answers, and no read waits for it.
+///
+/// # Errors
+/// Of the kernel.
+pub(super) fn send_to(server: SocketAddr, message: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family_of(server), SocketType::DGRAM, flags, None)?;
+    connect(&socket, &server)?;
+    send(&socket, message, SendFlags::DONTWAIT)?;
+    Ok(socket)
+}
+
 /// Asks a server over UDP: its answer, and how it went.
-fn exchange(query: &Query<'_>, server: &SocketAddr) -> Result<(Vec<u8>, Code), Errno> {
-    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket: OwnedFd = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    connect(&socket, server)?;
+fn exchange(query: &Query<'_>, server: SocketAddr) -> Result<(Vec<u8>, Code), Errno> {
     let mut message = Vec::new();
     query.write(&mut message);
-    send(&socket, &message, SendFlags::NOSIGNAL)?;
+    let socket = send_to(server, &message)?;
     let deadline = clock::monotonic() + PATIENCE_NS;
     loop {
-        let left = deadline - clock::monotonic();
         let mut polled = [PollFd::new(&socket, PollFlags::IN)];
-        match poll(&mut polled, Some(&clock::timespec(left.max(0)))) {
+        match poll(&mut polled, Some(&clock::timeout_until(deadline))) {
             Ok(0) => return Err(Errno::TIMEDOUT),
             Err(Errno::INTR) => continue,
             other => other?,

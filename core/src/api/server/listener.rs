@@ -30,6 +30,7 @@ use crate::{
     Context, Error, Result,
     api::{address::Address, client, wire},
     file,
+    net::family_of,
 };
 
 /// Connections that wait to be accepted.
@@ -114,10 +115,9 @@ impl Listener {
     /// The kernel's: EADDRINUSE if somebody does already.
     pub fn network(address: SocketAddr) -> Result<Self> {
         let what = format!("tcp://{address}");
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket =
-            rustix::net::socket_with(family, SocketType::STREAM, flags, None).context("open", "socket")?;
+        let socket = rustix::net::socket_with(family_of(address), SocketType::STREAM, flags, None)
+            .context("open", "socket")?;
         set_socket_reuseaddr(&socket, true).context("set up", "socket")?;
         rustix::net::bind(&socket, &address).context("listen on", &*what)?;
         rustix::net::listen(&socket, BACKLOG).context("listen on", &*what)?;

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt},
+    net::{SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt},
     pipe::{PipeFlags, pipe_with},
 };
 use skiff_syscalls::signal::SignalSet;
@@ -21,6 +21,7 @@ use crate::{
     engine::Engine,
     fork,
     net::{
+        family_of,
         forwarder::{self, Forwarded},
         socket::Socket,
         table::{Forward, Transaction, Transport},
@@ -88,8 +89,7 @@ pub(super) fn bind_one(transport: Transport, place: SocketAddr) -> Result<(Owned
         Transport::Udp => SocketType::DGRAM,
     };
     let open = |reuse| {
-        let family = if place.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        let socket = socket_with(family_of(place), kind, SocketFlags::CLOEXEC, None)?;
         if place.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }

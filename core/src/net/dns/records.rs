@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::{
-    HEADER, INTERNET,
+    HEADER, INTERNET, end_of_labels,
     kind::{A, AAAA},
     number,
     query::Query,
 };
 
-/// The two bits of a length that make it a reference to an earlier place.
+/// The least in place of a length that is a reference to an earlier place.
 const REFERENCE: u8 = 0xc0;
 
 /// The addresses in a message that [answers](Query::answer) this question, as far as it makes sense: those of the kind that
@@ -57,14 +57,10 @@ fn record(message: &[u8], start: usize) -> Option<(Record<'_>, usize)> {
 
 /// Where the name that begins at a place ends, which it may with a reference.
 fn end_of_any_name(message: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        match *message.get(at)? {
-            length if length & REFERENCE == REFERENCE => return Some(at + 2),
-            0 => return Some(at + 1),
-            length if length & REFERENCE == 0 => at += 1 + usize::from(length),
-            _ => return None,
-        }
+    match end_of_labels(message, start)? {
+        (at, 0) => Some(at + 1),
+        (at, REFERENCE..) => Some(at + 2),
+        _ => None,
     }
 }
 

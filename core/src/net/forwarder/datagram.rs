@@ -12,7 +12,7 @@ use rustix::{
     },
 };
 
-use super::{Key, Shared, Side, Turn, family_of};
+use super::{super::family_of, Key, Shared, Side, Turn};
 use crate::clock;
 
 /// Datagrams that one turn carries.

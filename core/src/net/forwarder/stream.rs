@@ -15,7 +15,8 @@ use rustix::{
 };
 
 use super::{
-    Key, Shared, Side, Turn, family_of,
+    super::family_of,
+    Key, Shared, Side, Turn,
     pipes::{Pipe, Pipes},
 };
 

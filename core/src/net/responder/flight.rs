@@ -8,12 +8,14 @@ use rustix::{
     event::PollFlags,
     fd::OwnedFd,
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with},
-    rand::{GetRandomFlags, getrandom},
+    net::{RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with},
 };
 
 use super::{
-    super::dns::{Code, answer, query::Query},
+    super::{
+        dns::{Code, answer, query::Query},
+        family_of, lookup,
+    },
     Client,
 };
 use crate::clock;
@@ -164,26 +166,18 @@ impl Flight {
 /// Asks the next server that can be reached, under a new number.
 fn ask_next(servers: &mut vec::IntoIter<SocketAddr>, client: Client, sent: &mut [u8]) -> Option<OwnedFd> {
     servers.find_map(|server| {
-        // Two bytes are given whole, once the kernel has any.
-        let id = &mut sent[2..4];
-        getrandom(id, GetRandomFlags::empty()).ok()?;
+        sent[2..4].copy_from_slice(&lookup::new_number().ok()?.to_be_bytes());
         ask(server, client, sent).ok()
     })
 }
 
 /// Over UDP the question is sent; over TCP it is as soon as the socket can be written to.
 fn ask(server: SocketAddr, client: Client, sent: &[u8]) -> Result<OwnedFd, Errno> {
-    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     match client {
-        Client::Datagram(_) => {
-            let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
-            connect(&socket, &server)?;
-            send(&socket, &sent[2..], SendFlags::DONTWAIT)?;
-            Ok(socket)
-        }
+        Client::Datagram(_) => lookup::send_to(server, &sent[2..]),
         Client::Stream(_) => {
-            let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(family_of(server), SocketType::STREAM, flags, None)?;
             match connect(&socket, &server) {
                 Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
                 Err(errno) => Err(errno),
