@@ -9,6 +9,7 @@ pub mod emit;
 pub mod header;
 pub mod inflate;
 pub mod keep;
+pub mod leftovers;
 pub mod name;
 pub mod pack;
 pub mod pax;

@@ -15,6 +15,7 @@ mod link;
 mod output;
 #[path = "../exchange/pack.rs"]
 mod pack;
+mod pending;
 mod refused;
 mod squash;
 mod ssh;

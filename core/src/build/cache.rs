@@ -20,8 +20,11 @@ const VERSION: &[u8] = b"skiff build 1";
 const SHOWN: usize = 200;
 
 /// A key in the making.
+#[derive(Clone)]
 pub struct Key {
-    hash: Hasher,
+    kind: String,
+    /// What is hashed of the inputs.
+    hashed: Vec<u8>,
     inputs: Vec<(String, String)>,
     /// The files of an input, for people.
     pub files: Vec<StepFile>,
@@ -47,16 +50,22 @@ impl core::fmt::Debug for Key {
 impl Key {
     /// Of a step of this kind.
     pub fn new(kind: &str) -> Key {
-        let mut key = Key { hash: Hasher::new(), inputs: Vec::new(), files: Vec::new() };
-        key.hash(VERSION);
-        key.hash(kind.as_bytes());
-        key
+        Key { kind: kind.into(), hashed: Vec::new(), inputs: Vec::new(), files: Vec::new() }
+    }
+
+    /// Of the same step on this ground: something of which it depends on several, in front of all others.
+    pub fn on(mut self, name: &str, values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Key {
+        let mut front = Key::new(&self.kind);
+        values.into_iter().for_each(|value| front.add(name, value.as_ref()));
+        front.hashed.append(&mut self.hashed);
+        front.inputs.append(&mut self.inputs);
+        Key { files: self.files, ..front }
     }
 
     /// Something that it depends on. The order counts.
     pub fn add(&mut self, name: &str, value: &[u8]) {
-        self.hash(name.as_bytes());
-        self.hash(value);
+        put(name.as_bytes(), &mut self.hashed);
+        put(value, &mut self.hashed);
         let shown = match core::str::from_utf8(value) {
             Ok(text) if text.len() <= SHOWN => text.into(),
             _ => Digest::of(value).to_string(),
@@ -64,15 +73,23 @@ impl Key {
         self.inputs.push((name.into(), shown));
     }
 
-    fn hash(&mut self, bytes: &[u8]) {
-        self.hash.update(&(bytes.len() as u64).to_le_bytes());
-        self.hash.update(bytes);
-    }
-
     /// The key, and what it was made of.
     pub fn finish(self) -> Finished {
-        Finished { key: self.hash.finish(), inputs: self.inputs, files: self.files }
+        let Key { kind, hashed, inputs, files } = self;
+        let mut head = Vec::new();
+        put(VERSION, &mut head);
+        put(kind.as_bytes(), &mut head);
+        let mut hash = Hasher::new();
+        hash.update(&head);
+        hash.update(&hashed);
+        Finished { key: hash.finish(), inputs, files }
     }
+}
+
+/// Appends bytes behind their length.
+fn put(bytes: &[u8], to: &mut Vec<u8>) {
+    to.extend((bytes.len() as u64).to_le_bytes());
+    to.extend(bytes);
 }
 
 #[cfg(test)]
@@ -108,6 +125,17 @@ mod tests {
     fn keys_are_the_same_on_every_machine_and_in_every_version() {
         let known = key("run", &[("parent", b"sha256:00"), ("env", b"A=1")]);
         assert_eq!(known.hex().as_str(), "da2f854dc1c0b1b1fe3c4543e059ccf6cd19dc991feb0108939c681eb13db159");
+    }
+
+    #[test]
+    fn what_a_step_stands_on_comes_first() {
+        let mut step = Key::new("run");
+        step.add("command", b"x");
+        let whole = key("run", &[("parent", b"1"), ("parent", b"2"), ("command", b"x")]);
+        let Finished { key: on, inputs, .. } = step.clone().on("parent", ["1", "2"]).finish();
+        assert_eq!(on, whole);
+        assert_eq!(inputs.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["1", "2", "x"]);
+        assert_eq!(step.clone().on("parent", [""; 0]).finish().key, step.finish().key);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod agent;
 mod carried;
 mod layer;
 mod mounts;
+mod pending;
 pub mod prune;
 mod run;
 mod squash;
@@ -21,7 +22,7 @@ use alloc::{
 
 use rustix::fd::OwnedFd;
 
-use self::stage::Done;
+use self::{pending::Sequence, stage::Done};
 use super::{Engine, import::new_name};
 use crate::{
     Context as _, Error, Result,
@@ -96,6 +97,7 @@ struct Build<'a> {
     kept: &'a mut Kept,
     /// The stages that are finished.
     done: &'a BTreeMap<usize, Done>,
+    sequence: Sequence,
 }
 
 impl Engine {

@@ -52,6 +52,11 @@ impl Root {
         Ok(Root { layers, changes: copy(&self.changes)? })
     }
 
+    /// The same changes above these layers, the top one first, which show the same.
+    pub(super) fn moved_onto(self, layers: Vec<OwnedFd>) -> Root {
+        Root { layers, ..self }
+    }
+
     /// What it holds open.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.layers.iter().chain([&self.changes]).map(AsFd::as_fd)

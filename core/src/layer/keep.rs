@@ -1,10 +1,13 @@
 //! An overlayfs upper directory that stays where it is and becomes a layer: its name and its skeleton are made of the tar
 //! that it would be, and no file is copied. What is not in the tar goes.
 
+use alloc::vec::Vec;
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{
     apply::Applied,
+    leftovers,
     pack::{Form, Pack},
     skeleton::Recorder,
     tar::{Event, Fault, Kind, Reader},
@@ -17,11 +20,12 @@ use crate::{
     store::LayerFacts,
 };
 
-/// Makes the skeleton in `directory` of what is in its `tree`, above `lower`.
+/// Makes the skeleton in `directory` of what is in its `tree`, above `lower`. As long as something stands on the tree,
+/// nothing may be taken out of it: `until_free` is called before that, if there is something to be.
 ///
 /// # Errors
 /// Of the file system.
-pub fn keep(directory: BorrowedFd<'_>, lower: OwnedFd) -> Result<Unpacked> {
+pub fn keep(directory: BorrowedFd<'_>, lower: OwnedFd, until_free: impl FnOnce()) -> Result<Unpacked> {
     let tree = file::directory(directory, "tree").context("open", "tree")?;
     let skeleton = file::create(directory, SKELETON, b"", 0o600).context("create", SKELETON)?;
     let mut recording = Recording {
@@ -32,14 +36,19 @@ pub fn keep(directory: BorrowedFd<'_>, lower: OwnedFd) -> Result<Unpacked> {
         in_tree: false,
     };
     let mut sink = |part: &[u8]| recording.take(part);
+    let mut left = Vec::new();
     let mut pack = Pack::new(&mut sink, Form::Layer(lower));
-    // A layer that looks the same above other layers has the same name, and so this tree.
-    pack.tidy();
+    pack.note_leftovers(&mut left);
     pack.content(tree.as_fd())?;
     pack.finish()?;
     let Recording { reader, recorder, hash, facts, .. } = recording;
     reader.finish().map_err(Fault::error)?;
     recorder.finish()?;
+    // A layer that looks the same above other layers has the same name, and so this tree.
+    if !left.is_empty() {
+        until_free();
+        leftovers::remove(tree.as_fd(), &left)?;
+    }
     let applied = Applied { facts, ..Applied::default() };
     Ok(Unpacked { layer: DiffId(hash.finish()), applied })
 }

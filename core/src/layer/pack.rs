@@ -15,15 +15,14 @@ use alloc::{
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{
-        AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, fgetxattr, fremovexattr, fstat,
-        futimens, openat, readlinkat, statat, unlinkat,
-    },
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, fstat, openat, readlinkat, statat},
     io::Errno,
 };
 
 use super::{
+    apply::OPAQUE,
     attributes, emit,
+    leftovers::Leftover,
     pax::{Moment, Xattr},
     tar::{Entry, Kind},
 };
@@ -33,8 +32,6 @@ use crate::{Context, Error, Result, dockerfile::ignore::Patterns, file};
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 
 const BUFFER_BYTES: usize = 128 << 10;
-/// Marks a directory that hides the one below it.
-const OPAQUE: &str = "trusted.overlay.opaque";
 /// Mark what overlayfs keeps elsewhere: it is not in the upper directory, so that a layer of it would lack it.
 const ELSEWHERE: [&str; 2] = ["trusted.overlay.redirect", "trusted.overlay.metacopy"];
 
@@ -67,8 +64,8 @@ pub struct Pack<'a> {
     left_out: Patterns,
     /// A whiteout may hide what was only in an upper directory further down, and then means nothing in the layer.
     doubts_whiteouts: bool,
-    /// What does not come into a layer does not stay in the tree.
-    tidies: bool,
+    /// What of the tree does not come into a layer, if somebody wants to know.
+    leftovers: Option<&'a mut Vec<Leftover>>,
 }
 
 /// A directory on the way down.
@@ -98,7 +95,7 @@ impl<'a> Pack<'a> {
             latest: i64::MAX,
             left_out: Patterns::default(),
             doubts_whiteouts: false,
-            tidies: false,
+            leftovers: None,
         }
     }
 
@@ -132,9 +129,9 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
-    /// Removes from the upper directory what does not come into the layer, so that it is what the layer would be unpacked to.
-    pub fn tidy(&mut self) {
-        self.tidies = true;
+    /// Notes what does not come into the layer.
+    pub fn note_leftovers(&mut self, leftovers: &'a mut Vec<Leftover>) {
+        self.leftovers = Some(leftovers);
     }
 
     /// Writes no time that is later than this one, in seconds since 1970.
@@ -200,9 +197,9 @@ impl<'a> Pack<'a> {
             let Some(name) = frame.names.pop() else {
                 let unchanged = self.held.pop_if(|held| held.path == frame.prefix);
                 stack.pop();
-                if let (Some(Entry { path, .. }), Some(parent)) = (unchanged, stack.last()) {
-                    let name = &path[parent.prefix.len()..path.len() - 1];
-                    self.leave(parent.directories[0].as_fd(), name, AtFlags::REMOVEDIR)?;
+                if let Some(Entry { mut path, .. }) = unchanged {
+                    path.pop();
+                    self.leave(|| Leftover::Directory(path));
                 }
                 continue;
             };
@@ -251,7 +248,10 @@ impl<'a> Pack<'a> {
             FileType::BlockDevice => Kind::BlockDevice,
             FileType::Fifo => Kind::Fifo,
             // Nobody listens on a copy of a socket.
-            _ => return self.leave(parent, name, AtFlags::empty()).map(|()| None),
+            _ => {
+                self.leave(|| Leftover::Node(path));
+                return Ok(None);
+            }
         };
         if self.left_out.matches(&path) {
             return Ok(None);
@@ -290,10 +290,10 @@ impl<'a> Pack<'a> {
                 if old.is_none_or(|old| old.as_bytes() != entry.link) {
                     self.head(&entry)?;
                 } else {
-                    self.leave(parent, name, AtFlags::empty())?;
+                    self.leave(|| Leftover::Node(entry.path));
                 }
             }
-            _ if same.is_some() => self.leave(parent, name, AtFlags::empty())?,
+            _ if same.is_some() => self.leave(|| Leftover::Node(path)),
             _ => {
                 let mut entry = self.entry(kind, path, &stat);
                 if kind != Kind::Fifo {
@@ -335,8 +335,8 @@ impl<'a> Pack<'a> {
                 shown_through(&mut directories, beneath, name).map_err(|errno| os("open", &prefix, errno))?;
             directories[1..].iter().try_for_each(|directory| self.kept(directory, &prefix).map(drop))?;
             // It only means something where there is a directory to hide.
-            if hides && lower.is_none() && self.tidies {
-                fremovexattr(&directories[0], OPAQUE).map_err(|errno| os("unmark", &prefix, errno))?;
+            if hides && lower.is_none() {
+                self.leave(|| Leftover::Mark(prefix.clone()));
             }
             if hides && lower.is_some() {
                 lower = None;
@@ -390,7 +390,8 @@ impl<'a> Pack<'a> {
                 && file::have_same_content(file, &old, size, &mut self.compared)
                     .map_err(|errno| os("read", &path, errno))?
             {
-                return self.leave(parent, name, AtFlags::empty()).map(|()| true);
+                self.leave(|| Leftover::Node(path));
+                return Ok(true);
             }
         }
         let mut entry = self.entry(Kind::File, path, &stat);
@@ -415,19 +416,11 @@ impl<'a> Pack<'a> {
         Ok(true)
     }
 
-    /// Of what does not come into the archive: removes it where that is wanted. Its directory's times stay.
-    fn leave(&self, parent: BorrowedFd<'_>, name: &[u8], how: AtFlags) -> Result<()> {
-        if !self.tidies {
-            return Ok(());
+    /// Of what does not come into the archive.
+    fn leave(&mut self, what: impl FnOnce() -> Leftover) {
+        if let Some(leftovers) = &mut self.leftovers {
+            leftovers.push(what());
         }
-        let remove = || {
-            let Stat { st_atime, st_atime_nsec, st_mtime, st_mtime_nsec, .. } = fstat(parent)?;
-            unlinkat(parent, name, how)?;
-            let time = |tv_sec, nanos| Timespec { tv_sec, tv_nsec: nanos as _ };
-            let last_access = time(st_atime, st_atime_nsec);
-            futimens(parent, &Timestamps { last_access, last_modification: time(st_mtime, st_mtime_nsec) })
-        };
-        remove().map_err(|errno| os("remove", name, errno))
     }
 
     /// An empty file beside `path` that says something about it or about its directory.

@@ -29,7 +29,18 @@ struct Step {
     /// Below the data root.
     from: String,
     to: String,
-    directory: bool,
+    what: What,
+}
+
+/// What comes on a shelf.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// It takes the place of what is there.
+    File,
+    /// A directory, whose name is its content. If it is there already, this one goes.
+    Directory,
+    /// The same, but if it is there already, this one stays with whoever has made it.
+    Scratch,
 }
 
 impl Store {
@@ -50,20 +61,20 @@ impl Publication<'_> {
     /// Of the file system.
     pub fn file(mut self, path: &str, bytes: &[u8]) -> Result<Self> {
         let from = format!("tmp/{}", random_name());
-        self.steps.push(Step { from: from.clone(), to: path.to_string(), directory: false });
+        self.steps.push(Step { from: from.clone(), to: path.to_string(), what: What::File });
         file::create(&self.store.root, from.as_str(), bytes, 0o600).context("write", path)?;
         Ok(self)
     }
 
-    /// A directory that was made in `tmp/`. If there is one already, that one stays.
+    /// A directory that was made in `tmp/`. If there is one already, that one stays there, and this one here.
     pub(super) fn directory(mut self, scratch: &Scratch, path: &str) -> Self {
-        self.steps.push(Step { from: scratch.path.clone(), to: path.to_string(), directory: true });
+        self.steps.push(Step { from: scratch.path.clone(), to: path.to_string(), what: What::Scratch });
         self
     }
 
     /// What lies at one path of the data root goes to another.
     pub(super) fn moved(mut self, from: String, to: String) -> Self {
-        self.steps.push(Step { from, to, directory: true });
+        self.steps.push(Step { from, to, what: What::Directory });
         self
     }
 
@@ -84,7 +95,7 @@ impl Publication<'_> {
         let synced = open_directory(root, ".").context("open", "data root")?;
         match self.steps.as_slice() {
             // One small file does not have to wait for everything else that is on its way to the disk.
-            [Step { from, directory: false, .. }] => {
+            [Step { from, what: What::File, .. }] => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let small = rustix::fs::openat(root, from.as_str(), flags, Mode::empty());
                 small.and_then(rustix::fs::fsync).context("sync", from)?;
@@ -107,14 +118,16 @@ impl Publication<'_> {
                 parents.push(parent.into());
                 file::make_directories(root, parent.as_bytes()).context("create directory", parent)?;
             }
-            let flags = if step.directory { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
+            let is_file = step.what == What::File;
+            let flags = if is_file { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
             let is_there = || rustix::fs::statat(root, step.to.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
             match rustix::fs::renameat_with(root, step.from.as_str(), root, step.to.as_str(), flags) {
                 // Somebody else has moved it.
-                Err(Errno::NOENT) if step.directory && is_there() => {}
-                // Its name is its content, so what is there is the same.
-                Err(Errno::EXIST) if step.directory => {
-                    let _ = file::remove_tree(root, step.from.as_str());
+                Err(Errno::NOENT) if !is_file && is_there() => {}
+                Err(Errno::EXIST) if !is_file => {
+                    if step.what == What::Directory {
+                        let _ = file::remove_tree(root, step.from.as_str());
+                    }
                 }
                 other => other.context("rename", &step.to)?,
             }
@@ -126,7 +139,7 @@ impl Publication<'_> {
 
 impl Drop for Publication<'_> {
     fn drop(&mut self) {
-        for step in self.steps.iter().filter(|step| !step.directory) {
+        for step in self.steps.iter().filter(|step| step.what == What::File) {
             let _ = rustix::fs::unlinkat(&self.store.root, step.from.as_str(), AtFlags::empty());
         }
     }

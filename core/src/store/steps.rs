@@ -2,13 +2,14 @@
 //! as they do.
 
 use alloc::{
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec::Vec,
 };
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, Timestamps};
 use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ use crate::{
 const CACHE: &str = "cache";
 /// What names of files there begin with that say which layer a line of a Dockerfile has come to.
 const LATEST: &str = "latest-";
+/// What names of empty files there begin with that say that a step with this instruction was made.
+const MADE: &str = "made-";
 /// Longest record of a step, in bytes.
 const RECORD_LIMIT: usize = 1 << 20;
 
@@ -48,6 +51,12 @@ pub struct StepRecord {
 }
 
 impl StepRecord {
+    /// Of a step that was made just now, in this time. What came of it is missing.
+    pub fn made(instruction: &str, took_ns: i64) -> StepRecord {
+        let created_ns = Time::now().unix_nanos();
+        StepRecord { instruction: instruction.into(), created_ns, took_ns, ..StepRecord::default() }
+    }
+
     /// Reads a file with one.
     ///
     /// # Errors
@@ -86,6 +95,11 @@ fn latest_name(line: &Digest) -> String {
 
 fn latest(line: &Digest) -> String {
     format!("{CACHE}/{}", latest_name(line))
+}
+
+/// The name of the file that says that a step with this instruction was made.
+fn made_name(instruction: &str) -> String {
+    format!("{MADE}{}", Digest::of(instruction.as_bytes()).hex().as_str())
 }
 
 fn path(key: &Digest) -> String {
@@ -144,14 +158,31 @@ impl Store {
         }
     }
 
-    /// Forgets which lines have come to layers that are not there any more.
+    /// Whether a step with this instruction was ever made, whatever it stood on.
+    pub fn was_made(&self, instruction: &str) -> bool {
+        let path = format!("{CACHE}/{}", made_name(instruction));
+        rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Says so, for the next time. Nobody depends on it.
+    pub fn set_made(&self, instruction: &str) {
+        let path = format!("{CACHE}/{}", made_name(instruction));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let _ = rustix::fs::openat(&self.root, path.as_str(), flags, Mode::from_raw_mode(0o600));
+    }
+
+    /// Forgets which lines have come to layers that are not there any more, and which instructions to steps.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn forget_latest(&self, _alone: &Locked) -> Result<()> {
+    pub fn forget_lines(&self, _alone: &Locked) -> Result<()> {
+        let made: BTreeSet<String> =
+            self.steps()?.iter().map(|step| made_name(&step.record.instruction)).collect();
         for name in self.listed(CACHE)? {
             let line = name.strip_prefix(LATEST).and_then(Digest::from_hex);
-            if line.is_some_and(|line| self.latest_layer(&line).is_none()) {
+            if line.is_some_and(|line| self.latest_layer(&line).is_none())
+                || name.starts_with(MADE) && !made.contains(&name)
+            {
                 let path = format!("{CACHE}/{name}");
                 rustix::fs::unlinkat(&self.root, path.as_str(), AtFlags::empty()).context("remove", path)?;
             }
@@ -205,12 +236,12 @@ mod tests {
         let alone = store.alone().unwrap();
         let mut removed = store.removal(&alone).unwrap();
         store.collect(&alone, &[], &mut removed).unwrap();
-        store.forget_latest(&alone).unwrap();
+        store.forget_lines(&alone).unwrap();
         assert!(removed.layers.is_empty() && store.latest_layer(&line) == Some(layer));
         store.forget_step(&alone, &key, &mut removed).unwrap();
         store.collect(&alone, &[], &mut removed).unwrap();
         assert_eq!((removed.layers.as_slice(), store.has_layer(&layer)), (&[layer][..], false));
-        store.forget_latest(&alone).unwrap();
+        store.forget_lines(&alone).unwrap();
         assert_eq!(store.listed(CACHE).unwrap(), [""; 0]);
         // Without its layer a step is worth nothing.
         let publication = store.publication(&alone).unwrap().step(&key, &record).unwrap();

@@ -87,7 +87,7 @@ impl Build<'_> {
             let missing = record.layer.filter(|layer| !self.engine.store.has_layer(layer));
             let fresh = missing.map(|layer| self.fetch_layer(directory, &layer)).transpose()?;
             let locked = self.engine.store.share()?;
-            self.shelve(&locked, key, &record, fresh.as_ref())?;
+            self.shelve(&locked, key, &record, fresh.as_ref().map(|(scratch, facts)| (scratch, facts)))?;
             return Ok(Some(record));
         }
         Ok(None)

@@ -2,10 +2,13 @@
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::super::{
-    Engine,
-    commit::layer_of,
-    root::{self, Root},
+use super::{
+    super::{
+        Engine,
+        commit::layer_of,
+        root::{self, Root},
+    },
+    pending::Pending,
 };
 use crate::{
     Context, Error, Result,
@@ -55,14 +58,17 @@ impl Bench {
         self.scratch.is_none()
     }
 
-    /// Above these layers, the lowest first.
+    /// Above these layers, the lowest first, and above them what is pending.
     ///
     /// # Errors
     /// [`crate::Error::Corrupt`] if one is missing; of the file system.
-    pub fn new(engine: &Engine, layers: &[DiffId]) -> Result<Bench> {
+    pub fn new(engine: &Engine, layers: &[DiffId], pending: Option<&Pending>) -> Result<Bench> {
         let locked = engine.store.share()?;
         let scratch = engine.store.scratch(&locked)?;
         let mut layers = engine.store.open_layers(layers)?;
+        if let Some(pending) = pending {
+            layers.insert(0, pending.tree()?);
+        }
         if layers.is_empty() {
             layers.push(file::subdirectory(scratch.directory(), "empty", 0o755).context("create", "empty")?);
         }
@@ -115,25 +121,42 @@ impl Bench {
         self.ground.standing_on(foundation)
     }
 
-    /// Makes a layer of the changes; `None` if there are none. The times in it are clamped to `epoch` if one is said.
+    /// Makes a layer of the changes. The times in it are clamped to `epoch` if one is said.
     ///
     /// # Errors
-    /// Of the file system.
-    pub fn layer(self, engine: &Engine, epoch: Option<Time>) -> Result<Option<(Scratch, Unpacked)>> {
-        let Bench { ground, scratch: Some(scratch) } = self else { return Ok(None) };
-        let lower = ground.lower()?;
-        let (scratch, unpacked) = if epoch.is_some() {
-            layer_of(&engine.store, alloc::vec![ground.upper()?], lower, epoch)?
-        } else {
-            // What was written stays where it is.
-            let directory = scratch.directory();
-            for name in ["work", "empty"] {
-                let _ = file::remove_tree(directory, name);
-            }
-            rustix::fs::renameat(directory, "upper", directory, "tree").context("rename", "upper")?;
-            let unpacked = keep(directory.as_fd(), lower)?;
-            (scratch, unpacked)
+    /// As [`Bench::tree`].
+    pub fn layer(self, engine: &Engine, epoch: Option<Time>) -> Result<(Scratch, Unpacked)> {
+        if epoch.is_some() {
+            return layer_of(&engine.store, alloc::vec![self.upper()?], self.lower()?, epoch);
+        }
+        let (scratch, lower) = self.tree()?;
+        let unpacked = keep(scratch.directory().as_fd(), lower, || ())?;
+        Ok((scratch, unpacked))
+    }
+
+    /// Ends the work: the changes stay where they were written, as `tree` in a directory; and what lies below them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] on this machine's own root; of the file system.
+    pub fn tree(self) -> Result<(Scratch, OwnedFd)> {
+        let lower = self.lower()?;
+        let Some(scratch) = self.scratch else {
+            return Err(Error::Unsupported("what comes on this machine's own root becomes no layer".into()));
         };
-        Ok((!unpacked.is_empty()).then_some((scratch, unpacked)))
+        let directory = scratch.directory();
+        for name in ["work", "empty"] {
+            let _ = file::remove_tree(directory, name);
+        }
+        rustix::fs::renameat(directory, "upper", directory, "tree").context("rename", "upper")?;
+        Ok((scratch, lower))
+    }
+
+    /// The same changes, above these layers and nothing else: what it stands on has come to the shelf meanwhile.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn moved_onto(self, engine: &Engine, layers: &[DiffId]) -> Result<Bench> {
+        let ground = self.ground.moved_onto(engine.store.open_layers(layers)?);
+        Ok(Bench { ground, ..self })
     }
 }

@@ -64,7 +64,7 @@ impl Engine {
             }
             if let Some(in_use) = self.image_users()?.images() {
                 self.store.collect(&alone, &in_use, &mut removed)?;
-                self.store.forget_latest(&alone)?;
+                self.store.forget_lines(&alone)?;
             }
             removed.size_bytes
         };

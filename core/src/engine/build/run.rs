@@ -8,7 +8,6 @@ use alloc::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
     fd::{AsFd, OwnedFd},
     io::Errno,
 };
@@ -16,6 +15,7 @@ use rustix::{
 use super::{
     Build,
     layer::Bench,
+    pending::Pending,
     stage::{Begun, Done, Work},
 };
 use crate::{
@@ -116,7 +116,7 @@ impl Build<'_> {
             let why = "RUN --network=host is not allowed: it needs --network host for the whole build";
             return Err(self.wrong(line, why.into()));
         }
-        let mut key = self.key("run", &done.state.layers);
+        let mut key = self.key("run");
         for word in &words {
             key.add("command", word.as_bytes());
         }
@@ -281,18 +281,16 @@ impl Build<'_> {
         let mut open: Vec<(&OwnedFd, bool)> = streams.to_vec();
         let mut buffer = vec![0; PIECE];
         while !open.is_empty() {
-            let mut polled: Vec<PollFd<'_>> =
-                open.iter().map(|(fd, _)| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)).collect();
-            match poll(&mut polled, Some(&clock::timespec(clock::SECOND))) {
+            let naming = self.sequence.pending.as_ref().and_then(Pending::answer);
+            let sources = open.iter().map(|(fd, _)| fd.as_fd()).chain(naming);
+            let mut ready = fork::heard(sources, Some(&clock::timespec(clock::SECOND)))?;
+            if !ready.contains(&true) {
                 // Nobody may be listening any more.
-                Ok(0) => {
-                    self.tell(Event::Idle)?;
-                    continue;
-                }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::os("poll", "the command's output", errno)),
+                self.tell(Event::Idle)?;
             }
-            let ready: Vec<bool> = polled.iter().map(|one| !one.revents().is_empty()).collect();
+            if ready.drain(open.len()..).any(|is_named| is_named) {
+                self.publish_pending()?;
+            }
             let mut ended = Vec::new();
             for (at, &(fd, error)) in open.iter().enumerate().filter(|(at, _)| ready[*at]) {
                 match rustix::io::read(fd, &mut buffer) {

@@ -5,7 +5,6 @@ use alloc::{format, string::ToString};
 use super::{
     super::{commit::layer_of, root::merged},
     Build,
-    stage::made,
 };
 use crate::{
     Context, Result,
@@ -45,9 +44,9 @@ impl Build<'_> {
     fn squashed(&mut self, all: &[DiffId], inherited: usize) -> Result<(StepRecord, bool)> {
         let (store, began) = (&self.engine.store, clock::monotonic());
         let (below, above) = all.split_at(inherited);
-        let mut key = self.key("squash", below);
+        let mut key = self.key("squash");
         above.iter().for_each(|layer| key.add("layer", layer.to_string().as_bytes()));
-        let Finished { key, inputs, files } = key.finish();
+        let Finished { key, inputs, files } = key.on("parent", below.iter().map(DiffId::to_string)).finish();
         if !self.task.options.no_cache
             && let Some(record) = self.look_up(&key)?
         {
@@ -60,11 +59,10 @@ impl Build<'_> {
             [] => file::directory(empty.directory(), ".").context("open", "empty directory")?,
             layers => merged(layers)?,
         };
-        let layer = layer_of(store, uppers, lower, self.epoch())?;
-        let (fresh, record) = made((!layer.1.is_empty()).then_some(layer));
+        let (scratch, unpacked) = layer_of(store, uppers, lower, self.epoch())?;
         let took_ns = clock::monotonic() - began;
-        let record = StepRecord { instruction: INSTRUCTION.into(), inputs, files, took_ns, ..record };
-        self.shelve(&locked, &key, &record, fresh.as_ref())?;
+        let mut record = StepRecord { inputs, files, ..StepRecord::made(INSTRUCTION, took_ns) };
+        self.shelve_made(&locked, &key, &mut record, (&scratch, &unpacked))?;
         Ok((record, false))
     }
 }

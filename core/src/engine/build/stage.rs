@@ -9,7 +9,7 @@ use alloc::{
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{super::root::merged, Build, Task, layer::Bench, turn::Turn};
+use super::{super::root::merged, Build, Task, layer::Bench, pending::Pending, turn::Turn};
 use crate::{
     Context, Error, Result,
     build::{
@@ -62,12 +62,36 @@ pub(super) struct Begun<'a> {
 pub(super) struct Work<'a> {
     /// The step.
     pub begun: Begun<'a>,
-    /// What its result depends on.
+    /// What its result depends on beside the layers that it stands on.
     pub key: Key,
     /// What the history says of it.
     pub created_by: String,
     /// It works on an empty tree instead of what the stage has so far.
     pub apart: bool,
+}
+
+impl Begun<'_> {
+    /// The instruction, as it is shown.
+    fn instruction(&self) -> &str {
+        self.title.split_once("] ").map_or(self.title, |(_, instruction)| instruction)
+    }
+}
+
+impl Work<'_> {
+    /// The layers that it stands on.
+    fn layers<'d>(&self, done: &'d Done) -> &'d [DiffId] {
+        if self.apart { &[] } else { &done.state.layers }
+    }
+
+    /// Their names, as its key has them.
+    fn ground(&self, done: &Done) -> Vec<String> {
+        self.layers(done).iter().map(DiffId::to_string).collect()
+    }
+
+    /// Its key.
+    fn key_on(&self, done: &Done) -> Digest {
+        self.key.clone().on("parent", self.ground(done)).finish().key
+    }
 }
 
 /// How many steps a stage has, its `FROM` included and what the base image leaves for its children not.
@@ -131,13 +155,23 @@ impl<'a> Build<'a> {
             }
         }
         let mut index = 1;
-        for instruction in &stage.instructions {
+        let mut rest = stage.instructions.as_slice();
+        let mut ended = Ok(());
+        while let ([instruction, behind @ ..], Ok(())) = (rest, &ended) {
             if is_step(&instruction.command, self.task.options) {
                 index += 1;
             }
-            self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text))?;
+            let next = behind.iter().map(|one| &one.command).find(|command| makes_layers(command));
+            self.sequence.leads_on = matches!(instruction.command, Command::Run(_))
+                && matches!(next, Some(Command::Run(_)))
+                && self.task.options.epoch.is_none()
+                && !self.task.options.classic;
+            ended = self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text));
+            rest = behind;
         }
-        Ok(done)
+        // A step that is finished is kept, also if the one behind it fails.
+        let settled = self.settle(&mut done);
+        ended.and(settled).map(|()| done)
     }
 
     /// What a stage begins with.
@@ -227,6 +261,9 @@ impl<'a> Build<'a> {
     ) -> Result<()> {
         self.apply(instruction, done)?;
         let line = instruction.line;
+        if !matches!(instruction.command, Command::Run(_)) {
+            self.settle(done)?;
+        }
         match &instruction.command {
             Command::Run(run) => self.run(stage, line, run, done, begun),
             Command::Copy(copy) => {
@@ -279,70 +316,114 @@ impl<'a> Build<'a> {
         &mut self,
         stage: usize,
         done: &mut Done,
-        Work { begun, key, created_by, apart }: Work<'_>,
+        work: Work<'_>,
         make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
     ) -> Result<()> {
         let engine = self.engine;
         if let Some(bench) = done.host.take() {
             // Nobody knows what this machine's root is: nothing of it is in the cache.
-            let made = make(self, begun.number, done, &bench);
+            let made = make(self, work.begun.number, done, &bench);
             done.host = Some(bench);
             made?;
-            self.remember(&mut done.state, created_by, true);
-            return self.end(begun, false, None);
+            self.remember(&mut done.state, work.created_by, true);
+            return self.end(work.begun, false, None);
         }
-        let Finished { key, inputs, files } = key.finish();
         let name = self.task.file.stages[stage].name.unwrap_or_default();
         let fresh = self.task.options.no_cache
             || self.task.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let (found, turn) = if fresh { (None, None) } else { self.found(&key)? };
+        let (found, turn) = if fresh { (None, None) } else { self.found(&work, done)? };
+        self.sequence.chain = Some(self.chained(&work, done));
         let cached = found.is_some();
         done.is_fresh |= !cached;
-        let instruction = begun.title.split_once("] ").map_or(begun.title, |(_, instruction)| instruction);
+        let made = if cached { None } else { Some(self.made(&work, done, make)?) };
+        // What it stands on has its name by now.
+        let Finished { key, inputs, files } = work.key.clone().on("parent", work.ground(done)).finish();
         let why = self.task.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
-            None => explain::why(engine.store.last_step(instruction).as_ref(), &inputs, &files),
-        });
-        let (layer, created_ns) = match found {
-            Some(record) => (record.layer, record.created_ns),
             None => {
-                let layers = if apart { &[][..] } else { &done.state.layers };
-                let bench = Bench::new(engine, layers)?;
-                make(self, begun.number, done, &bench)?;
-                let (fresh, record) = made(bench.layer(engine, self.epoch())?);
-                self.writeback.came(record.size_bytes);
-                let took_ns = clock::monotonic() - begun.at;
-                let record = StepRecord { instruction: instruction.into(), inputs, files, took_ns, ..record };
-                self.shelve(&engine.store.share()?, &key, &record, fresh.as_ref())?;
-                (record.layer, record.created_ns)
+                let before = engine.store.last_step(work.begun.instruction());
+                explain::why(before.as_ref(), &inputs, &files)
             }
-        };
-        drop(turn);
+        });
+        let mut record = found.unwrap_or_else(|| {
+            let took_ns = clock::monotonic() - work.begun.at;
+            StepRecord { inputs, files, ..StepRecord::made(work.begun.instruction(), took_ns) }
+        });
+        match made {
+            None => {}
+            Some(bench) if self.sequence.leads_on => {
+                let line = done.state.history.len();
+                let pending = Pending::new(bench.tree()?, key, record.clone(), turn, line)?;
+                self.sequence.pending = Some(pending);
+            }
+            Some(bench) => {
+                let (scratch, unpacked) = bench.layer(engine, self.epoch())?;
+                self.shelve_made(&engine.store.share()?, &key, &mut record, (&scratch, &unpacked))?;
+            }
+        }
         if self.task.options.epoch.is_none() {
-            let created = Time::from_unix(0, 0).plus(created_ns);
+            let created = Time::from_unix(0, 0).plus(record.created_ns);
             done.state.created = Some(created);
             // What came before the first layer is as old as that, so that it is the same the next time.
             let undated = done.state.history.iter_mut().filter(|step| step.created.is_none());
             undated.for_each(|step| step.created = Some(created.to_string()));
         }
-        done.state.layers.extend(layer);
+        done.state.layers.extend(record.layer);
         done.state.steps.push(key);
-        self.remember(&mut done.state, created_by, layer.is_none());
-        self.end(begun, cached, why)
+        self.remember(&mut done.state, work.created_by, record.layer.is_none());
+        self.end(work.begun, cached, why)
+    }
+
+    /// The bench of a step that was just made. What is below the changes on it is on its shelf.
+    fn made(
+        &mut self,
+        work: &Work<'_>,
+        done: &mut Done,
+        make: impl FnOnce(&mut Self, Number, &mut Done, &Bench) -> Result<()>,
+    ) -> Result<Bench> {
+        let bench = Bench::new(self.engine, work.layers(done), self.sequence.pending.as_ref())?;
+        make(self, work.begun.number, done, &bench)?;
+        if self.sequence.pending.is_none() {
+            return Ok(bench);
+        }
+        self.settle(done)?;
+        bench.moved_onto(self.engine, work.layers(done))
     }
 
     /// What came of a step the last time; or the right to make it.
-    fn found(&mut self, key: &Digest) -> Result<(Option<StepRecord>, Option<Turn>)> {
-        if let Some(found) = self.look_up(key)? {
+    fn found(&mut self, work: &Work<'_>, done: &mut Done) -> Result<(Option<StepRecord>, Option<Turn>)> {
+        if let Some(found) = self.known(work, done)? {
             return Ok((Some(found), None));
         }
-        let turn = Turn::wait(&self.engine.run, key, &mut || (self.tell)(Event::Idle))?;
+        let name = self.chained(work, done);
+        let turn = Turn::wait(&self.engine.run, &name, &mut || (self.tell)(Event::Idle))?;
         // Somebody may have made it in the meantime.
-        let found = match self.look_up(key)? {
-            None => self.fetch(key)?,
+        let found = match self.known(work, done)? {
+            None if self.sequence.pending.is_none() => self.fetch(&work.key_on(done))?,
             found => found,
         };
         Ok((found, Some(turn)))
+    }
+
+    /// What came of a step the last time. For that it has to be known what it stands on, unless it was never made on
+    /// anything.
+    fn known(&mut self, work: &Work<'_>, done: &mut Done) -> Result<Option<StepRecord>> {
+        if self.sequence.pending.is_some()
+            && self.task.options.cache_from.is_empty()
+            && !self.engine.store.was_made(work.begun.instruction())
+        {
+            return Ok(None);
+        }
+        self.settle(done)?;
+        self.look_up(&work.key_on(done))
+    }
+
+    /// By which a step is known before it is known what those before it have come to.
+    fn chained(&self, work: &Work<'_>, done: &Done) -> Digest {
+        match self.sequence.chain {
+            Some(before) if !work.apart => work.key.clone().on("after", [before.to_bytes()]).finish().key,
+            _ => work.key_on(done),
+        }
     }
 
     /// What came of a step the last time, its layer kept.
@@ -362,22 +443,38 @@ impl<'a> Build<'a> {
         locked: &Locked,
         key: &Digest,
         record: &StepRecord,
-        fresh: Option<&(Scratch, LayerFacts)>,
+        fresh: Option<(&Scratch, &LayerFacts)>,
     ) -> Result<()> {
-        let mut publication = self.engine.store.publication(locked)?;
+        let store = &self.engine.store;
+        let mut publication = store.publication(locked)?;
         if let (Some(layer), Some((scratch, facts))) = (&record.layer, fresh) {
             publication = publication.fresh_layer(layer, scratch, facts)?;
         }
         publication.step(key, record)?.show()?;
+        store.set_made(&record.instruction);
         self.keep(locked, record.layer.as_slice())
     }
 
-    /// The beginning of every key: what the step works on.
-    pub(super) fn key(&self, kind: &str, layers: &[DiffId]) -> Key {
-        let mut key = Key::new(kind);
-        for layer in layers {
-            key.add("parent", layer.to_string().as_bytes());
+    /// Puts what a step has just changed into the cache, a layer unless that is nothing, and says so in its record.
+    pub(super) fn shelve_made(
+        &mut self,
+        locked: &Locked,
+        key: &Digest,
+        record: &mut StepRecord,
+        (scratch, unpacked): (&Scratch, &Unpacked),
+    ) -> Result<()> {
+        let facts = &unpacked.applied.facts;
+        let fresh = (!unpacked.is_empty()).then_some((scratch, facts));
+        if fresh.is_some() {
+            (record.layer, record.size_bytes) = (Some(unpacked.layer), facts.size_bytes);
         }
+        self.writeback.came(record.size_bytes);
+        self.shelve(locked, key, record, fresh)
+    }
+
+    /// The beginning of every key.
+    pub(super) fn key(&self, kind: &str) -> Key {
+        let mut key = Key::new(kind);
         if let Some(epoch) = self.task.options.epoch {
             key.add("epoch", &epoch.to_le_bytes());
         }
@@ -387,7 +484,7 @@ impl<'a> Build<'a> {
     fn workdir(&mut self, stage: usize, done: &mut Done, begun: Begun<'_>) -> Result<()> {
         let Config { working_dir: path, user, .. } = done.state.config.clone();
         let created_by = format!("WORKDIR {path}");
-        let mut key = self.key("workdir", &done.state.layers);
+        let mut key = self.key("workdir");
         key.add("path", path.as_bytes());
         key.add("user", user.as_bytes());
         self.step(stage, done, Work { begun, key, created_by, apart: false }, |_, _, _, bench| {
@@ -417,13 +514,12 @@ impl<'a> Build<'a> {
         let apart = request.is_apart() && done.host.is_none();
         if apart && request.chown.is_some() {
             // Who they are counts, not what this stage calls them.
-            let users = Bench::new(self.engine, &done.state.layers)?.lower()?;
+            let users = Bench::new(self.engine, &done.state.layers, None)?.lower()?;
             request.number_owner(users.as_fd()).map_err(|error| self.wrong(line, error.to_string()))?;
         }
         let mut selection = transfer::select(tree.as_fd(), ignore, &request)
             .map_err(|error| self.wrong(line, error.to_string()))?;
-        let layers = if apart { &[][..] } else { &done.state.layers };
-        let mut key = self.key("copy", layers);
+        let mut key = self.key("copy");
         request.describe(&mut |name, value| key.add(name, value));
         let mut listing = Vec::new();
         let lines = (selection.count() <= FILES_KEPT).then_some(&mut listing);
@@ -583,17 +679,6 @@ impl<'a> Build<'a> {
         }
         Ok((merged(&open)?, None))
     }
-}
-
-/// What a step has just made, unless that is nothing: its layer, and what is known of that.
-pub(super) fn made(layer: Option<(Scratch, Unpacked)>) -> (Option<(Scratch, LayerFacts)>, StepRecord) {
-    let mut record = StepRecord { created_ns: Time::now().unix_nanos(), ..StepRecord::default() };
-    let fresh = layer.map(|(scratch, unpacked)| {
-        record.layer = Some(unpacked.layer);
-        record.size_bytes = unpacked.applied.facts.size_bytes;
-        (scratch, unpacked.applied.facts)
-    });
-    (fresh, record)
 }
 
 /// A `COPY` of a whole directory.

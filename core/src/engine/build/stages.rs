@@ -16,7 +16,7 @@ use rustix::{
 };
 use skiff_syscalls::{descriptor, processor};
 
-use super::{Build, Engine, Kept, Task, Tell, keep, layer::Bench, stage::Done};
+use super::{Build, Engine, Kept, Task, Tell, keep, layer::Bench, pending::Sequence, stage::Done};
 use crate::{
     Context, Error, Result,
     build::{
@@ -136,7 +136,8 @@ impl Site<'_> {
     /// The beginning of work in this process.
     fn begin(&mut self) -> Build<'_> {
         let Site { engine, task, hashes, writeback, kept, tell, done, next, .. } = self;
-        Build { engine, task: *task, hashes, writeback, kept, tell: &mut **tell, next: *next, done }
+        let sequence = Sequence::default();
+        Build { engine, task: *task, hashes, writeback, kept, tell: &mut **tell, next: *next, done, sequence }
     }
 
     /// Builds a stage in this process.
@@ -164,7 +165,9 @@ impl Site<'_> {
             let (mut hashes, mut writeback) = (Hashes::load(&engine.data), engine.store.writeback()?);
             let tell: &mut Tell<'_> = &mut |event| send(&reporter, EVENT, &json(&event));
             let (hashes, writeback) = (&mut hashes, &mut writeback);
-            let mut build = Build { engine: &engine, task, hashes, writeback, kept, tell, next: 0, done };
+            let sequence = Sequence::default();
+            let mut build =
+                Build { engine: &engine, task, hashes, writeback, kept, tell, next: 0, done, sequence };
             let built = build.stage(stage, base, host.as_ref().map(Bench::held_twice).transpose()?);
             build.hashes.save();
             built.map(|done| done.state)

@@ -7,7 +7,10 @@ use rustix::fs::{Timespec, Timestamps, XattrFlags, fsetxattr, mkdirat, mknodat, 
 use super::*;
 use crate::{
     file::CWD,
-    layer::tar::{Event, Reader},
+    layer::{
+        leftovers,
+        tar::{Event, Reader},
+    },
 };
 
 struct Scratch {
@@ -39,10 +42,14 @@ impl Scratch {
             all.extend_from_slice(part);
             Ok(())
         };
+        let mut left = Vec::new();
         let mut pack = Pack::new(&mut sink, Form::Layer(lower.try_clone().unwrap()));
-        pack.tidies = tidies;
+        pack.note_leftovers(&mut left);
         pack.content(self.upper.as_fd()).unwrap();
         pack.finish().unwrap();
+        if tidies {
+            leftovers::remove(self.upper.as_fd(), &left).unwrap();
+        }
         all
     }
 }
