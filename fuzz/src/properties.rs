@@ -182,7 +182,7 @@ pub fn gzip(data: &[u8]) {
 pub fn reference(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let escaped: String = text.chars().flat_map(|letter| ['\\', letter]).collect();
-    if text.is_ascii() {
+    if text.is_ascii() && escaped.len() <= 4096 {
         assert_eq!(glob::matches(&escaped, text), Ok(true));
     }
     let _ = glob::matches(text, "docker.io/library/alpine:3.10");

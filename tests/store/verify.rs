@@ -117,3 +117,13 @@ fn a_damaged_layer_stays_as_long_as_a_container_runs_on_it() {
     scratch.text(&["start", "-a", "idle"]);
     scratch.text(&["rm", "idle"]);
 }
+
+#[test]
+fn a_layer_in_which_a_file_took_the_place_of_a_directory_is_sound() {
+    let scratch = Scratch::new();
+    let layer = pack::Tar::default().file("d/e/f", "gone").file("d", "stays").end();
+    scratch.text(&["load", "-q", "-i", &saved(&scratch, "one", &archive("one:1", &[&layer]))]);
+    assert_sound(&scratch, "after a load");
+    damage(layer_directory(&scratch, &layer).join("tree/d"));
+    assert_eq!(verify(&scratch, &[]).0, Some(1));
+}

@@ -2,7 +2,8 @@
 //! The content of files is not looked at: whoever gives the tar back from the tree has read it.
 //!
 //! Names are looked up in the tree as it is now. Where an entry took the place of an earlier one that can differ from what
-//! they meant when they were written, so that nothing is said of such a layer: what is reported is certain.
+//! they meant when they were written, so that nothing is said of such a layer: what is reported is certain. Here that is
+//! seen if both have the same name; what took the place of a directory that no entry names, only who makes the tree sees.
 
 use alloc::{format, string::String, vec, vec::Vec};
 

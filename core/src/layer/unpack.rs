@@ -223,10 +223,12 @@ impl<'a> Extraction<'a> {
     fn finish(self) -> Result<Applied> {
         self.reader.finish().map_err(Fault::error)?;
         let inodes = self.recorder.finish()?;
-        if self.applier.has_replaced() {
+        let replaced = self.applier.has_replaced();
+        if replaced {
             skeleton::settle(self.directory, SKELETON, REPLACED, &inodes)?;
         }
-        let applied = self.applier.finish()?;
+        let mut applied = self.applier.finish()?;
+        applied.facts.replaced = replaced;
         if applied.is_base {
             renameat(self.directory, "tree", self.directory, "base").context("rename", "tree")?;
         }

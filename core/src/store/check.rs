@@ -55,8 +55,8 @@ impl Store {
     /// # Errors
     /// As [`Store::read_tar`].
     pub fn check_layer(&self, layer: &DiffId, read: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
-        let mut audit = self.audit(layer).ok();
-        self.layer_facts(layer)?;
+        let facts = self.layer_facts(layer)?;
+        let mut audit = if facts.replaced { None } else { self.audit(layer).ok() };
         self.read_tar(layer, &mut |part| {
             if let Some(audit) = &mut audit {
                 audit.take(part);

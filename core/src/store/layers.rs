@@ -28,6 +28,9 @@ pub struct LayerFacts {
     pub tar_bytes: u64,
     /// Files, directories and everything else that it brings; whiteouts are not counted.
     pub entries: u64,
+    /// Some of these took the place of others, so that its tree is not what each of them says.
+    #[serde(default)]
+    pub replaced: bool,
 }
 
 /// A directory in the making, locked by whoever makes it. It is removed unless it is published.
