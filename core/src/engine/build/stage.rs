@@ -395,7 +395,8 @@ impl<'a> Build<'a> {
         if let Some(found) = self.known(work, done)? {
             return Ok((Some(found), None));
         }
-        let name = self.chained(work, done);
+        // What stands on nothing is the same step wherever it comes.
+        let name = if work.apart { work.key_on(done) } else { self.chained(work, done) };
         let turn = Turn::wait(&self.engine.run, &name, &mut || (self.tell)(Event::Idle))?;
         // Somebody may have made it in the meantime.
         let found = match self.known(work, done)? {
@@ -421,8 +422,8 @@ impl<'a> Build<'a> {
     /// By which a step is known before it is known what those before it have come to.
     fn chained(&self, work: &Work<'_>, done: &Done) -> Digest {
         match self.sequence.chain {
-            Some(before) if !work.apart => work.key.clone().on("after", [before.to_bytes()]).finish().key,
-            _ => work.key_on(done),
+            Some(before) => work.key.clone().on("after", [before.to_bytes()]).finish().key,
+            None => work.key_on(done),
         }
     }
 

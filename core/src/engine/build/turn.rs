@@ -26,13 +26,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the right to make the step with this key. `idle` is called about once a second meanwhile.
+    /// Waits for the right to make the step that this stands for. `idle` is called about once a second meanwhile.
     ///
     /// # Errors
     /// What `idle` gives; of the file system.
-    pub fn wait(run: &OwnedFd, key: &Digest, idle: &mut dyn FnMut() -> Result<()>) -> Result<Turn> {
+    pub fn wait(run: &OwnedFd, step: &Digest, idle: &mut dyn FnMut() -> Result<()>) -> Result<Turn> {
         let directory = file::subdirectory(run, DIRECTORY, 0o700).context("create", DIRECTORY)?;
-        let name = key.hex();
+        let name = step.hex();
         loop {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&directory, name.as_str(), flags, Mode::RUSR | Mode::WUSR)
