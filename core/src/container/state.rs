@@ -12,7 +12,17 @@ use alloc::{string::String, vec::Vec};
 use rustix::{fd::AsFd, io::Errno};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Result, digest::fnv1a, file};
+use crate::{
+    Context, Error, Result,
+    clock::{self, SECOND},
+    digest::fnv1a,
+    file,
+};
+
+/// As long as this a reader that meets a half-written file only lets others run before it reads again.
+const YIELDING_NS: i64 = SECOND / 1000;
+/// As long as this it reads again.
+const PATIENCE_NS: i64 = SECOND;
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,16 +117,20 @@ impl State {
     /// # Errors
     /// [`Error::Corrupt`] if it stays unreadable.
     pub fn read(file: impl AsFd) -> Result<State> {
-        for _ in 0..50 {
+        let mut began = None;
+        loop {
             let mut buffer = [0_u8; 4096];
             let count = rustix::io::pread(&file, &mut buffer, 0).context("read", "state")?;
             if let Some(state) = State::from_bytes(&buffer[..count]) {
                 return Ok(state);
             }
-            // Somebody is in the middle of writing it.
-            rustix::thread::sched_yield();
+            // Somebody is in the middle of writing it, and may have lost the processor there.
+            match clock::monotonic() - *began.get_or_insert_with(clock::monotonic) {
+                waited if waited < YIELDING_NS => rustix::thread::sched_yield(),
+                waited if waited < PATIENCE_NS => clock::sleep(YIELDING_NS),
+                _ => return Err(Error::Corrupt("container state: the checksum does not match".into())),
+            }
         }
-        Err(Error::Corrupt("container state: the checksum does not match".into()))
     }
 
     /// Writes the open state file in place. Only the holder of the container's lock may.
@@ -154,5 +168,22 @@ mod tests {
         bytes[40] ^= 1;
         assert_eq!(State::from_bytes(&bytes), None);
         assert_eq!(State::from_bytes(b""), None);
+    }
+
+    #[test]
+    fn a_reader_waits_for_a_writer_that_has_lost_the_processor() {
+        let path = alloc::format!("/tmp/skiff-state-{}", rustix::process::getpid().as_raw_nonzero());
+        let state = State { exit_code: 3, ..State::default() };
+        let whole = state.to_bytes(0);
+        let file = file::create(file::CWD, path.as_str(), &whole[..50], 0o600).unwrap();
+        let open = rustix::fs::open(path.as_str(), rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+        rustix::fs::unlink(path.as_str()).unwrap();
+        let open = open.unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| State::read(&open));
+            clock::sleep(SECOND / 20);
+            file::write_all(&file, &whole[50..]).unwrap();
+            assert_eq!(reader.join().unwrap(), Ok(state));
+        });
     }
 }
