@@ -238,6 +238,10 @@ impl<'a> Transaction<'a> {
             rule.input_interface(EQUAL, bridge).source_in(subnet).destination_in(subnet);
             rule.destination().compare(DIFFERENT, &octets(gateway)).without_tracking();
         });
+        // First, as it is what there is most of where bridged packets come by.
+        self.rule("forward", |rule| {
+            _ = rule.output_interface(EQUAL, bridge).input_interface(EQUAL, bridge).verdict(ACCEPT)
+        });
         if internal {
             self.rule("forward", |rule| {
                 _ = rule.input_interface(EQUAL, bridge).output_interface(DIFFERENT, bridge).verdict(DROP)
@@ -261,9 +265,6 @@ impl<'a> Transaction<'a> {
         self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).is_known().verdict(ACCEPT));
         self.rule("forward", |rule| {
             _ = rule.output_interface(EQUAL, bridge).was_translated().verdict(ACCEPT)
-        });
-        self.rule("forward", |rule| {
-            _ = rule.output_interface(EQUAL, bridge).input_interface(EQUAL, bridge).verdict(ACCEPT)
         });
         self.rule("forward", |rule| _ = rule.output_interface(EQUAL, bridge).verdict(DROP));
         if masquerade {
