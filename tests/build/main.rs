@@ -24,7 +24,13 @@ mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{fs, path::PathBuf, process::Output};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{BufRead, BufReader, Lines},
+    path::PathBuf,
+    process::{Child, ChildStderr, Output, Stdio},
+};
 
 use support::Scratch;
 
@@ -43,6 +49,26 @@ fn context(scratch: &Scratch, files: &[(&str, &str)]) -> PathBuf {
 fn build(scratch: &Scratch, flags: &[&str]) -> (i32, String, String) {
     let path = scratch.path("context").display().to_string();
     ended(scratch.skiff(&[&["build"], flags, &[path.as_str()]].concat()).output().unwrap())
+}
+
+/// Begins to build the context `context` as `it`, until a line with these words is told: the client, and what it tells.
+fn begun(scratch: &Scratch, words: &str) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let path = scratch.path("context").display().to_string();
+    let mut client = scratch.skiff(&["build", "-t", "it", &path]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(client.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains(words)));
+    (client, told)
+}
+
+/// What an image's id is.
+fn id(scratch: &Scratch, name: &str) -> String {
+    scratch.text(&["inspect", "-f", "{{.Id}}", name])
+}
+
+/// What lies at the top of a layer's tree.
+fn names_in(scratch: &Scratch, layer: &str) -> Vec<OsString> {
+    let tree = scratch.path("data/layers").join(&layer["sha256:".len()..]).join("tree");
+    fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
 fn ended(output: Output) -> (i32, String, String) {

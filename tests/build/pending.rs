@@ -2,28 +2,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Lines},
+    io::{BufReader, Lines},
     process::{Child, ChildStderr, Stdio},
     thread::sleep,
     time::Duration,
 };
 
 use crate::{
-    build, cached, context,
+    begun, build, cached, context, id, names_in,
     support::{Scratch, with_box},
 };
 
 /// Waits for the file `go` of the context.
 const WAIT: &str = "--mount=target=/context until test -e /context/go; do busybox sleep 0.02; done";
-
-/// A build that has begun the step with the file to wait for.
-fn waiting(scratch: &Scratch) -> (Child, Lines<BufReader<ChildStderr>>) {
-    let path = scratch.path("context").display().to_string();
-    let mut client = scratch.skiff(&["build", "-t", "it", &path]).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(client.stderr.take().unwrap()).lines();
-    assert!(told.any(|line| line.unwrap().contains("/context/go")));
-    (client, told)
-}
 
 fn go_on(scratch: &Scratch, (mut client, told): (Child, Lines<BufReader<ChildStderr>>)) {
     fs::write(scratch.path("context/go"), "").unwrap();
@@ -42,7 +33,7 @@ fn a_step_is_on_the_shelf_while_the_next_command_runs() {
     let scratch = with_box(&[]);
     let text = format!("FROM box\nRUN echo 1 > /one\nRUN {WAIT}; cat /one > /two\nRUN cat /two > /three\n");
     context(&scratch, &[("Dockerfile", &text)]);
-    let running = waiting(&scratch);
+    let running = begun(&scratch, "/context/go");
     while steps(&scratch) == 0 {
         sleep(Duration::from_millis(5));
     }
@@ -62,16 +53,14 @@ fn nothing_goes_from_below_a_command_that_runs() {
         "FROM box\nRUN echo 1 > /one; {up}\nRUN {WAIT}; cat /one /data/seed > /two; {up}\nRUN cat /two > /three; {up}\n"
     );
     context(&scratch, &[("Dockerfile", &text)]);
-    let running = waiting(&scratch);
+    let running = begun(&scratch, "/context/go");
     sleep(Duration::from_millis(300));
     assert_eq!(steps(&scratch), 0, "the first one has gone on the shelf, with less in it");
     go_on(&scratch, running);
     assert_eq!(scratch.text(&["run", "--rm", "it", "cat", "/three", "/data/seed"]), "1\nseed\nseed\n");
     let layers = scratch.text(&["inspect", "-f", "{{range .RootFS.Layers}}{{.}} {{end}}", "it"]);
     for (layer, name) in layers.split_whitespace().skip(1).zip(["one", "two", "three"]) {
-        let tree = scratch.path("data/layers").join(&layer["sha256:".len()..]).join("tree");
-        let names: Vec<_> = fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, [name]);
+        assert_eq!(names_in(&scratch, layer), [name]);
     }
     scratch.text(&["image", "verify"]);
     assert_eq!(fs::read_dir(scratch.path("data/tmp")).unwrap().count(), 0);
@@ -116,10 +105,9 @@ fn a_command_that_changes_nothing_makes_no_layer() {
     // The last one is the one before it once more.
     assert_eq!(cached(&build(&scratch, &["-t", "it"]).2), (2, 3));
     assert_eq!(scratch.text(&["inspect", "-f", "{{len .RootFS.Layers}}", "it"]), "2\n");
-    let empty = |image: &str| scratch.text(&["inspect", "-f", "{{.Id}}", image]);
-    let before = empty("it");
+    let before = id(&scratch, "it");
     assert_eq!(cached(&build(&scratch, &["-t", "it"]).2), (5, 0));
-    assert_eq!(empty("it"), before);
+    assert_eq!(id(&scratch, "it"), before);
 }
 
 #[test]
@@ -143,6 +131,5 @@ fn of_two_builds_at_the_same_time_each_command_is_run_by_one() {
     context(&scratch, &[("Dockerfile", look)]);
     assert_eq!(build(&scratch, &["-t", "log"]).0, 0);
     assert_eq!(scratch.text(&["run", "--rm", "log", "cat", "/log"]), "1\n2\n3\n");
-    let id = |name: &str| scratch.text(&["inspect", "-f", "{{.Id}}", name]);
-    assert_eq!(id("one"), id("other"));
+    assert_eq!(id(&scratch, "one"), id(&scratch, "other"));
 }

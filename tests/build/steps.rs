@@ -3,13 +3,9 @@
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use crate::{
-    build, cached, context,
+    begun, build, cached, context, id, names_in,
     support::{Scratch, with_box},
 };
-
-fn id(scratch: &Scratch, name: &str) -> String {
-    scratch.text(&["inspect", "-f", "{{.Id}}", name])
-}
 
 #[test]
 fn only_what_depends_on_a_change_is_built_anew() {
@@ -97,14 +93,7 @@ fn a_stage_on_this_machine_is_copied_from_and_never_the_result() {
 fn what_a_killed_build_has_finished_is_not_built_again() {
     let scratch = with_box(&[]);
     context(&scratch, &[("Dockerfile", "FROM box\nRUN echo done > /done\nRUN sleep 1000\n")]);
-    let path = scratch.path("context").display().to_string();
-    let mut client = scratch.skiff(&["build", &path]).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let told = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
-    for line in told {
-        if line.unwrap().contains("RUN sleep") {
-            break;
-        }
-    }
+    let (mut client, _) = begun(&scratch, "RUN sleep");
     client.kill().unwrap();
     client.wait().unwrap();
     context(&scratch, &[("Dockerfile", "FROM box\nRUN echo done > /done\nRUN cat /done\n")]);
@@ -118,11 +107,7 @@ fn what_a_build_at_work_needs_is_not_taken_away() {
     let wait = "RUN --mount=target=/context until test -e /context/go; do sleep 0.02; done";
     let text = format!("FROM box\nRUN echo done > /done\n{wait}\nRUN cat /done > /again\n");
     let directory = context(&scratch, &[("Dockerfile", &text)]);
-    let path = directory.display().to_string();
-    let mut client = scratch.skiff(&["build", "-t", "it", &path]);
-    let mut client = client.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut told = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
-    assert!(told.any(|line| line.unwrap().contains("RUN --mount")));
+    let (mut client, told) = begun(&scratch, "RUN --mount");
     scratch.text(&["rmi", "box"]);
     scratch.text(&["builder", "prune", "-a", "-f"]);
     fs::write(directory.join("go"), "").unwrap();
@@ -274,9 +259,7 @@ fn a_layer_has_nothing_but_what_has_changed() {
     let (code, _, told) = build(&scratch, &["-t", "it"]);
     assert_eq!(code, 0, "{told}");
     let layer = scratch.text(&["inspect", "-f", "{{index .RootFS.Layers 0}}", "it"]);
-    let tree = scratch.path("data/layers").join(&layer.trim()["sha256:".len()..]).join("tree");
-    let names: Vec<_> = fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["my"]);
+    assert_eq!(names_in(&scratch, layer.trim()), ["my"]);
     build(&scratch, &["-t", "below", "--target", "below"]);
     assert_eq!(scratch.text(&["run", "--rm", "below", "cat", "/both"]), "hi\nseed\n");
 }

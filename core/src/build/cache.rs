@@ -20,7 +20,6 @@ const VERSION: &[u8] = b"skiff build 1";
 const SHOWN: usize = 200;
 
 /// A key in the making.
-#[derive(Clone)]
 pub struct Key {
     kind: String,
     /// What is hashed of the inputs.
@@ -73,16 +72,25 @@ impl Key {
         self.inputs.push((name.into(), shown));
     }
 
-    /// The key, and what it was made of.
-    pub fn finish(self) -> Finished {
-        let Key { kind, hashed, inputs, files } = self;
+    /// The key that it would have [on](Key::on) this ground.
+    pub fn digest(&self, name: &str, values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Digest {
         let mut head = Vec::new();
         put(VERSION, &mut head);
-        put(kind.as_bytes(), &mut head);
+        put(self.kind.as_bytes(), &mut head);
+        for value in values {
+            put(name.as_bytes(), &mut head);
+            put(value.as_ref(), &mut head);
+        }
         let mut hash = Hasher::new();
         hash.update(&head);
-        hash.update(&hashed);
-        Finished { key: hash.finish(), inputs, files }
+        hash.update(&self.hashed);
+        hash.finish()
+    }
+
+    /// The key, and what it was made of.
+    pub fn finish(self) -> Finished {
+        let key = self.digest("", [""; 0]);
+        Finished { key, inputs: self.inputs, files: self.files }
     }
 }
 
@@ -132,10 +140,11 @@ mod tests {
         let mut step = Key::new("run");
         step.add("command", b"x");
         let whole = key("run", &[("parent", b"1"), ("parent", b"2"), ("command", b"x")]);
-        let Finished { key: on, inputs, .. } = step.clone().on("parent", ["1", "2"]).finish();
+        assert_eq!(step.digest("parent", ["1", "2"]), whole);
+        assert_eq!(step.digest("parent", [""; 0]), key("run", &[("command", b"x")]));
+        let Finished { key: on, inputs, .. } = step.on("parent", ["1", "2"]).finish();
         assert_eq!(on, whole);
         assert_eq!(inputs.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["1", "2", "x"]);
-        assert_eq!(step.clone().on("parent", [""; 0]).finish().key, step.finish().key);
     }
 
     #[test]

@@ -110,7 +110,11 @@ impl UserNamespace {
     ///
     /// # Errors
     /// What clone3 gives.
-    pub fn begin_within(&self, keep: &[BorrowedFd<'_>], work: impl FnOnce() -> Result<()>) -> Result<Work> {
+    pub fn begin_within(
+        &self,
+        keep: &[BorrowedFd<'_>],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<Work<()>> {
         Work::begin(&[keep, &[self.file.as_fd()]].concat(), || {
             move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::User))
                 .context("join", "the user namespace")?;

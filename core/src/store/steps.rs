@@ -97,9 +97,9 @@ fn latest(line: &Digest) -> String {
     format!("{CACHE}/{}", latest_name(line))
 }
 
-/// The name of the file that says that a step with this instruction was made.
-fn made_name(instruction: &str) -> String {
-    format!("{MADE}{}", Digest::of(instruction.as_bytes()).hex().as_str())
+/// The file that says that a step with this instruction was made.
+fn made(instruction: &str) -> String {
+    format!("{CACHE}/{MADE}{}", Digest::of(instruction.as_bytes()).hex().as_str())
 }
 
 fn path(key: &Digest) -> String {
@@ -160,15 +160,13 @@ impl Store {
 
     /// Whether a step with this instruction was ever made, whatever it stood on.
     pub fn was_made(&self, instruction: &str) -> bool {
-        let path = format!("{CACHE}/{}", made_name(instruction));
-        rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        rustix::fs::statat(&self.root, made(instruction), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Says so, for the next time. Nobody depends on it.
     pub fn set_made(&self, instruction: &str) {
-        let path = format!("{CACHE}/{}", made_name(instruction));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let _ = rustix::fs::openat(&self.root, path.as_str(), flags, Mode::from_raw_mode(0o600));
+        let _ = rustix::fs::openat(&self.root, made(instruction), flags, Mode::from_raw_mode(0o600));
     }
 
     /// Forgets which lines have come to layers that are not there any more, and which instructions to steps.
@@ -177,13 +175,13 @@ impl Store {
     /// Of the file system.
     pub fn forget_lines(&self, _alone: &Locked) -> Result<()> {
         let made: BTreeSet<String> =
-            self.steps()?.iter().map(|step| made_name(&step.record.instruction)).collect();
+            self.steps()?.iter().map(|step| made(&step.record.instruction)).collect();
         for name in self.listed(CACHE)? {
+            let path = format!("{CACHE}/{name}");
             let line = name.strip_prefix(LATEST).and_then(Digest::from_hex);
             if line.is_some_and(|line| self.latest_layer(&line).is_none())
-                || name.starts_with(MADE) && !made.contains(&name)
+                || name.starts_with(MADE) && !made.contains(&path)
             {
-                let path = format!("{CACHE}/{name}");
                 rustix::fs::unlinkat(&self.root, path.as_str(), AtFlags::empty()).context("remove", path)?;
             }
         }

@@ -15,15 +15,13 @@ use rustix::{
 
 use super::{Build, stage::Done, turn::Turn};
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     digest::Digest,
-    file, fork,
+    file,
+    fork::work::Work,
     layer::{keep::keep, unpack::Unpacked},
     store::{Scratch, StepRecord},
 };
-
-/// Most bytes of an answer.
-const ANSWER_LIMIT: usize = 64 << 10;
 
 /// How the steps of a stage follow one another.
 #[derive(Default)]
@@ -52,8 +50,7 @@ pub(super) struct Pending {
 
 /// A process that finds out a layer's name.
 struct Naming {
-    child: fork::Child,
-    answer: OwnedFd,
+    work: Option<Work<Unpacked>>,
     hold: Option<OwnedFd>,
 }
 
@@ -84,47 +81,36 @@ impl Pending {
 
     /// Has something to read when the name is known and nobody has taken notice yet.
     pub fn answer(&self) -> Option<BorrowedFd<'_>> {
-        self.naming.as_ref().map(|naming| naming.answer.as_fd())
+        self.naming.as_ref()?.work.as_ref().map(Work::report)
     }
 }
 
 impl Naming {
     fn begin(scratch: &Scratch, lower: OwnedFd) -> Result<Naming> {
-        let (answer, from_child) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
         let (held, hold) = pipe_with(PipeFlags::CLOEXEC).context("make pipe", "")?;
         let directory = scratch.directory().as_fd();
-        let kept = [directory, lower.as_fd(), from_child.as_fd(), held.as_fd()];
-        let child = fork::child(&kept, || {
+        let work = Work::begin(&[directory, lower.as_fd(), held.as_fd()], || {
             let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-            let named = lower.try_clone().context("duplicate", "directory").and_then(|lower| {
-                keep(directory, lower, || {
-                    let _ = file::read_part(&held, &mut [0]);
-                })
-            });
-            let answer = match named {
-                Ok(unpacked) => serde_json::to_vec(&unpacked).expect("plain values"),
-                Err(error) => error.to_bytes(),
-            };
-            i32::from(file::write_all(&from_child, &answer).is_err())
+            let lower = lower.try_clone().context("duplicate", "directory")?;
+            keep(directory, lower, || {
+                let _ = file::read_part(&held, &mut [0]);
+            })
         })?;
-        Ok(Naming { child, answer, hold: Some(hold) })
+        Ok(Naming { work: Some(work), hold: Some(hold) })
     }
 
     /// Waits for the name.
     fn end(mut self) -> Result<Unpacked> {
         self.hold = None;
-        let answer = file::read_all(&self.answer, ANSWER_LIMIT).context("read", "name of a layer")?;
-        crate::json::from_slice(&answer).map_err(|_| {
-            let early = || Error::Corrupt("the process that names a layer ended early".into());
-            Error::from_bytes(&answer).unwrap_or_else(early)
-        })
+        self.work.take().expect("it ends once").end()
     }
 }
 
 impl Drop for Naming {
     fn drop(&mut self) {
-        let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
-        let _ = fork::wait(&self.child.pidfd);
+        if let Some(work) = self.work.take() {
+            work.give_up();
+        }
     }
 }
 

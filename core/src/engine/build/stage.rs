@@ -90,7 +90,7 @@ impl Work<'_> {
 
     /// Its key.
     fn key_on(&self, done: &Done) -> Digest {
-        self.key.clone().on("parent", self.ground(done)).finish().key
+        self.key.digest("parent", self.ground(done))
     }
 }
 
@@ -154,24 +154,34 @@ impl<'a> Build<'a> {
                 ended.map_err(|error| self.wrong_below(stage, text, error))?;
             }
         }
-        let mut index = 1;
-        let mut rest = stage.instructions.as_slice();
-        let mut ended = Ok(());
-        while let ([instruction, behind @ ..], Ok(())) = (rest, &ended) {
-            if is_step(&instruction.command, self.task.options) {
-                index += 1;
-            }
-            let next = behind.iter().map(|one| &one.command).find(|command| makes_layers(command));
-            self.sequence.leads_on = matches!(instruction.command, Command::Run(_))
-                && matches!(next, Some(Command::Run(_)))
-                && self.task.options.epoch.is_none()
-                && !self.task.options.classic;
-            ended = self.instruction(number, instruction, &mut done, &title(index, &instruction.line.text));
-            rest = behind;
-        }
+        let ended = self.instructions(number, &mut done, &title);
         // A step that is finished is kept, also if the one behind it fails.
         let settled = self.settle(&mut done);
         ended.and(settled).map(|()| done)
+    }
+
+    /// What the stage itself says, instruction by instruction.
+    fn instructions(
+        &mut self,
+        number: usize,
+        done: &mut Done,
+        title: &dyn Fn(usize, &str) -> String,
+    ) -> Result<()> {
+        let Task { file, options, .. } = self.task;
+        let all = &file.stages[number].instructions;
+        let mut index = 1;
+        for (at, instruction) in all.iter().enumerate() {
+            if is_step(&instruction.command, options) {
+                index += 1;
+            }
+            let next = all[at + 1..].iter().map(|one| &one.command).find(|command| makes_layers(command));
+            self.sequence.leads_on = matches!(instruction.command, Command::Run(_))
+                && matches!(next, Some(Command::Run(_)))
+                && options.epoch.is_none()
+                && !options.classic;
+            self.instruction(number, instruction, done, &title(index, &instruction.line.text))?;
+        }
+        Ok(())
     }
 
     /// What a stage begins with.
@@ -331,23 +341,26 @@ impl<'a> Build<'a> {
         let name = self.task.file.stages[stage].name.unwrap_or_default();
         let fresh = self.task.options.no_cache
             || self.task.options.no_cache_filter.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let (found, turn) = if fresh { (None, None) } else { self.found(&work, done)? };
-        self.sequence.chain = Some(self.chained(&work, done));
+        let chain = self.chained(&work, done);
+        let (found, turn) = if fresh { (None, None) } else { self.found(&work, &chain, done)? };
+        self.sequence.chain = Some(chain);
         let cached = found.is_some();
         done.is_fresh |= !cached;
         let made = if cached { None } else { Some(self.made(&work, done, make)?) };
         // What it stands on has its name by now.
-        let Finished { key, inputs, files } = work.key.clone().on("parent", work.ground(done)).finish();
+        let ground = work.ground(done);
+        let Work { begun, key, created_by, .. } = work;
+        let Finished { key, inputs, files } = key.on("parent", ground).finish();
         let why = self.task.options.explain.then(|| match &found {
             Some(record) => format!("built {}", Time::from_unix(0, 0).plus(record.created_ns)),
             None => {
-                let before = engine.store.last_step(work.begun.instruction());
+                let before = engine.store.last_step(begun.instruction());
                 explain::why(before.as_ref(), &inputs, &files)
             }
         });
         let mut record = found.unwrap_or_else(|| {
-            let took_ns = clock::monotonic() - work.begun.at;
-            StepRecord { inputs, files, ..StepRecord::made(work.begun.instruction(), took_ns) }
+            let took_ns = clock::monotonic() - begun.at;
+            StepRecord { inputs, files, ..StepRecord::made(begun.instruction(), took_ns) }
         });
         match made {
             None => {}
@@ -370,8 +383,8 @@ impl<'a> Build<'a> {
         }
         done.state.layers.extend(record.layer);
         done.state.steps.push(key);
-        self.remember(&mut done.state, work.created_by, record.layer.is_none());
-        self.end(work.begun, cached, why)
+        self.remember(&mut done.state, created_by, record.layer.is_none());
+        self.end(begun, cached, why)
     }
 
     /// The bench of a step that was just made. What is below the changes on it is on its shelf.
@@ -390,13 +403,18 @@ impl<'a> Build<'a> {
         bench.moved_onto(self.engine, work.layers(done))
     }
 
-    /// What came of a step the last time; or the right to make it.
-    fn found(&mut self, work: &Work<'_>, done: &mut Done) -> Result<(Option<StepRecord>, Option<Turn>)> {
+    /// What came of a step the last time; or the right to make it, which goes by its place in the chain.
+    fn found(
+        &mut self,
+        work: &Work<'_>,
+        chain: &Digest,
+        done: &mut Done,
+    ) -> Result<(Option<StepRecord>, Option<Turn>)> {
         if let Some(found) = self.known(work, done)? {
             return Ok((Some(found), None));
         }
         // What stands on nothing is the same step wherever it comes.
-        let name = if work.apart { work.key_on(done) } else { self.chained(work, done) };
+        let name = if work.apart { work.key_on(done) } else { *chain };
         let turn = Turn::wait(&self.engine.run, &name, &mut || (self.tell)(Event::Idle))?;
         // Somebody may have made it in the meantime.
         let found = match self.known(work, done)? {
@@ -422,7 +440,7 @@ impl<'a> Build<'a> {
     /// By which a step is known before it is known what those before it have come to.
     fn chained(&self, work: &Work<'_>, done: &Done) -> Digest {
         match self.sequence.chain {
-            Some(before) => work.key.clone().on("after", [before.to_bytes()]).finish().key,
+            Some(before) => work.key.digest("after", [before.to_bytes()]),
             None => work.key_on(done),
         }
     }
