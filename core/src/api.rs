@@ -54,7 +54,6 @@ use alloc::{format, string::String, vec::Vec};
 
 use address::Address;
 use local::Expect;
-use rustix::fd::OwnedFd;
 use server::{
     News, Server,
     listener::{self, Listener},
@@ -63,6 +62,7 @@ use server::{
 use skiff_syscalls::{descriptor, text};
 use target::ApiVersion;
 use tls::Certificates;
+use wire::Wire;
 
 use crate::{
     Context, Error, Result,
@@ -76,17 +76,17 @@ pub const API_VERSION: ApiVersion = ApiVersion(50);
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
 /// Serves one connection of an engine until its end. Roots that can't be opened are the answer to every request.
-fn serve_connection(fd: OwnedFd, settings: &Settings, expect: Expect) {
+fn serve_connection(wire: Wire, settings: &Settings, expect: Expect) {
     let conceived = (expect == Expect::Run).then(launch::conceive_usual);
     match Engine::with(settings) {
         Ok(engine) => {
             if let Some(Ok(unborn)) = conceived {
                 engine.foresee(unborn);
             }
-            connection::converse(fd, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
+            connection::converse(wire, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
             engine.forget_ahead();
         }
-        Err(error) => connection::converse(fd, &mut |_| Err(error.clone())),
+        Err(error) => connection::converse(wire, &mut |_| Err(error.clone())),
     }
 }
 
@@ -146,9 +146,9 @@ impl Daemon<'_> {
             News::Ending => self.notify(notify::STOPPING),
             News::Left(count) => say(&format!("{count} requests are still at work and go on")),
         };
-        server.run(&mut tell, &mut |connection, listener| {
+        server.run(&mut tell, &mut |connection, early, listener| {
             if let Err(error) = listener.admit(&connection) {
-                return connection::converse(connection, &mut |_| Err(error.clone()));
+                return connection::converse(Wire::new(connection), &mut |_| Err(error.clone()));
             }
             let plain = match self.certificates.filter(|_| listener.is_on_network()) {
                 Some(certificates) => {
@@ -159,7 +159,9 @@ impl Daemon<'_> {
             };
             match plain {
                 // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-                Ok(connection) => serve_connection(connection, settings, Expect::Anything),
+                Ok(connection) => {
+                    serve_connection(Wire::with_early(connection, early), settings, Expect::Anything)
+                }
                 Err(error) => say(&format!("{error}")),
             }
         })

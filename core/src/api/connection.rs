@@ -3,7 +3,6 @@
 
 use alloc::format;
 
-use rustix::fd::OwnedFd;
 use skiff_syscalls::signal;
 
 use super::{
@@ -15,8 +14,7 @@ use crate::{Error, Result, api::json::Json};
 
 /// Serves a connection with a handler. SIGINT and SIGTERM end the process between two requests; a request that is at work
 /// is finished first, unless its answer has no end of its own.
-pub fn converse(fd: OwnedFd, handle: &mut dyn FnMut(&mut Exchange<'_>) -> Result<()>) {
-    let mut wire = Wire::new(fd);
+pub fn converse(mut wire: Wire, handle: &mut dyn FnMut(&mut Exchange<'_>) -> Result<()>) {
     loop {
         let head = match wire.request_head() {
             Ok(Some(head)) => head,
@@ -56,7 +54,7 @@ pub fn converse(fd: OwnedFd, handle: &mut dyn FnMut(&mut Exchange<'_>) -> Result
 mod tests {
     use alloc::{string::String, vec, vec::Vec};
 
-    use rustix::fd::AsFd;
+    use rustix::fd::{AsFd, OwnedFd};
     use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 
     use super::*;
@@ -96,7 +94,7 @@ mod tests {
         let pair =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let (near, far) = pair.unwrap();
-        std::thread::spawn(move || converse(far, &mut handler));
+        std::thread::spawn(move || converse(Wire::new(far), &mut handler));
         near
     }
 

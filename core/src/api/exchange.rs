@@ -213,20 +213,13 @@ impl<'w> Exchange<'w> {
         crate::json::from_slice(&body).map_err(invalid_json)
     }
 
-    fn head(&self, status: u16, fields: &[(&str, &str)]) -> String {
-        let mut head = String::with_capacity(320);
-        // Writing to a string can't fail.
-        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
-        head.push_str(OWN_FIELDS);
-        if !self.keep_alive {
-            head.push_str("Connection: close\r\n");
-        } else if self.old {
-            head.push_str("Connection: keep-alive\r\n");
+    /// The field that says what becomes of the connection, where it goes without saying for nobody.
+    fn connection_field(&self) -> &'static str {
+        match self {
+            Exchange { keep_alive: false, .. } => "Connection: close\r\n",
+            Exchange { old: true, .. } => "Connection: keep-alive\r\n",
+            _ => "",
         }
-        for (name, value) in fields {
-            let _ = write!(head, "{name}: {value}\r\n");
-        }
-        head
     }
 
     /// Answers with a whole body and extra header fields.
@@ -234,11 +227,7 @@ impl<'w> Exchange<'w> {
     /// # Errors
     /// EPIPE if the client is gone.
     pub fn reply_with(&mut self, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
-        let mut head = self.head(status, fields);
-        if status != 204 && status != 304 {
-            let _ = write!(head, "Content-Length: {}\r\n", body.len());
-        }
-        head.push_str("\r\n");
+        let head = whole_head(status, self.connection_field(), fields, body.len());
         self.sent = Sent::Whole;
         let body = if self.method == Method::Head { &[] } else { body };
         self.wire.send(&[head.as_bytes(), body])
@@ -286,7 +275,7 @@ impl<'w> Exchange<'w> {
         if self.old {
             self.keep_alive = false;
         }
-        let mut head = self.head(200, fields);
+        let mut head = head(200, self.connection_field(), fields);
         if self.old {
             self.sent = Sent::Open;
         } else {
@@ -446,6 +435,34 @@ pub(super) enum After {
 
 fn invalid_json(reason: serde_json::Error) -> Error {
     Error::Invalid(format!("invalid JSON: {reason}"))
+}
+
+/// The status line and header fields, without the end.
+fn head(status: u16, connection_field: &str, fields: &[(&str, &str)]) -> String {
+    let mut head = String::with_capacity(320);
+    // Writing to a string can't fail.
+    let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
+    head.push_str(OWN_FIELDS);
+    head.push_str(connection_field);
+    for (name, value) in fields {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    head
+}
+
+/// What goes before a body of known length.
+pub(super) fn whole_head(
+    status: u16,
+    connection_field: &str,
+    fields: &[(&str, &str)],
+    body_bytes: usize,
+) -> String {
+    let mut head = head(status, connection_field, fields);
+    if status != 204 && status != 304 {
+        let _ = write!(head, "Content-Length: {body_bytes}\r\n");
+    }
+    head.push_str("\r\n");
+    head
 }
 
 /// The words that go with a status.

@@ -5,6 +5,7 @@
 //! other than `chunked`) are refused.
 
 use alloc::{format, string::String, vec::Vec};
+use core::mem::MaybeUninit;
 
 use crate::{Error, Result};
 
@@ -152,9 +153,9 @@ impl RequestHead {
     /// # Spec
     /// RFC 9112, sections 3, 5 and 6.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
-        let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut fields);
-        let length = match request.parse(bytes) {
+        let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(reason) => return Err(malformed(reason)),

@@ -4,7 +4,10 @@
 use rustix::fd::{AsFd, OwnedFd};
 use skiff_syscalls::{processor::Processors, signal::SignalSet};
 
-use super::{serve_connection, wire};
+use super::{
+    serve_connection,
+    wire::{self, Wire},
+};
 use crate::{Context, Result, engine::Settings, fork};
 
 /// What the first request will be.
@@ -42,6 +45,6 @@ fn serve(far: &OwnedFd, settings: &Settings, expect: Expect) -> Result<()> {
     // Above the standard descriptors, which must not be free for what is opened later.
     let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
     fork::null_streams()?;
-    serve_connection(connection, settings, expect);
+    serve_connection(Wire::new(connection), settings, expect);
     Ok(())
 }

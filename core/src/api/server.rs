@@ -1,15 +1,18 @@
-//! The daemon: listening sockets, and one child for each connection. It holds nothing else: kill it, start it again,
-//! containers don't notice.
+//! The daemon: listening sockets, connections that want nothing yet, and one child for each of the others. It holds nothing
+//! else: kill it, start it again, containers don't notice.
 
 pub mod listener;
+mod lobby;
 pub mod notify;
 
 use alloc::vec::Vec;
 
 use listener::Listener;
+use lobby::{Guest, Heard, Lobby};
 use rustix::{
-    event::{PollFd, PollFlags, poll},
-    fd::{AsFd, OwnedFd},
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, epoll, poll},
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     io::Errno,
     process::{Pid, Signal, WaitOptions},
 };
@@ -26,16 +29,21 @@ const SIGCHLD: i32 = Signal::CHILD.as_raw();
 pub(super) const ENDING: SignalSet = SignalSet::EMPTY.with(Signal::INT.as_raw()).with(Signal::TERM.as_raw());
 /// How long requests that are at work may take when the daemon is to end. Those that take longer go on without it.
 const DRAIN_NS: i64 = 10 * clock::SECOND;
+/// How much news is taken from the kernel at once.
+const EVENTS_MAX: usize = 64;
 
 /// A daemon.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    lobby: Lobby,
+    /// Tells what of these, and of the signals, has something to say: by its descriptor.
+    queue: OwnedFd,
     /// Reads the signals that are for the daemon.
     signals: OwnedFd,
     /// The mask from before they were blocked: that of its children.
     mask: SignalSet,
-    /// Those that have a connection.
+    /// Those that serve a connection.
     children: Vec<Pid>,
 }
 
@@ -59,7 +67,9 @@ impl Server {
         let signals = ENDING.with(SIGHUP).with(SIGCHLD);
         let mask = signal::block(signals);
         let signals = signal::signalfd(signals).context("open", "signalfd")?;
-        Ok(Server { listeners: Vec::new(), signals, mask, children: Vec::new() })
+        let queue = epoll::create(epoll::CreateFlags::CLOEXEC).context("open", "epoll")?;
+        let lobby = Lobby::new();
+        Ok(Server { listeners: Vec::new(), lobby, queue, signals, mask, children: Vec::new() })
     }
 
     /// Has connections accepted from there, too.
@@ -67,32 +77,51 @@ impl Server {
         self.listeners.push(listener);
     }
 
-    /// Accepts connections and gives each to a child, until SIGTERM or SIGINT. Then nothing is accepted any more, children
-    /// that wait for a request end, and those that are at work have a while to finish.
+    /// Accepts connections and gives each that asks for something to a child, with what was read of it already, until SIGTERM
+    /// or SIGINT. Then nothing is accepted any more, children that wait for a request end, and those that are at work have a
+    /// while to finish.
     ///
     /// # Errors
     /// The kernel's, if it can't wait for connections at all.
     pub fn run(
         mut self,
         tell: &mut dyn FnMut(News),
-        serve: &mut dyn FnMut(OwnedFd, &Listener),
+        serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener),
     ) -> Result<()> {
+        for source in self.listeners.iter().map(AsFd::as_fd).chain([self.signals.as_fd()]) {
+            self.watch(source).context("watch", "listening socket")?;
+        }
+        let mut news = Vec::with_capacity(EVENTS_MAX);
         loop {
-            let listeners = self.listeners.iter().map(AsFd::as_fd);
-            let ready = fork::heard(core::iter::once(self.signals.as_fd()).chain(listeners), None)?;
-            if ready[0] && self.signalled(tell)? {
-                tell(News::Ending);
-                self.listeners.clear();
-                let left = self.drain()?;
-                if left > 0 {
-                    tell(News::Left(left));
-                }
-                return Ok(());
+            news.clear();
+            match epoll::wait(&self.queue, spare_capacity(&mut news), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("wait for", "connections"),
             }
-            for number in (0..self.listeners.len()).filter(|number| ready[1 + number]) {
-                self.accept(number, serve);
+            for event in &news {
+                let descriptor = event.data.u64() as i32;
+                if let Some(at) = self.lobby.find(descriptor) {
+                    self.hear(at, serve);
+                } else if descriptor != self.signals.as_raw_fd() {
+                    self.accept(descriptor, serve);
+                } else if self.signalled(tell)? {
+                    tell(News::Ending);
+                    self.listeners.clear();
+                    self.lobby = Lobby::new();
+                    let left = self.drain()?;
+                    if left > 0 {
+                        tell(News::Left(left));
+                    }
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Has the queue tell when this has something to say.
+    fn watch(&self, source: BorrowedFd<'_>) -> Result<(), Errno> {
+        let data = epoll::EventData::new_u64(source.as_raw_fd() as u64);
+        epoll::add(&self.queue, source, data, epoll::EventFlags::IN)
     }
 
     /// Takes the signals that have come: whether one of them asks it to end.
@@ -109,7 +138,10 @@ impl Server {
         Ok(ending)
     }
 
-    fn accept(&mut self, number: usize, serve: &mut dyn FnMut(OwnedFd, &Listener)) {
+    /// Accepts a connection of the listener with this descriptor. A local one whose peer may use the engine waits in the lobby.
+    fn accept(&mut self, descriptor: i32, serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener)) {
+        let asks = |listener: &Listener| listener.as_fd().as_raw_fd() == descriptor;
+        let Some(number) = self.listeners.iter().position(asks) else { return };
         let listener = &self.listeners[number];
         let connection = match listener.accept() {
             Ok(connection) => connection,
@@ -117,13 +149,47 @@ impl Server {
             // The client has gone again, or another wake-up was for nothing.
             Err(_) => return,
         };
+        let guest = Guest { connection, listener: number };
+        let may_wait = !listener.is_on_network() && !self.lobby.is_full();
+        if may_wait
+            && listener.admit(&guest.connection).is_ok()
+            && self.watch(guest.connection.as_fd()).is_ok()
+        {
+            return self.lobby.let_in(guest);
+        }
+        self.hand_over(guest, Vec::new(), serve);
+    }
+
+    /// Hears what somebody in the lobby has to say.
+    fn hear(&mut self, at: usize, serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener)) {
+        let early = match self.lobby.hear(at) {
+            Heard::Nothing => return,
+            Heard::End => None,
+            Heard::Request(early) => Some(early),
+        };
+        let guest = self.lobby.let_out(at);
+        // The child has the connection open as well, so closing it here does not end its news.
+        let _ = epoll::delete(&self.queue, &guest.connection);
+        if let Some(early) = early {
+            self.hand_over(guest, early, serve);
+        }
+    }
+
+    /// Gives a connection, and what was read of it, to a child.
+    fn hand_over(
+        &mut self,
+        Guest { connection, listener }: Guest,
+        early: Vec<u8>,
+        serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener),
+    ) {
+        let listener = &self.listeners[listener];
         let [stdin, stdout, stderr] = descriptor::standard();
         let keep = [stdin, stdout, stderr, connection.as_fd()];
         let child = fork::child(&keep, || {
             fork::own_signals(self.mask);
             // The borrowed one lasts as long as the process; the owned one can be closed.
             if let Ok(connection) = rustix::io::fcntl_dupfd_cloexec(&connection, 3) {
-                serve(connection, listener);
+                serve(connection, early, listener);
             }
             0
         });

@@ -18,16 +18,20 @@ use crate::{
 /// skiff's own version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Header fields of the answer to a ping.
+pub(super) const PING_FIELDS: &[(&str, &str)] = &[
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Builder-Version", "1"),
+    ("Swarm", "inactive"),
+    ("Cache-Control", "no-cache, no-store, must-revalidate"),
+    ("Pragma", "no-cache"),
+];
+/// Its body.
+pub(super) const PING_BODY: &[u8] = b"OK";
+
 /// `GET|HEAD /_ping`
 pub(super) fn ping(exchange: &mut Exchange<'_>, _: &Engine) -> Result<()> {
-    let fields = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Builder-Version", "1"),
-        ("Swarm", "inactive"),
-        ("Cache-Control", "no-cache, no-store, must-revalidate"),
-        ("Pragma", "no-cache"),
-    ];
-    exchange.reply_with(200, &fields, b"OK")
+    exchange.reply_with(200, PING_FIELDS, PING_BODY)
 }
 
 /// `OPTIONS` of anything, as Docker's engine whether it is there or not.

@@ -40,7 +40,12 @@ pub struct Wire {
 impl Wire {
     /// Takes over a connected stream socket.
     pub fn new(fd: OwnedFd) -> Self {
-        Wire { fd, buffer: Vec::new(), start: 0, end: 0 }
+        Wire::with_early(fd, Vec::new())
+    }
+
+    /// Takes over a connected stream socket that these bytes were read from already.
+    pub fn with_early(fd: OwnedFd, early: Vec<u8>) -> Self {
+        Wire { fd, start: 0, end: early.len(), buffer: early }
     }
 
     /// The socket, for poll and for handing it on.
