@@ -7,35 +7,50 @@ use alloc::{string::String, vec::Vec};
 ///
 /// A column is a run of lines that have a cell there, as in Go's text/tabwriter.
 pub fn align(text: &str, least: usize, padding: usize) -> String {
-    let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-    let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
-    for start in 0..lines.len() {
-        for column in 0..widths[start].len() {
-            if widths[start][column] != 0 {
+    // All cells with the number of their characters, and where each line begins among them.
+    let (mut cells, mut lines) = (Vec::new(), vec![0]);
+    let (mut begin, mut width) = (0, 0);
+    for (at, byte) in text.bytes().chain([b'\n']).enumerate() {
+        match byte {
+            b'\t' | b'\n' => {
+                cells.push((&text[begin..at], width));
+                (begin, width) = (at + 1, 0);
+                if byte == b'\n' {
+                    lines.push(cells.len());
+                }
+            }
+            // In the middle of a character.
+            0x80..0xc0 => {}
+            _ => width += 1,
+        }
+    }
+    // The last cell of a line is in no column.
+    let columns = |line: usize| lines[line + 1] - lines[line] - 1;
+    let mut widths = vec![None; cells.len()];
+    for start in 0..lines.len() - 1 {
+        for column in 0..columns(start) {
+            if widths[lines[start] + column].is_some() {
                 continue;
             }
-            let block = widths[start..].iter().take_while(|cells| cells.len() > column).count();
-            let widest =
-                lines[start..start + block].iter().map(|cells| width(cells[column])).max().unwrap_or(0);
+            let block = (start..lines.len() - 1).take_while(|line| columns(*line) > column);
+            let block = block.map(|line| lines[line] + column);
+            let widest = block.clone().map(|cell| cells[cell].1).max().unwrap_or(0);
             // Only an empty column is not padded.
             let width = if widest == 0 && least == 0 { 0 } else { (widest + padding).max(least) };
-            for cells in &mut widths[start..start + block] {
-                cells[column] = width;
-            }
+            block.for_each(|cell| widths[cell] = Some(width));
         }
     }
     let mut out = String::with_capacity(text.len() * 2);
-    for (at, cells) in lines.iter().enumerate() {
-        if at > 0 {
-            out.push('\n');
+    for line in lines.windows(2) {
+        for cell in line[0]..line[1] {
+            let (text, width) = cells[cell];
+            out.push_str(text);
+            let space = widths[cell].map_or(0, |wanted| wanted.saturating_sub(width));
+            out.extend(core::iter::repeat_n(' ', space));
         }
-        for (column, cell) in cells.iter().enumerate() {
-            out.push_str(cell);
-            if let Some(wanted) = widths[at].get(column) {
-                out.extend(core::iter::repeat_n(' ', wanted.saturating_sub(width(cell))));
-            }
-        }
+        out.push('\n');
     }
+    out.pop();
     out
 }
 

@@ -65,7 +65,8 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
     let before = filters.values("before").iter().map(created).collect::<Result<Vec<_>>>()?;
     let since = filters.values("since").iter().map(created).collect::<Result<Vec<_>>>()?;
     let now = Time::now();
-    let wanted: Wanted<'_> = exchange.query.text("members")?;
+    let wanted: Option<Vec<&str>> =
+        exchange.query.text("members")?.map(|members| members.split(',').collect());
     let row = |id: &String| -> Result<Option<Vec<u8>>> {
         let Some((record, state)) = engine.listed(id, which)? else { return Ok(None) };
         if !before.iter().all(|time| record.created_ns < *time)
@@ -75,7 +76,7 @@ pub(super) fn list(exchange: &mut Exchange<'_>, engine: &Engine) -> Result<()> {
             return Ok(None);
         }
         let mut json = Json::with_room(1024);
-        write(&mut json, engine, &record, &state, now, wanted);
+        write(&mut json, engine, &record, &state, now, wanted.as_deref());
         if with_size {
             write_size(&mut json, engine, &record)?;
         }
@@ -240,7 +241,7 @@ fn write(json: &mut Json, engine: &Engine, record: &Listed, state: &State, now: 
         ("Mounts", &|json| write_mounts(json, &record.mounts, &is_tmpfs)),
     ];
     for (name, write) in members {
-        if wanted.is_none_or(|wanted| wanted.split(',').any(|one| one == name)) {
+        if wanted.is_none_or(|wanted| wanted.contains(&name)) {
             write(json.key(name));
         }
     }
@@ -249,8 +250,8 @@ fn write(json: &mut Json, engine: &Engine, record: &Listed, state: &State, now: 
 /// A name, and what writes the value.
 type Member<'a> = (&'a str, &'a dyn Fn(&mut Json));
 
-/// The members that a client of ours wants, separated by commas; all if nothing is said.
-type Wanted<'a> = Option<&'a str>;
+/// The members that a client of ours wants; all if nothing is said.
+type Wanted<'a> = Option<&'a [&'a str]>;
 
 /// The time that nanoseconds since 1970 mean, 0 being never.
 pub(super) fn time(ns: i64) -> Time {
