@@ -53,7 +53,6 @@ pub mod wire;
 use alloc::{format, string::String, vec::Vec};
 
 use address::Address;
-use local::Expect;
 use server::{
     News, Server,
     listener::{self, Listener},
@@ -67,7 +66,7 @@ use wire::Wire;
 use crate::{
     Context, Error, Result,
     engine::{Engine, Settings},
-    process::{launch, user},
+    process::{launch::Unborn, user},
 };
 
 /// The newest version that is spoken; also that of paths that name none.
@@ -75,12 +74,12 @@ pub const API_VERSION: ApiVersion = ApiVersion(50);
 /// The oldest version that is spoken.
 pub const API_VERSION_MIN: ApiVersion = ApiVersion(24);
 
-/// Serves one connection of an engine until its end. Roots that can't be opened are the answer to every request.
-fn serve_connection(wire: Wire, settings: &Settings, expect: Expect) {
-    let conceived = (expect == Expect::Run).then(launch::conceive_usual);
+/// Serves one connection of an engine until its end, with a container's first process for the usual settings if somebody
+/// has conceived one. Roots that can't be opened are the answer to every request.
+fn serve_connection(wire: Wire, settings: &Settings, conceived: Option<Unborn>) {
     match Engine::with(settings) {
         Ok(engine) => {
-            if let Some(Ok(unborn)) = conceived {
+            if let Some(unborn) = conceived {
                 engine.foresee(unborn);
             }
             connection::converse(wire, &mut |exchange| route::dispatch(table::ROUTES, exchange, &engine));
@@ -160,7 +159,7 @@ impl Daemon<'_> {
             match plain {
                 // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
                 Ok(connection) => {
-                    serve_connection(Wire::with_early(connection, early), settings, Expect::Anything)
+                    serve_connection(Wire::with_early(connection, early), settings, None)
                 }
                 Err(error) => say(&format!("{error}")),
             }

@@ -1,14 +1,14 @@
 //! The server without a daemon: one connection, served by a child of the process that asks. Runs in the client up to
 //! the fork, then in the server child.
 
-use rustix::fd::{AsFd, OwnedFd};
-use skiff_syscalls::{processor::Processors, signal::SignalSet};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use skiff_syscalls::{descriptor, processor::Processors, signal::SignalSet};
 
 use super::{
     serve_connection,
     wire::{self, Wire},
 };
-use crate::{Context, Result, engine::Settings, fork};
+use crate::{Result, engine::Settings, fork, process::launch};
 
 /// What the first request will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +29,16 @@ pub enum Expect {
 pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
     let (near, far) = wire::pair()?;
     let processors = Processors::own();
-    let child = fork::child(&[far.as_fd()], || {
+    let child = fork::heir(far, with_standard, |far| {
         let _ = rustix::process::setsid();
+        // Before all else, for that takes longest.
+        let conceived = (expect == Expect::Run).then(launch::conceive_usual);
         fork::own_signals(SignalSet::EMPTY);
-        serve(&far, settings, expect).map_or(1, |()| 0)
+        if fork::null_streams().is_err() {
+            return 1;
+        }
+        serve_connection(Wire::new(far), settings, conceived.and_then(Result::ok));
+        0
     })?;
     // Whoever has a container's process made roams afterwards, which is after the request that this process has yet to send.
     if expect == Expect::Run {
@@ -41,10 +47,8 @@ pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
     Ok(near)
 }
 
-fn serve(far: &OwnedFd, settings: &Settings, expect: Expect) -> Result<()> {
-    // Above the standard descriptors, which must not be free for what is opened later.
-    let connection = rustix::io::fcntl_dupfd_cloexec(far, 3).context("duplicate", "socket")?;
-    fork::null_streams()?;
-    serve_connection(Wire::new(connection), settings, expect);
-    Ok(())
+/// With the standard descriptors, which must not be free for what the child opens.
+fn with_standard(far: &OwnedFd) -> alloc::vec::Vec<BorrowedFd<'_>> {
+    let [stdin, stdout, stderr] = descriptor::standard();
+    alloc::vec![stdin, stdout, stderr, far.as_fd()]
 }

@@ -204,6 +204,30 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
     let oom_score_differs = own_score != Some(host.oom_score_adj);
     let space = launch.unborn.endow(host)?;
     let rights = rights(host)?;
+    // The mount comes before what the child makes for itself: all that can be done without that is done meanwhile.
+    let root = match &space {
+        None => match launch.unborn.birth.mounted() {
+            Ok(root) => root,
+            Err(_) => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
+        },
+        Some(space) => {
+            let changes = if record.image.is_empty() { Changes::InMemory } else { Changes::Kept };
+            space.overlay(launch.lowers, [launch.upper, launch.work], (changes, durability), launch.cover)?
+        }
+    };
+    let user = user::look_up(root.as_fd(), &config.user, &host.group_add)?;
+    let working_directory = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
+    if working_directory != "/" && space.is_none() {
+        file::make_directories(&root, working_directory.as_bytes())
+            .context("create working directory", working_directory)?;
+    }
+    let environment = environment(record, &user.home, launch.environment, &[]);
+    let program = if host.init == Some(true) {
+        Program::new(init::words(record.arguments()), &environment)?
+    } else {
+        Program::new(record.arguments(), &environment)?
+    };
+
     let (made, pts) = match (launch.unborn.birth.standard(), &space) {
         (Some(Standard { proc, sys, cgroup, dev, pts, shm, mqueue }), _) => {
             let made = Made {
@@ -220,25 +244,6 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
         (None, Some(space)) => (None, space.devpts()?),
     };
     let streams = open_streams(config.tty, config.open_stdin, pts.as_fd(), host.console_size)?;
-    // Whoever mounts it may not be done yet: all that can be done without it comes before.
-    let root = match &space {
-        None => match launch.unborn.birth.mounted() {
-            Ok(root) => root,
-            Err(_) => rootfs::overlay(launch.lowers, launch.upper, launch.work, durability)?,
-        },
-        Some(space) => {
-            let changes = if record.image.is_empty() { Changes::InMemory } else { Changes::Kept };
-            space.overlay(launch.lowers, [launch.upper, launch.work], (changes, durability), launch.cover)?
-        }
-    };
-    let user = user::look_up(root.as_fd(), &config.user, &host.group_add)?;
-
-    let working_directory = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
-    if working_directory != "/" && space.is_none() {
-        file::make_directories(&root, working_directory.as_bytes())
-            .context("create working directory", working_directory)?;
-    }
-
     let Unborn { birth, namespaces: namespaces_made, mut joined, root: _ } = launch.unborn;
     let uid = user.identity.uid();
     streams.give_to(space.as_ref().map_or(uid, |space| space.host_user(uid)));
@@ -303,12 +308,6 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started> {
         steps.push(Step::DieWithParent(monitor()?));
     }
 
-    let environment = environment(record, &user.home, launch.environment, &[]);
-    let program = if host.init == Some(true) {
-        Program::new(init::words(record.arguments()), &environment)?
-    } else {
-        Program::new(record.arguments(), &environment)?
-    };
     let started = run_in(|child| born(birth, child), &steps, root.as_fd(), &program);
     if oom_score_differs {
         // What the child sets is set for all whose memory it has: until execve also for this process.

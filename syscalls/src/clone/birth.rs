@@ -2,7 +2,8 @@
 //! namespace and keeps the caller of clone3 waiting, so somebody else calls it: a midwife, a process that shares this
 //! one's memory and descriptors, and does nothing but that. CLONE_PARENT makes the child this process's own. What takes
 //! longest the midwife makes for itself, and the child inherits it: for that, nobody has to know yet in which control group
-//! the child will be. Afterwards the midwife lends a hand with [mounting](Birth::mount) what this process has prepared.
+//! the child will be. Afterwards the midwife lends a hand with [mounting](Birth::mount) what this process has prepared,
+//! if it has a processor for that.
 //!
 //! The child waits for what it is to do. It borrows this process's memory like one of [`vfork`](super::vfork), and as
 //! there, this process sleeps while the child works, so that no two processes ever use the same values. Until then the
@@ -32,6 +33,7 @@ use super::{CloneFlags, STACK, arguments, clone_onto_stack, die_with, map};
 use crate::{
     exec, network,
     processor::Processors,
+    signal,
     standard::{self, Standard},
 };
 
@@ -59,7 +61,8 @@ struct Shared {
     user_namespace: RawFd,
     /// Where the process that all this is for may run, and so may the child.
     processors: Processors,
-    /// The file system context that the midwife is to mount from, or [`UNKNOWN`], or [`NOWHERE`].
+    /// The file system context that is to be mounted from, or [`UNKNOWN`], or [`NOWHERE`]; [`TAKEN`] as soon as somebody
+    /// does that.
     context: AtomicU32,
     /// The mount, or an error's number, negative; [`PENDING`] until then.
     mounted: AtomicU32,
@@ -73,6 +76,13 @@ struct Shared {
     made: [AtomicI32; standard::COUNT],
 }
 
+impl Shared {
+    /// Whether whoever asks is the one to mount from this context.
+    fn take(&self, context: u32) -> bool {
+        self.context.compare_exchange(context, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 const WAIT: u32 = 0;
 const RUN: u32 = 1;
 const LEAVE: u32 = 2;
@@ -84,6 +94,9 @@ const NOWHERE: u32 = u32::MAX - 1;
 
 /// It is that of the process that all this is for.
 const OWN: u32 = u32::MAX - 2;
+
+/// Somebody is at it.
+const TAKEN: u32 = u32::MAX - 3;
 
 /// No error's number.
 const PENDING: u32 = i32::MIN as u32;
@@ -272,7 +285,8 @@ impl Birth {
         }
     }
 
-    /// Has somebody else mount the file system that was configured in a context, while this process goes on. Once.
+    /// Has the file system that was configured in a context mounted, while this process goes on, if there is somebody
+    /// with nothing else to do. Once.
     ///
     /// # Kernel
     /// fsconfig(FSCONFIG_CMD_CREATE) and fsmount, 5.2.
@@ -280,17 +294,25 @@ impl Birth {
         set(&self.shared().context, context.as_raw_fd() as u32);
     }
 
-    /// The mount that was [asked for](Birth::mount), attached nowhere.
+    /// The mount that was [asked for](Birth::mount), attached nowhere. It is made here if nobody has begun yet.
     ///
     /// # Errors
     /// Of fsconfig and fsmount. ECHILD if it was not asked for, was taken before, or whoever made it was killed.
     pub fn mounted(&self) -> Result<OwnedFd, Errno> {
         let shared = self.shared();
-        if shared.context.load(Ordering::Relaxed) == UNKNOWN {
-            return Err(Errno::CHILD);
+        let gone = -Errno::CHILD.raw_os_error() as u32;
+        match shared.context.load(Ordering::Relaxed) {
+            UNKNOWN | NOWHERE => return Err(Errno::CHILD),
+            TAKEN => {}
+            context if shared.take(context) => {
+                shared.mounted.store(gone, Ordering::Relaxed);
+                // SAFETY: whoever named it keeps it open until there is the mount.
+                return mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
+            }
+            _ => {}
         }
         self.wait_for(&shared.mounted, PENDING);
-        match shared.mounted.swap(-Errno::CHILD.raw_os_error() as u32, Ordering::Acquire) {
+        match shared.mounted.swap(gone, Ordering::Acquire) {
             PENDING => Err(Errno::CHILD),
             fd if fd as i32 >= 0 => {
                 // SAFETY: the midwife has made it for this process, with which it shares the table; it is taken once.
@@ -340,11 +362,13 @@ impl Drop for Birth {
             set(&self.shared().order, LEAVE);
             bury(&pidfd);
         }
-        drop((self.standard(), self.mounted()));
         let shared = self.shared();
-        if shared.context.load(Ordering::Relaxed) == UNKNOWN {
-            set(&shared.context, NOWHERE);
+        match shared.context.load(Ordering::Relaxed) {
+            TAKEN => drop(self.mounted()),
+            UNKNOWN => set(&shared.context, NOWHERE),
+            context => drop(shared.take(context) || self.mounted().is_ok()),
         }
+        drop(self.standard());
         if let Some(midwife) = self.midwife {
             while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
         }
@@ -430,14 +454,13 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
     set(&shared.born, born as u32);
     // Without a child there may be nobody either who says what to mount.
     let context = if born > 0 { wait_while(&shared.context, UNKNOWN) } else { NOWHERE };
-    match context {
-        NOWHERE => {}
-        context => {
-            // SAFETY: whoever named it keeps it open until it has the mount.
-            let mounted = mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
-            let result = mounted.map_or_else(|errno| -errno.raw_os_error(), IntoRawFd::into_raw_fd);
-            set(&shared.mounted, result as u32);
-        }
+    // The child has enough to do, and perhaps no other processor.
+    rustix::thread::sched_yield();
+    if context != NOWHERE && context != TAKEN && shared.take(context) {
+        // SAFETY: whoever named it keeps it open until there is the mount.
+        let mounted = mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
+        let result = mounted.map_or_else(|errno| -errno.raw_os_error(), IntoRawFd::into_raw_fd);
+        set(&shared.mounted, result as u32);
     }
     exec::exit(0)
 }
@@ -469,6 +492,8 @@ unsafe extern "C" fn begin_life(shared: *const Shared) -> ! {
             }
         }
         set(&shared.ready, 1);
+        // Of the signals of whoever began all this, which may have come to it from anybody, nothing is left.
+        signal::reset_all();
         wait_while(&shared.order, WAIT);
         // SAFETY: from here on the descriptors are a copy; the process that they were shared with sleeps.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }

@@ -116,6 +116,7 @@ struct Scope {
 ///
 /// # Spec
 /// moby `profiles/seccomp`, OCI runtime-spec `linux.seccomp`.
+#[inline(never)]
 pub fn from_json(json: &[u8], capabilities: CapabilitySet, kernel: KernelVersion) -> Result<Filter> {
     if json.len() > MAX_BYTES {
         return Err(bad(format!("{} bytes are more than the {MAX_BYTES} allowed", json.len())));

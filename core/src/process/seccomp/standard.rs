@@ -5,7 +5,7 @@
 //! moby `profiles/seccomp`, with two differences: arguments are compared by their low 32 bits, as the kernel reads them,
 //! and x32 calls give ENOSYS, as on a kernel without x32.
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, vec::Vec};
 
 use rustix::io::Errno;
 use skiff_syscalls::seccomp::Instruction;
@@ -21,8 +21,14 @@ pub fn default_program(capabilities: CapabilitySet) -> Cow<'static, [Instruction
     if capabilities.intersection(RELEVANT) == CapabilitySet::STANDARD.intersection(RELEVANT) {
         return Cow::Borrowed(&STANDARD);
     }
+    Cow::Owned(built_for(capabilities))
+}
+
+/// Apart, for what is built takes tens of KiB of stack.
+#[inline(never)]
+fn built_for(capabilities: CapabilitySet) -> Vec<Instruction> {
     let built = build(capabilities);
-    Cow::Owned(built.instructions[built.start..].to_vec())
+    built.instructions[built.start..].to_vec()
 }
 
 /// Names that share a fate.
