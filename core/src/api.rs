@@ -158,9 +158,7 @@ impl Daemon<'_> {
             };
             match plain {
                 // The child of a connection keeps nothing of the daemon's, so it opens the roots for itself.
-                Ok(connection) => {
-                    serve_connection(Wire::with_early(connection, early), settings, None)
-                }
+                Ok(connection) => serve_connection(Wire::with_early(connection, early), settings, None),
                 Err(error) => say(&format!("{error}")),
             }
         })

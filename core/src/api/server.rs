@@ -4,15 +4,16 @@
 pub mod listener;
 mod lobby;
 pub mod notify;
+mod queue;
 
 use alloc::vec::Vec;
 
 use listener::Listener;
 use lobby::{Guest, Heard, Lobby};
+use queue::Queue;
 use rustix::{
-    buffer::spare_capacity,
-    event::{PollFd, PollFlags, epoll, poll},
-    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    event::{PollFd, PollFlags, poll},
+    fd::{AsFd, AsRawFd, OwnedFd},
     io::Errno,
     process::{Pid, Signal, WaitOptions},
 };
@@ -29,16 +30,14 @@ const SIGCHLD: i32 = Signal::CHILD.as_raw();
 pub(super) const ENDING: SignalSet = SignalSet::EMPTY.with(Signal::INT.as_raw()).with(Signal::TERM.as_raw());
 /// How long requests that are at work may take when the daemon is to end. Those that take longer go on without it.
 const DRAIN_NS: i64 = 10 * clock::SECOND;
-/// How much news is taken from the kernel at once.
-const EVENTS_MAX: usize = 64;
 
 /// A daemon.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
     lobby: Lobby,
-    /// Tells what of these, and of the signals, has something to say: by its descriptor.
-    queue: OwnedFd,
+    /// Tells what of these, and of the signals, has something to say.
+    queue: Queue,
     /// Reads the signals that are for the daemon.
     signals: OwnedFd,
     /// The mask from before they were blocked: that of its children.
@@ -67,7 +66,7 @@ impl Server {
         let signals = ENDING.with(SIGHUP).with(SIGCHLD);
         let mask = signal::block(signals);
         let signals = signal::signalfd(signals).context("open", "signalfd")?;
-        let queue = epoll::create(epoll::CreateFlags::CLOEXEC).context("open", "epoll")?;
+        let queue = Queue::new().context("open", "epoll")?;
         let lobby = Lobby::new();
         Ok(Server { listeners: Vec::new(), lobby, queue, signals, mask, children: Vec::new() })
     }
@@ -89,17 +88,11 @@ impl Server {
         serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener),
     ) -> Result<()> {
         for source in self.listeners.iter().map(AsFd::as_fd).chain([self.signals.as_fd()]) {
-            self.watch(source).context("watch", "listening socket")?;
+            self.queue.watch(source).context("watch", "listening socket")?;
         }
-        let mut news = Vec::with_capacity(EVENTS_MAX);
         loop {
-            news.clear();
-            match epoll::wait(&self.queue, spare_capacity(&mut news), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno).context("wait for", "connections"),
-            }
-            for event in &news {
-                let descriptor = event.data.u64() as i32;
+            for at in 0..self.queue.wait().context("wait for", "connections")? {
+                let descriptor = self.queue.descriptor(at);
                 if let Some(at) = self.lobby.find(descriptor) {
                     self.hear(at, serve);
                 } else if descriptor != self.signals.as_raw_fd() {
@@ -116,12 +109,6 @@ impl Server {
                 }
             }
         }
-    }
-
-    /// Has the queue tell when this has something to say.
-    fn watch(&self, source: BorrowedFd<'_>) -> Result<(), Errno> {
-        let data = epoll::EventData::new_u64(source.as_raw_fd() as u64);
-        epoll::add(&self.queue, source, data, epoll::EventFlags::IN)
     }
 
     /// Takes the signals that have come: whether one of them asks it to end.
@@ -153,7 +140,7 @@ impl Server {
         let may_wait = !listener.is_on_network() && !self.lobby.is_full();
         if may_wait
             && listener.admit(&guest.connection).is_ok()
-            && self.watch(guest.connection.as_fd()).is_ok()
+            && self.queue.watch(guest.connection.as_fd()).is_ok()
         {
             return self.lobby.let_in(guest);
         }
@@ -169,7 +156,7 @@ impl Server {
         };
         let guest = self.lobby.let_out(at);
         // The child has the connection open as well, so closing it here does not end its news.
-        let _ = epoll::delete(&self.queue, &guest.connection);
+        self.queue.forget(&guest.connection);
         if let Some(early) = early {
             self.hand_over(guest, early, serve);
         }
