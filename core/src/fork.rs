@@ -121,8 +121,8 @@ pub fn heard<'a>(
     Ok(polled.iter().map(|polled| !polled.revents().is_empty()).collect())
 }
 
-/// Does the same with each of many items, in as many processes as there are processors, with at least `least` items for
-/// each of them. What comes of it comes back in no order.
+/// Does the same with each of many items, in as many processes as there are processors with nothing to do, with at least
+/// `least` items for each of them. What comes of it comes back in no order.
 ///
 /// # Errors
 /// The first one of `each`; of the kernel; [`Error::Corrupt`] if a process was killed.
@@ -131,8 +131,15 @@ pub fn spread<T>(
     least: usize,
     each: &dyn Fn(&T) -> Result<Option<Vec<u8>>>,
 ) -> Result<Vec<Vec<u8>>> {
-    let processors = processor::count().unwrap_or(1);
-    let processes = (items.len() / least).clamp(1, processors);
+    let worth = items.len() / least;
+    spread_over(if worth > 1 { worth.min(free_processors()) } else { 1 }, items, each)
+}
+
+fn spread_over<T>(
+    processes: usize,
+    items: &[T],
+    each: &dyn Fn(&T) -> Result<Option<Vec<u8>>>,
+) -> Result<Vec<Vec<u8>>> {
     let mut shares = items.chunks(items.len().div_ceil(processes).max(1));
     let own = shares.next().unwrap_or_default();
     let others = shares.map(|share| helper(share, each)).collect::<Result<Vec<_>>>()?;
@@ -159,6 +166,18 @@ pub fn spread<T>(
         }
     }
     Ok(results)
+}
+
+/// How many processors there are for this process: its own, and those that nobody else uses at the moment.
+fn free_processors() -> usize {
+    let all = processor::count().unwrap_or(1);
+    let running = || {
+        let text = file::read(file::CWD, "/proc/loadavg", 128).ok()?;
+        let (before, _) = core::str::from_utf8(&text).ok()?.split_once('/')?;
+        before.rsplit(' ').next()?.parse::<usize>().ok()
+    };
+    // This process is one of those that run, and whoever asked it may not sleep yet.
+    running().map_or(all, |running| (all + 2).saturating_sub(running).clamp(1, all))
 }
 
 /// A copy of this process that keeps all its descriptors, since it does a part of the same work.
@@ -336,15 +355,16 @@ mod tests {
     fn items_that_are_spread_over_processes_are_all_done_or_give_an_error() {
         let items: Vec<u8> = (0..=100).collect();
         let even = |item: &u8| Ok(item.is_multiple_of(2).then(|| alloc::vec![*item; 1000]));
-        let mut done = spread(&items, 10, &even).unwrap();
+        let mut done = spread_over(3, &items, &even).unwrap();
         done.sort_unstable();
         assert_eq!(done.len(), 51);
         assert!(done.iter().zip((0..=100).step_by(2)).all(|(one, item)| *one == [item; 1000]));
         for bad in [0, 100] {
             let fails = |item: &u8| if *item == bad { Err(Error::Unchanged) } else { Ok(None) };
-            assert_eq!(spread(&items, 10, &fails), Err(Error::Unchanged));
+            assert_eq!(spread_over(3, &items, &fails), Err(Error::Unchanged));
         }
-        assert_eq!(spread(&[], 10, &even), Ok(Vec::new()));
+        assert_eq!(spread_over(3, &[], &even), Ok(Vec::new()));
+        assert_eq!(spread(&items, 10, &even).unwrap().len(), 51);
     }
 
     #[test]
