@@ -142,7 +142,7 @@ fn main() {
     let wanted = std::env::var("PARTS").unwrap_or_default();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.split(',').any(|one| one == part);
     if is_wanted("starts") {
-        starts::compare();
+        starts::compare(&scratch);
     }
     if is_wanted("many") {
         starts::many(&scratch);

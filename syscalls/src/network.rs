@@ -1,8 +1,8 @@
-//! The loopback interface of the calling process's network namespace.
+//! The loopback interface of the calling process's network namespace, and netlink(7) sockets.
 
-use linux_raw_sys::general::__NR_ioctl;
+use linux_raw_sys::general::{__NR_ioctl, __NR_setsockopt};
 use rustix::{
-    fd::AsRawFd,
+    fd::{AsRawFd, BorrowedFd},
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socket_with},
 };
@@ -34,6 +34,33 @@ pub fn loopback_up() -> Result<(), Errno> {
     // SAFETY: the kernel reads one struct ifreq of 40 bytes.
     unsafe {
         raw::syscall3(__NR_ioctl, socket.as_raw_fd() as usize, SIOCSIFFLAGS, &raw const request as usize)
+    }
+    .map(drop)
+}
+
+/// Has the kernel look at all of a question that is asked on a netlink socket, and so answer for one interface if one is
+/// named there.
+///
+/// # Kernel
+/// NETLINK_GET_STRICT_CHK, 4.20.
+///
+/// # Errors
+/// ENOPROTOOPT for kernels before that.
+pub fn answer_strictly(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    // linux/socket.h, linux/netlink.h
+    const SOL_NETLINK: usize = 270;
+    const NETLINK_GET_STRICT_CHK: usize = 12;
+    let on = 1_i32;
+    // SAFETY: the kernel reads an int.
+    unsafe {
+        raw::syscall5(
+            __NR_setsockopt,
+            socket.as_raw_fd() as usize,
+            SOL_NETLINK,
+            NETLINK_GET_STRICT_CHK,
+            &raw const on as usize,
+            size_of::<i32>(),
+        )
     }
     .map(drop)
 }

@@ -39,6 +39,7 @@ mod attribute {
     pub const INFO_SLAVE_KIND: u16 = 4;
     pub const INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_PEER: u16 = 1;
+    pub const MULTICAST_SNOOPING: u16 = 23;
     pub const PORT_MODE: u16 = 4;
     pub const PORT_ISOLATED: u16 = 33;
     pub const ADDR_GEN_MODE: u16 = 8;
@@ -104,12 +105,17 @@ fn choose(all: &mut Attributes<'_>, protocols: Protocols) {
     }
 }
 
-/// Makes a bridge that is up. It keeps its hardware address, whatever is attached to it.
+/// Makes a bridge that is up. It keeps its hardware address, whatever is attached to it. Nobody asks there who wants to hear
+/// which multicast, so all hear it; that it listens for answers would only make each port dearer than the one before.
 pub fn add_bridge(to: &mut Messages, name: &str, hardware_address: [u8; 6], mtu: u32, protocols: Protocols) {
     to.add(NEWLINK, Flags::ACK | Flags::CREATE | Flags::EXCLUSIVE, &link(0, false), |all| {
         all.text(attribute::IFNAME, name).number(attribute::MTU, mtu);
         all.bytes(attribute::ADDRESS, &hardware_address);
-        all.nested(attribute::LINKINFO, |info| _ = info.text(attribute::INFO_KIND, "bridge"));
+        all.nested(attribute::LINKINFO, |info| {
+            info.text(attribute::INFO_KIND, "bridge").nested(attribute::INFO_DATA, |data| {
+                data.bytes(attribute::MULTICAST_SNOOPING, &[0]);
+            });
+        });
     });
     to.add(NEWLINK, Flags::ACK, &link(0, false), |all| {
         all.text(attribute::IFNAME, name);
@@ -232,9 +238,11 @@ fn take(family: u8, bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Asks for all addresses of all interfaces.
-pub fn ask_addresses(to: &mut Messages) {
-    to.add(GETADDR, Flags::DUMP, &[0; ADDRESS_PART], |_| {});
+/// Asks for the addresses of an interface, or of all. Kernels before 4.20 tell of all in any case.
+pub fn ask_addresses(to: &mut Messages, index: Option<u32>) {
+    let [a, b, c, d] = index.unwrap_or(0).to_ne_bytes();
+    let part: [u8; ADDRESS_PART] = [0, 0, 0, 0, a, b, c, d];
+    to.add(GETADDR, Flags::DUMP, &part, |_| {});
 }
 
 /// Reads an answer to [`ask_addresses`]: the interface's number, the address and its subnet.

@@ -3,10 +3,12 @@
 use alloc::{vec, vec::Vec};
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     io::Errno,
     net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send},
 };
+
+use skiff_syscalls::network;
 
 use super::message::{DONE, Messages, messages};
 
@@ -23,7 +25,10 @@ impl Socket {
     /// # Errors
     /// Of socket(2).
     pub fn route() -> Result<Socket, Errno> {
-        open(None)
+        let socket = open(None)?;
+        // For answers about what was asked for, and nothing else. Kernels that can't, tell more.
+        let _ = network::answer_strictly(socket.0.as_fd());
+        Ok(socket)
     }
 
     /// For tables of the packet filter.

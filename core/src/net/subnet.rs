@@ -122,8 +122,16 @@ impl Subnet {
 
     /// Those of its addresses that hosts of another subnet, which it is part of, can have; the lowest first.
     pub fn hosts_within(self, whole: Subnet) -> impl Iterator<Item = IpAddr> {
-        let all = (number(self.first)..=number(self.last())).map(move |number| address(number, self.first));
-        all.filter(move |address| whole.has_host(*address))
+        (0..).map_while(move |at| self.host_within(whole, at))
+    }
+
+    /// One of [these](Self::hosts_within), by its place.
+    #[must_use]
+    pub fn host_within(self, whole: Subnet, at: u128) -> Option<IpAddr> {
+        // Only the first and the last address of a subnet may be no host's.
+        let first = number(self.first) + u128::from(!whole.has_host(self.first));
+        let found = first.checked_add(at).filter(|found| *found <= number(self.last()))?;
+        Some(address(found, self.first)).filter(|address| whole.has_host(*address))
     }
 
     /// Whether the two have addresses in common.

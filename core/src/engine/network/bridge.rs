@@ -128,7 +128,9 @@ impl Engine {
         let answer = route.ask(&question).context("read", "routes")?;
         let mut used: Vec<Subnet> =
             messages(&answer).filter_map(|message| link::read_route(&message)).collect();
-        used.extend(addresses(&route).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet));
+        used.extend(
+            addresses(&route, None).context("read", "addresses")?.into_iter().map(|(.., subnet)| subnet),
+        );
         let networks = self.store.networks()?;
         used.extend(networks.iter().flat_map(Network::pools).filter_map(|pool| pool.subnet));
         Ok(used)
@@ -353,14 +355,14 @@ fn index_of(route: &Socket, name: &str) -> Result<u32> {
 
 /// The addresses of an interface.
 fn addresses_of(route: &Socket, index: u32) -> Result<Vec<(IpAddr, Subnet)>, Errno> {
-    let all = addresses(route)?.into_iter().filter(|(on, ..)| *on == index);
+    let all = addresses(route, Some(index))?.into_iter().filter(|(on, ..)| *on == index);
     Ok(all.map(|(_, address, subnet)| (address, subnet)).collect())
 }
 
-/// All addresses of this host, with the interfaces that have them.
-fn addresses(route: &Socket) -> Result<Vec<(u32, IpAddr, Subnet)>, Errno> {
+/// The addresses of this host, of one interface alone if the kernel can tell them apart, with the interfaces that have them.
+fn addresses(route: &Socket, of: Option<u32>) -> Result<Vec<(u32, IpAddr, Subnet)>, Errno> {
     let mut question = Messages::default();
-    link::ask_addresses(&mut question);
+    link::ask_addresses(&mut question, of);
     let answer = route.ask(&question)?;
     Ok(messages(&answer).filter_map(|message| link::read_address(&message)).collect())
 }

@@ -17,7 +17,7 @@ use core::net::IpAddr;
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FlockOperation, unlinkat},
+    fs::{AtFlags, FlockOperation, statat, unlinkat},
     io::Errno,
 };
 
@@ -108,8 +108,28 @@ pub(super) fn all(leases: &OwnedFd) -> Result<Vec<(IpAddr, Lease)>, Errno> {
     Ok(file::names(leases, ".")?.into_iter().filter_map(read).collect())
 }
 
+/// A place that is free, with one before it that is not, or the first of all; `probe` tells of a place whether it is free,
+/// or that it is behind the last one. `None` if none was found, which there may be all the same. Looks at few of many.
+fn free_place(probe: &dyn Fn(u128) -> Option<bool>) -> Option<u128> {
+    // Taken is all that is looked at below `least`.
+    let (mut least, mut free) = (0, 0);
+    while !probe(free)? {
+        least = free + 1;
+        free = 2 * free + 1;
+    }
+    while least < free {
+        let middle = least.midpoint(free);
+        match probe(middle)? {
+            true => free = middle,
+            false => least = middle + 1,
+        }
+    }
+    Some(free)
+}
+
 impl Leases {
-    /// Gives a container an address of a pool: the one that it wants, or the lowest that is free. None if none is.
+    /// Gives a container an address of a pool: the one that it wants, or one that is free, the lowest if those that are not
+    /// are all below it. None if none is.
     ///
     /// # Errors
     /// [`Error::Conflict`] if another has the one that it wants.
@@ -134,14 +154,29 @@ impl Leases {
                 Err(errno) => Err(Error::os("lease", format!("{wanted}"), errno)),
             };
         }
-        let names = file::names(&self.0, ".").context("read", "leases")?;
-        let mut taken: BTreeSet<IpAddr> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        taken.insert(gateway);
-        taken.extend(pool.auxiliary.values());
-        let mut range = pool.ip_range.unwrap_or(subnet).hosts_within(subnet);
-        let Some(address) = range.find(|address| !taken.contains(address)) else { return Ok(None) };
+        let reserved: Vec<IpAddr> = pool.auxiliary.values().copied().chain([gateway]).collect();
+        let range = pool.ip_range.unwrap_or(subnet);
+        let place = free_place(&|at| {
+            let address = range.host_within(subnet, at)?;
+            Some(!reserved.contains(&address) && !self.has(address))
+        });
+        let address = match place.and_then(|at| range.host_within(subnet, at)) {
+            Some(address) => address,
+            None => {
+                let names = file::names(&self.0, ".").context("read", "leases")?;
+                let mut taken: BTreeSet<IpAddr> = names.iter().filter_map(|name| name.parse().ok()).collect();
+                taken.extend(reserved);
+                let mut all = range.hosts_within(subnet);
+                let Some(address) = all.find(|address| !taken.contains(address)) else { return Ok(None) };
+                address
+            }
+        };
         link(address).context("lease", address)?;
         Ok(Some(address))
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        statat(&self.0, format!("{address}"), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// The container that has an address.
@@ -224,7 +259,30 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use core::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_free_place_is_found_by_looking_at_few() {
+        for (count, taken) in
+            [(0, 0), (1, 0), (1, 1), (2, 1), (1000, 450), (1000, 511), (1 << 64, 3), (600, 599)]
+        {
+            let looks = Cell::new(0);
+            let place = free_place(&|at| {
+                looks.set(looks.get() + 1);
+                (at < count).then_some(at >= taken)
+            });
+            // Behind the last power of two it gives up.
+            let next = (taken + 1).next_power_of_two() - 1;
+            assert_eq!(place, (next < count).then_some(taken), "{count} {taken}");
+            assert!(looks.get() <= 20);
+        }
+        // With gaps it is any that follows a taken one.
+        let gaps = [2, 5];
+        let place = free_place(&|at| Some(at > 9 || gaps.contains(&at))).unwrap();
+        assert!(place == 10 || gaps.contains(&place));
+    }
 
     #[test]
     fn a_lease_reads_as_it_was_written() {
