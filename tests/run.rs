@@ -59,6 +59,21 @@ fn rights_are_dockers_defaults() {
 }
 
 #[test]
+fn what_the_client_ignores_or_blocks_is_not_the_containers_business() {
+    let scratch = Scratch::new();
+    let run = scratch.skiff(&["run", "--rm", "host", "grep", "^Sig[BI]", "/proc/self/status"]);
+    let mut deaf = std::process::Command::new("sh");
+    deaf.args(["-c", "trap '' HUP INT USR1 PIPE; exec \"$0\" \"$@\""]);
+    deaf.arg(run.get_program()).args(run.get_args());
+    deaf.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = deaf.output().unwrap();
+    let status = String::from_utf8_lossy(&output.stdout);
+    for name in ["SigIgn:", "SigBlk:"] {
+        assert_eq!(field(&status, name), "0000000000000000", "{name}");
+    }
+}
+
+#[test]
 fn namespaces_are_its_own() {
     let scratch = Scratch::new();
     let own = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
