@@ -129,7 +129,7 @@ impl Subnet {
     #[must_use]
     pub fn host_within(self, whole: Subnet, at: u128) -> Option<IpAddr> {
         // Only the first and the last address of a subnet may be no host's.
-        let first = number(self.first) + u128::from(!whole.has_host(self.first));
+        let first = number(self.first).checked_add(u128::from(!whole.has_host(self.first)))?;
         let found = first.checked_add(at).filter(|found| *found <= number(self.last()))?;
         Some(address(found, self.first)).filter(|address| whole.has_host(*address))
     }
@@ -237,6 +237,8 @@ mod tests {
         assert_eq!((six.gateway(), six.last()), (ip("fd00:1::1"), ip("fd00:1::7")));
         assert_eq!(hosts("fd00:1::4/126", six), ["4", "5", "6", "7"]);
         assert_eq!(hosts("fd00::/64", subnet("fd00::/64")), ["1", "2", "3", "4", "5", "6"]);
+        let last = subnet("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+        assert!(last.hosts_within(last).count() <= 1);
         assert!(small.has_host(ip("10.1.2.9")) && !small.has_host(ip("10.1.2.8")));
         assert!(!small.has_host(ip("10.1.2.15")) && !small.has_host(ip("10.1.2.16")));
         assert!(
