@@ -6,8 +6,8 @@
 //!
 //! `cargo bench --bench net` as root. It runs in a network namespace of its own, and nothing of this host's network is
 //! touched. ROUNDS=200 starts, CONTAINERS=500 for `many`, RUNS=5 of each throughput, of 2 s, and of `names`; PARTS says which
-//! parts, with commas between, ONLY which throughputs, by a word of their names. iperf3, nft and docker-proxy are used where they are there. All that was made is removed at
-//! the end, also if it fails or is interrupted.
+//! parts, with commas between, ONLY which throughputs, by a word of their names. iperf3, nft and docker-proxy are used where
+//! they are there. All that was made is removed at the end, also if it fails or is interrupted.
 
 #[path = "net/forwarder.rs"]
 mod forwarder;
@@ -31,9 +31,8 @@ use skiff_syscalls::signal::{self, SignalSet};
 use support::{quietly, root_with_busybox};
 
 const SKIFF: &str = env!("CARGO_BIN_EXE_skiff");
-/// The engines, by the names of their directories below the scratch directories: the second one's containers are on no
-/// network.
-const ENGINES: [&str; 2] = ["data", "none"];
+/// The engines, by the names of their directories below the scratch directories: each has a bridge of its own.
+const ENGINES: [&str; 2] = ["data", "other"];
 /// SIGINT, SIGTERM
 const INTERRUPTIONS: SignalSet = SignalSet::EMPTY.with(2).with(15);
 

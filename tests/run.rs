@@ -59,7 +59,7 @@ fn rights_are_dockers_defaults() {
 }
 
 #[test]
-fn what_the_client_ignores_or_blocks_is_not_the_containers_business() {
+fn what_the_client_ignores_is_not_the_containers_business() {
     let scratch = Scratch::new();
     let run = scratch.skiff(&["run", "--rm", "host", "grep", "^Sig[BI]", "/proc/self/status"]);
     let mut deaf = std::process::Command::new("sh");

@@ -88,6 +88,11 @@ pub fn heir<T>(
     copy(CloneFlags::empty(), owned, keep, body)
 }
 
+/// What the [`heir`] of a descriptor keeps: that, and the standard ones, which must not be free for what it opens.
+pub fn with_standard(owned: &OwnedFd) -> Vec<BorrowedFd<'_>> {
+    [&descriptor::standard()[..], &[owned.as_fd()]].concat()
+}
+
 fn copy<T>(
     namespaces: CloneFlags,
     owned: T,

@@ -1,8 +1,8 @@
 //! The server without a daemon: one connection, served by a child of the process that asks. Runs in the client up to
 //! the fork, then in the server child.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use skiff_syscalls::{descriptor, processor::Processors, signal::SignalSet};
+use rustix::fd::OwnedFd;
+use skiff_syscalls::{processor::Processors, signal::SignalSet};
 
 use super::{
     serve_connection,
@@ -29,7 +29,7 @@ pub enum Expect {
 pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
     let (near, far) = wire::pair()?;
     let processors = Processors::own();
-    let child = fork::heir(far, with_standard, |far| {
+    let child = fork::heir(far, fork::with_standard, |far| {
         let _ = rustix::process::setsid();
         // Before all else, for that takes longest.
         let conceived = (expect == Expect::Run).then(launch::conceive_usual);
@@ -45,10 +45,4 @@ pub fn spawn(settings: &Settings, expect: Expect) -> Result<OwnedFd> {
         processors.move_away(child.pid);
     }
     Ok(near)
-}
-
-/// With the standard descriptors, which must not be free for what the child opens.
-fn with_standard(far: &OwnedFd) -> alloc::vec::Vec<BorrowedFd<'_>> {
-    let [stdin, stdout, stderr] = descriptor::standard();
-    alloc::vec![stdin, stdout, stderr, far.as_fd()]
 }

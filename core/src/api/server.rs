@@ -17,10 +17,7 @@ use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions},
 };
-use skiff_syscalls::{
-    descriptor,
-    signal::{self, SignalSet},
-};
+use skiff_syscalls::signal::{self, SignalSet};
 
 use crate::{Context, Result, clock, fork};
 
@@ -170,14 +167,9 @@ impl Server {
         serve: &mut dyn FnMut(OwnedFd, Vec<u8>, &Listener),
     ) {
         let listener = &self.listeners[listener];
-        let [stdin, stdout, stderr] = descriptor::standard();
-        let keep = [stdin, stdout, stderr, connection.as_fd()];
-        let child = fork::child(&keep, || {
+        let child = fork::heir(connection, fork::with_standard, |connection| {
             fork::own_signals(self.mask);
-            // The borrowed one lasts as long as the process; the owned one can be closed.
-            if let Ok(connection) = rustix::io::fcntl_dupfd_cloexec(&connection, 3) {
-                serve(connection, early, listener);
-            }
+            serve(connection, early, listener);
             0
         });
         match child {

@@ -77,9 +77,15 @@ struct Shared {
 }
 
 impl Shared {
-    /// Whether whoever asks is the one to mount from this context.
-    fn take(&self, context: u32) -> bool {
-        self.context.compare_exchange(context, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Mounts from the context, unless none was named, or somebody else is at it.
+    fn mount(&self) -> Option<Result<OwnedFd, Errno>> {
+        let context = self.context.load(Ordering::Relaxed);
+        if matches!(context, UNKNOWN | NOWHERE | TAKEN) {
+            return None;
+        }
+        self.context.compare_exchange(context, TAKEN, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        // SAFETY: whoever named it keeps it open until there is the mount.
+        Some(mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) }))
     }
 }
 
@@ -100,6 +106,9 @@ const TAKEN: u32 = u32::MAX - 3;
 
 /// No error's number.
 const PENDING: u32 = i32::MIN as u32;
+
+/// There is no mount to be taken, as an error's number: ECHILD.
+const NOT_THERE: u32 = -Errno::CHILD.raw_os_error() as u32;
 
 /// What a midwife can make for itself. It stays among this process's mounts.
 const EARLY: CloneFlags = CloneFlags::NEWNET.union(CloneFlags::NEWIPC).union(CloneFlags::NEWUTS);
@@ -300,19 +309,15 @@ impl Birth {
     /// Of fsconfig and fsmount. ECHILD if it was not asked for, was taken before, or whoever made it was killed.
     pub fn mounted(&self) -> Result<OwnedFd, Errno> {
         let shared = self.shared();
-        let gone = -Errno::CHILD.raw_os_error() as u32;
-        match shared.context.load(Ordering::Relaxed) {
-            UNKNOWN | NOWHERE => return Err(Errno::CHILD),
-            TAKEN => {}
-            context if shared.take(context) => {
-                shared.mounted.store(gone, Ordering::Relaxed);
-                // SAFETY: whoever named it keeps it open until there is the mount.
-                return mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
-            }
-            _ => {}
+        if let Some(mounted) = shared.mount() {
+            shared.mounted.store(NOT_THERE, Ordering::Relaxed);
+            return mounted;
+        }
+        if shared.context.load(Ordering::Relaxed) != TAKEN {
+            return Err(Errno::CHILD);
         }
         self.wait_for(&shared.mounted, PENDING);
-        match shared.mounted.swap(gone, Ordering::Acquire) {
+        match shared.mounted.swap(NOT_THERE, Ordering::Acquire) {
             PENDING => Err(Errno::CHILD),
             fd if fd as i32 >= 0 => {
                 // SAFETY: the midwife has made it for this process, with which it shares the table; it is taken once.
@@ -362,13 +367,14 @@ impl Drop for Birth {
             set(&self.shared().order, LEAVE);
             bury(&pidfd);
         }
-        let shared = self.shared();
-        match shared.context.load(Ordering::Relaxed) {
-            TAKEN => drop(self.mounted()),
-            UNKNOWN => set(&shared.context, NOWHERE),
-            context => drop(shared.take(context) || self.mounted().is_ok()),
-        }
         drop(self.standard());
+        let shared = self.shared();
+        // Who has not begun to mount does not begin any more; what has been begun is taken.
+        let not_begun = |context| (context != TAKEN).then_some(NOWHERE);
+        match shared.context.fetch_update(Ordering::Relaxed, Ordering::Relaxed, not_begun) {
+            Ok(_) => set(&shared.context, NOWHERE),
+            Err(_) => drop(self.mounted()),
+        }
         if let Some(midwife) = self.midwife {
             while let Err(Errno::INTR) = waitid(WaitId::Pid(midwife), WaitIdOptions::EXITED) {}
         }
@@ -453,14 +459,14 @@ unsafe extern "C" fn deliver(shared: *const Shared) -> ! {
     let born = make().map_or_else(|errno| -errno.raw_os_error(), |pid| pid as i32);
     set(&shared.born, born as u32);
     // Without a child there may be nobody either who says what to mount.
-    let context = if born > 0 { wait_while(&shared.context, UNKNOWN) } else { NOWHERE };
-    // The child has enough to do, and perhaps no other processor.
-    rustix::thread::sched_yield();
-    if context != NOWHERE && context != TAKEN && shared.take(context) {
-        // SAFETY: whoever named it keeps it open until there is the mount.
-        let mounted = mount(unsafe { BorrowedFd::borrow_raw(context as RawFd) });
-        let result = mounted.map_or_else(|errno| -errno.raw_os_error(), IntoRawFd::into_raw_fd);
-        set(&shared.mounted, result as u32);
+    if born > 0 {
+        wait_while(&shared.context, UNKNOWN);
+        // The child has enough to do, and perhaps no other processor.
+        rustix::thread::sched_yield();
+        if let Some(mounted) = shared.mount() {
+            let result = mounted.map_or_else(|errno| -errno.raw_os_error(), IntoRawFd::into_raw_fd);
+            set(&shared.mounted, result as u32);
+        }
     }
     exec::exit(0)
 }

@@ -8,7 +8,6 @@
 //! ```
 
 use alloc::{
-    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -143,34 +142,24 @@ impl Leases {
         let text = lease.to_string();
         let link = |address: IpAddr| rustix::fs::symlinkat(text.as_str(), &self.0, format!("{address}"));
         let gateway = pool.gateway_in(subnet);
+        let is_reserved =
+            |address: IpAddr| address == gateway || pool.auxiliary.values().any(|other| *other == address);
         if let Some(wanted) = wanted {
             if self.holder(wanted).is_some_and(|holder| !engine.shelf.is_monitored(&holder)) {
                 self.end(wanted);
             }
-            let used = wanted == gateway || pool.auxiliary.values().any(|other| *other == wanted);
-            return match if used { Err(Errno::EXIST) } else { link(wanted) } {
+            return match if is_reserved(wanted) { Err(Errno::EXIST) } else { link(wanted) } {
                 Ok(()) => Ok(Some(wanted)),
                 Err(Errno::EXIST) => Err(Error::Conflict(format!("Address already in use: {wanted}"))),
                 Err(errno) => Err(Error::os("lease", format!("{wanted}"), errno)),
             };
         }
-        let reserved: Vec<IpAddr> = pool.auxiliary.values().copied().chain([gateway]).collect();
         let range = pool.ip_range.unwrap_or(subnet);
-        let place = free_place(&|at| {
-            let address = range.host_within(subnet, at)?;
-            Some(!reserved.contains(&address) && !self.has(address))
-        });
-        let address = match place.and_then(|at| range.host_within(subnet, at)) {
-            Some(address) => address,
-            None => {
-                let names = file::names(&self.0, ".").context("read", "leases")?;
-                let mut taken: BTreeSet<IpAddr> = names.iter().filter_map(|name| name.parse().ok()).collect();
-                taken.extend(reserved);
-                let mut all = range.hosts_within(subnet);
-                let Some(address) = all.find(|address| !taken.contains(address)) else { return Ok(None) };
-                address
-            }
-        };
+        let host = |at| range.host_within(subnet, at);
+        let is_free = |address: &IpAddr| !is_reserved(*address) && !self.has(*address);
+        let near = free_place(&|at| host(at).as_ref().map(is_free)).and_then(host);
+        let found = near.or_else(|| range.hosts_within(subnet).find(is_free));
+        let Some(address) = found else { return Ok(None) };
         link(address).context("lease", address)?;
         Ok(Some(address))
     }

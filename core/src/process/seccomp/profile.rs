@@ -116,6 +116,7 @@ struct Scope {
 ///
 /// # Spec
 /// moby `profiles/seccomp`, OCI runtime-spec `linux.seccomp`.
+// Apart, for what is compiled takes tens of KiB of stack.
 #[inline(never)]
 pub fn from_json(json: &[u8], capabilities: CapabilitySet, kernel: KernelVersion) -> Result<Filter> {
     if json.len() > MAX_BYTES {

@@ -24,7 +24,7 @@ pub fn default_program(capabilities: CapabilitySet) -> Cow<'static, [Instruction
     Cow::Owned(built_for(capabilities))
 }
 
-/// Apart, for what is built takes tens of KiB of stack.
+// Apart, for what is built takes tens of KiB of stack.
 #[inline(never)]
 fn built_for(capabilities: CapabilitySet) -> Vec<Instruction> {
     let built = build(capabilities);
